@@ -1,0 +1,44 @@
+# Everything runs in .venv, made here; only python3, pip and make are needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+WEIGHTS := src/sparring/zoo/weights
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types check bench clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[test]'
+	@touch $@
+
+demo: $(VENV)/.demo ## audit the shipped classifier on real digits and write an HTML report
+	$(BIN)/sparring audit --model mnist-cnn --data mnist5k --n 200 --norm Linf --eps 0.3 --suite quick --out runs/demo
+
+test: $(VENV)/.test ## the whole fast test suite
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.test ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test ## mypy, strict
+	$(BIN)/mypy
+
+check: test lint types ## all that CI runs
+
+bench: $(VENV)/.test ## side by side with the peers, in an environment of their own
+	$(BIN)/python benchmarks/run.py
+
+clean: ## remove what make made
+	rm -rf $(VENV) .venv-peers runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Peers side by side with sparring: their isolated environment (`install.py`) and what they need to import (`shims.py`)."""

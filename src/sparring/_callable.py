@@ -1,0 +1,15 @@
+"""Modules that can be called: `sp.attack("pgd")` is the function although `sparring.attack` is a module too."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+
+def callable_module(name: str, function: Callable[..., Any]) -> None:
+    """Make the module `name` behave like `function` when it is called; importing from it stays as it is."""
+    module = sys.modules[name]
+    kind = type("CallableModule", (ModuleType,), {"__call__": staticmethod(function), "__wrapped__": staticmethod(function)})
+    module.__class__ = kind

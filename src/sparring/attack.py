@@ -1,0 +1,313 @@
+"""`Attack`: the search, and nothing else. And the register of attacks, from which lists, flags and docs are made."""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Literal, dataclass_transform
+
+import torch
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as validated
+from torch import Tensor
+
+from sparring import norms as _norms
+from sparring._callable import callable_module
+from sparring.bout import Bout
+from sparring.budget import Budget, BudgetSpent
+from sparring.errors import AccessError, InputError
+from sparring.model import LEVELS, Access, Model, check_labels, wrap
+from sparring.norms import Ball, Norm
+from sparring.referee import Keep, Referee
+from sparring.result import Result
+from sparring.rng import Noise
+from sparring.threat import Goal, Targeted, Threat, Untargeted, parse_eps
+
+Aim = Literal["budget", "minimum", "both"]
+
+
+class Attack(ABC):
+    """A way to search for adversarial examples. Subclasses are frozen dataclasses with one method, `run`.
+
+    Calling an attack holds a bout against one batch:
+
+    Args:
+        model: a `Model`, or a net that already takes pixels in [0, 1].
+        x: [B, ...] float images inside the model's box.
+        y: [B] true classes, or a goal: `Targeted(t)`, `Untargeted(y)`.
+        threat: what is allowed; a tuple ("Linf", 0.3) does.
+        seed: the same seed gives the same result, whatever the batch, the order or the device.
+        budget: hard limits of passes or time.
+        keep: "best" (default), "margin" or "last", see `Referee`.
+        trace: record what was seen on the way in `result.trace`.
+
+    Returns:
+        `Result`, per sample, on the CPU. The model is left exactly as it was.
+    """
+
+    info: ClassVar[AttackInfo]
+
+    @abstractmethod
+    def run(self, bout: Bout) -> Tensor | None:
+        """Search. A returned point [b, ...] is shown to the model and judged, like every point on the way."""
+
+    def __call__(
+        self,
+        model: Model | Callable[..., Any],
+        x: Tensor,
+        y: Tensor | Goal,
+        threat: Threat | tuple[Any, ...],
+        *,
+        seed: int = 0,
+        budget: Budget | None = None,
+        keep: Keep = "best",
+        trace: bool = False,
+    ) -> Result:
+        model = wrap(model)
+        threat = (threat if isinstance(threat, Threat) else Threat(*threat)).within(model.box)
+        self._check(model, threat)
+        x = model.accept(x)
+        with model.guard():
+            referee, bout = self._open(model, x, y, threat, seed, budget or Budget(), keep, trace)
+            try:
+                if len(bout):
+                    answer = self.run(bout)
+                    if answer is not None:
+                        bout.visit(answer)
+            except BudgetSpent:
+                pass  # the referee has the best so far
+        return referee.result(self.spec, seed)
+
+    def _open(
+        self, model: Model, x: Tensor, y: Tensor | Goal, threat: Threat, seed: int, budget: Budget, keep: Keep, trace: bool
+    ) -> tuple[Referee, Bout]:
+        """Look at the clean images once, check what can be checked, and let those in whom the model gets right."""
+        assert threat.box is not None
+        eps = torch.full((len(x),), float("inf") if threat.eps is None else threat.eps, dtype=x.dtype, device=x.device)
+        ball = Ball(x, threat.norm, eps, threat.box, threat.levels)
+        if not torch.equal(ball.snap(x), x) and not torch.allclose(ball.snap(x), x, atol=1e-5):
+            raise InputError(f"the images are not on the grid of {threat.levels} levels that the threat demands; round them first")
+        logits: Tensor | None = None
+        with torch.no_grad():
+            if not len(x):
+                prediction = torch.zeros(0, dtype=torch.int64, device=x.device)
+            elif self.info.sees == "decision":
+                prediction = model.labels(x)
+            else:
+                raw = model.raw(x)
+                model.inspect(raw, x)
+                logits = model.read(raw).detach()
+                prediction = logits.argmax(1)
+        classes = model.num_classes if logits is None else logits.shape[1]
+        goal = _goal(y, len(x), classes or 2**62, x.device)
+        referee = Referee(x, goal, threat, budget, keep, trace)
+        rows = torch.arange(len(x), device=x.device)
+        if len(x):
+            referee.charge(rows, queries=1)
+            margin = torch.full_like(eps, torch.nan) if logits is None else goal.margin(logits)
+            referee.open(margin, prediction, logits)
+        bout = Bout(model, referee, rows, goal, ball, Noise.of(x, seed), self.info.sees)
+        bout.standing()
+        return referee, bout
+
+    def _check(self, model: Model, threat: Threat) -> None:
+        info = self.info
+        if threat.norm not in info.norms:
+            raise InputError(f"{info.name} works under {_names(info.norms)}, not {threat.norm}")
+        if info.aim == "budget" and threat.eps is None:
+            raise InputError(f"{info.name} needs a radius: Threat({str(threat.norm)!r}, eps=...)")
+        if LEVELS.index(info.sees) > LEVELS.index(model.access):
+            raise AccessError(f"{info.name} needs {info.sees} access, but the model grants only {model.access} access")
+
+    @property
+    def spec(self) -> str:
+        """This attack as text, with the fields that differ from the defaults: "pgd:steps=100,restarts=5"."""
+        mine, default = self.settings(), type(self)().settings()
+        changed = [f"{name}={value}" for name, value in mine.items() if value != default.get(name)]
+        return self.info.name + (":" + ",".join(changed) if changed else "")
+
+    def settings(self) -> dict[str, Any]:
+        """The fields as plain values for JSON."""
+        plain: dict[str, Any] = TypeAdapter(type(self)).dump_python(self, mode="json")
+        return plain
+
+
+@dataclass(frozen=True)
+class AttackInfo:
+    """What there is to know about a registered attack; the tables in the docs are made from these.
+
+    Attributes:
+        name: how specs and the command line call it. cls: the class. title: how the field calls it.
+        sees: the access it needs. norms: those it works under. aim: "budget" = it fills a given eps, "minimum" = it
+            looks for the smallest perturbation.
+        scope, visibility, specificity, approach: the columns of the survey by Machado et al. (arXiv:2009.03728).
+        year, paper: where it comes from. aliases: other names. peers: other toolkits that have it.
+        random: whether a seed matters. survey: the name in the survey's table, if it is there.
+    """
+
+    name: str
+    cls: type[Attack]
+    title: str
+    sees: Access
+    norms: tuple[Norm, ...]
+    aim: Aim
+    scope: tuple[str, ...]
+    visibility: tuple[str, ...]
+    specificity: tuple[str, ...]
+    approach: str
+    year: int
+    paper: str
+    aliases: tuple[str, ...] = ()
+    peers: tuple[str, ...] = ()
+    random: bool = False
+    survey: str | None = None
+
+    @property
+    def knowledge(self) -> str:
+        """The attacker's knowledge, in the survey's words."""
+        return {"gradient": "white-box", "score": "black-box (scores)", "decision": "black-box (classes)"}[self.sees]
+
+    @property
+    def summary(self) -> str:
+        """The first line of its documentation."""
+        return (self.cls.__doc__ or "").strip().splitlines()[0]
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of its fields."""
+        return TypeAdapter(self.cls).json_schema()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("cls", "norms")}
+        return {**plain, "norms": [str(n) for n in self.norms], "knowledge": self.knowledge, "fields": self.schema()["properties"]}
+
+
+REGISTRY: dict[str, AttackInfo] = {}
+
+
+@dataclass_transform(frozen_default=True)
+def register(
+    name: str,
+    *,
+    title: str,
+    sees: Access,
+    norms: tuple[Norm, ...],
+    paper: str,
+    year: int,
+    aim: Aim = "budget",
+    scope: tuple[str, ...] = ("individual",),
+    visibility: tuple[str, ...] = ("optimal",),
+    specificity: tuple[str, ...] = ("targeted", "untargeted"),
+    approach: str = "gradient",
+    aliases: tuple[str, ...] = (),
+    peers: tuple[str, ...] = (),
+    random: bool = False,
+    survey: str | None = None,
+) -> Callable[[type[Any]], type[Any]]:
+    """Class decorator: makes an attack a frozen validated dataclass and lists it. Arguments: see `AttackInfo`."""
+
+    def enter(cls: type[Any]) -> type[Any]:
+        made = validated(frozen=True, config=ConfigDict(arbitrary_types_allowed=True, extra="forbid"))(cls)
+        made.info = AttackInfo(
+            name, made, title, sees, norms, aim, scope, visibility, specificity, approach, year, paper, aliases, peers,
+            random, survey,
+        )  # fmt: skip
+        for known in (name, *aliases):
+            if known in REGISTRY and REGISTRY[known].cls.__qualname__ != cls.__qualname__:
+                raise ValueError(f"two attacks are called {known!r}: {REGISTRY[known].cls} and {cls}")
+            REGISTRY[known] = made.info
+        return made
+
+    return enter
+
+
+def find(name: str) -> AttackInfo:
+    """The registered attack of this name or alias, in any case, with - or _."""
+    import sparring.attacks  # noqa: F401  (fills the register)
+
+    key = name.strip().lower().replace("_", "-")
+    if key not in REGISTRY:
+        close = difflib.get_close_matches(key, REGISTRY, 3)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(i.name for i in attacks())}"
+        raise InputError(f"no attack is called {name!r}; {hint}")
+    return REGISTRY[key]
+
+
+def attacks(sees: Access | None = None, norm: Norm | str | None = None, **columns: Any) -> list[AttackInfo]:
+    """All registered attacks, by name; only those with this access, under this norm, with these columns."""
+    import sparring.attacks  # noqa: F401  (fills the register)
+
+    infos = sorted({info.name: info for info in REGISTRY.values()}.values(), key=lambda info: info.name)
+    wanted = None if norm is None else _norms.norm(norm)
+    return [
+        info
+        for info in infos
+        if (sees is None or info.sees == sees)
+        and (wanted is None or wanted in info.norms)
+        and all(_matches(getattr(info, column), value) for column, value in columns.items())
+    ]
+
+
+def attack(spec: str) -> Attack:
+    """An attack from its spec: "pgd", "pgd:steps=40,restarts=5,loss=dlr". Fractions are understood.
+
+    Raises:
+        InputError: no such attack or field, or a value that does not fit.
+    """
+    name, _, rest = spec.partition(":")
+    info = find(name)
+    values: dict[str, Any] = {}
+    for item in filter(None, (part.strip() for part in rest.split(","))):
+        key, equals, value = (piece.strip() for piece in item.partition("="))
+        if not equals:
+            raise InputError(f"{item!r} in {spec!r} is not understood; write field=value, separated by commas")
+        values[key.replace("-", "_")] = _plain(value)
+    return build(info, values)
+
+
+def build(info: AttackInfo, values: dict[str, Any]) -> Attack:
+    """An attack from its register entry and plain values, or one clear line about the first value that does not fit."""
+    known = [field.name for field in fields(info.cls)]  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            raise InputError(f"{info.name} has no field {key!r}; it has {', '.join(known) or 'none'}")
+    try:
+        return info.cls(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(f"{info.name}: {where}={first.get('input')!r}: {first['msg']}") from None
+
+
+def _plain(text: str) -> Any:
+    if text.lower() in ("none", "null"):
+        return None
+    return parse_eps(text) if "/" in text else text
+
+
+def _goal(y: Tensor | Goal, batch: int, classes: int, device: torch.device) -> Goal:
+    goal = y if isinstance(y, Goal) else Untargeted(y)
+    truth = None if goal.y is None else check_labels(goal.y, batch, classes, "labels").to(device)
+    wanted = None if goal.t is None else check_labels(goal.t, batch, classes, "target classes").to(device)
+    if isinstance(goal, Targeted):
+        assert wanted is not None
+        if truth is not None and bool((truth == wanted).any()):
+            raise InputError(
+                f"{int((truth == wanted).sum())} of {batch} target classes are the true class; choose others to aim at"
+            )
+        return Targeted(wanted, truth)
+    assert truth is not None
+    return Untargeted(truth, wanted)
+
+
+def _matches(have: Any, wanted: Any) -> bool:
+    return wanted in have if isinstance(have, tuple) else have == wanted
+
+
+def _names(norms: Sequence[Norm]) -> str:
+    return ", ".join(map(str, norms))
+
+
+callable_module(__name__, attack)

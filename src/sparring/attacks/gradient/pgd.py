@@ -1,0 +1,65 @@
+"""PGD: climb the loss from a random point of the ball, project after every step, start again for those who stand.
+
+    x_0 ~ U(ball);   x_{k+1} = P(x_k + step * eps * steepest(grad L(x_k, y)))
+
+`steepest`: the sign (Linf), the unit gradient (L2), the largest 1 % of the pixels that can still move (L1: SLIDE,
+Tramer & Boneh 2019, arXiv:1904.13000). P is exact on ball and box together.
+Madry et al. 2018, arXiv:1706.06083. Differs from the paper: the step is a fraction of eps (paper, MNIST: 1/30 of eps);
+every iterate is judged and a fooled sample leaves; restarts go to the samples still standing.
+Fails on: losses that saturate (zero gradients: use loss=margin or apgd-dlr), masked gradients.
+"""
+
+from __future__ import annotations
+
+from pydantic import PositiveFloat, PositiveInt
+
+from sparring.attack import Attack, register
+from sparring.blocks.ascend import ascend
+from sparring.blocks.rules import plain
+from sparring.blocks.views import OptionalView
+from sparring.bout import Bout
+from sparring.losses import Loss, cross_entropy
+from sparring.norms import L1, L2, Linf
+
+
+@register(
+    "pgd",
+    title="PGD",
+    sees="gradient",
+    norms=(L1, L2, Linf),
+    year=2017,
+    paper="arXiv:1706.06083",
+    aliases=("madry",),
+    peers=("foolbox", "torchattacks", "art", "adv-lib", "cleverhans"),
+    random=True,
+    survey="Projected Gradient Descent (PGD) [123]",
+)
+class PGD(Attack):
+    """Projected gradient ascent from random starts (Madry et al. 2018).
+
+    Args:
+        steps: of each start. step: the length of each as a fraction of eps; None = 2.5 / steps.
+        restarts: random starts, each for the samples that no start before has fooled.
+        loss: what is climbed. random_start: False = from the image itself.
+        view: what the model is shown instead of the point, like `EOT(20)` for a random model.
+
+    >>> import torch, sparring as sp
+    >>> net = torch.nn.Linear(2, 2, bias=False).requires_grad_(False)
+    >>> _ = net.weight.copy_(torch.eye(2))
+    >>> x, y = torch.tensor([[0.6, 0.4], [1.0, 0.0]]), torch.tensor([0, 0])
+    >>> sp.PGD(steps=10)(net, x, y, sp.Threat("Linf", 0.2)).success
+    tensor([ True, False])
+    """
+
+    steps: PositiveInt = 40
+    step: PositiveFloat | None = None
+    restarts: PositiveInt = 1
+    loss: Loss = cross_entropy
+    random_start: bool = True
+    view: OptionalView = None
+
+    def run(self, bout: Bout) -> None:
+        step = self.step or 2.5 / self.steps
+        for b in bout.restarts(self.restarts):
+            start = b.ball.sample(b.noise) if self.random_start else b.x
+            b.visit(ascend(b, start, self.steps, step, self.loss, self.view, plain))

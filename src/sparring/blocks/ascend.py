@@ -1,0 +1,38 @@
+"""The gradient loop of BIM, PGD and their kin: step along the gradient, project, let the fooled leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from sparring.blocks.rules import Rule, plain
+from sparring.bout import Bout, LossFunction, View
+from sparring.norms import per
+
+
+def ascend(
+    bout: Bout,
+    z: Tensor,
+    steps: int,
+    step: float | Callable[[int], float],
+    loss: LossFunction,
+    view: View | None = None,
+    rule: Rule = plain,
+) -> Tensor:
+    """Climb the loss from `z` [b, ...] inside the ball; returns the last points, of the rows that still stand.
+
+    Args:
+        step: the length of a step as a fraction of eps, or a function of the step's number.
+        rule: how a gradient becomes a direction, see `blocks.rules`.
+    """
+    memory: dict[str, Tensor] = {}
+    for k in range(steps):
+        g = bout.grad(z, loss, view)
+        z, g, memory = bout.standing(z, g, memory)
+        if not len(bout):
+            break
+        g, memory = rule(g, memory)
+        length = step(k) if callable(step) else step
+        z = bout.ball.project(z + per(length * bout.eps, z) * bout.ball.steepest(g, z))
+    return z

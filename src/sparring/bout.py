@@ -1,0 +1,230 @@
+"""A bout: one attack against one batch. All that an attack may ask, and all that it needs besides.
+
+The attack asks (`labels`, `logits`, `grad`); the referee counts the pass before it happens, judges the point that was
+shown and keeps the best, sample by sample. Rows that are done leave the bout (`standing`), rows of a bout never
+influence each other, and noise belongs to the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from sparring.budget import BudgetSpent
+from sparring.errors import AccessError
+from sparring.model import LEVELS, Access, Model
+from sparring.norms import Ball
+from sparring.referee import Referee
+from sparring.rng import Noise
+from sparring.threat import Goal, Untargeted
+
+LossFunction = Callable[[Tensor, Goal], Tensor]
+
+
+@runtime_checkable
+class View(Protocol):
+    """What the model is shown instead of a point: an augmentation, a look-ahead. Differentiable.
+
+    `copies` passes are made with fresh noise each, and their losses averaged.
+    """
+
+    copies: int
+
+    def __call__(self, z: Tensor, noise: Noise) -> Tensor: ...
+
+
+class Bout:
+    """The rows of a batch that still stand, and what may be asked about them.
+
+    Attributes:
+        x: [b, ...] their clean images. goal: what counts as fooled. ball: the allowed points (project, sample ...).
+        noise: their random numbers. clean_logits: [b, K] what the model said of the clean images, asked once.
+    """
+
+    def __init__(self, model: Model, referee: Referee, rows: Tensor, goal: Goal, ball: Ball, noise: Noise, sees: Access) -> None:
+        self._model, self._referee, self._rows, self._sees = model, referee, rows, sees
+        self.goal, self.ball, self.noise = goal, ball, noise
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def x(self) -> Tensor:
+        return self.ball.x
+
+    @property
+    def eps(self) -> Tensor:
+        """[b] the radius; infinite where the smallest perturbation is wanted."""
+        return self.ball.eps
+
+    @property
+    def clean_logits(self) -> Tensor:
+        self._need("score")
+        assert self._referee.logits is not None
+        return self._referee.logits[self._rows]
+
+    # --- asking -----------------------------------------------------------------------------------------------
+
+    def labels(self, z: Tensor) -> Tensor:
+        """The predicted classes of `z`: [b]. One query."""
+        self._need("decision")
+        z = self._shown(z.detach())
+        able = self._referee.charge(self._rows, queries=1)
+        with torch.no_grad():
+            labels = self._ask(self._model.labels, z, able, self._idle_labels)
+        hit = self.goal.hit(labels)
+        self._judge(z, torch.full_like(self.eps, torch.nan), hit, able, handed=False)
+        return labels
+
+    def fooled(self, z: Tensor) -> Tensor:
+        """bool [b]: does `z` reach the goal? One query. All that a decision-based attack learns."""
+        return self.goal.hit(self.labels(z))
+
+    def logits(self, z: Tensor, view: View | None = None) -> Tensor:
+        """[b, K], differentiable where `z` requires grad. One query, and one gradient when it is differentiated.
+
+        With a view, the point itself is not shown, hence not judged.
+        """
+        self._need("gradient" if z.requires_grad else "score")
+        return self._logits(z, view, handed=False)
+
+    def grad(self, z: Tensor, loss: LossFunction, view: View | None = None) -> Tensor:
+        """The gradient of the loss at `z`, row by row: [b, ...]. One query and one gradient a copy of the view."""
+        return self.value_and_grad(z, loss, view)[1]
+
+    def value_and_grad(self, z: Tensor, loss: LossFunction, view: View | None = None) -> tuple[Tensor, Tensor]:
+        """The loss [b] and its gradient [b, ...] at `z`. Rows whose gradient is NaN or Inf get zeros, and a doubt."""
+        self._need("gradient")
+        copies = 1 if view is None else view.copies
+        value: Tensor | float = 0.0
+        slope: Tensor | float = 0.0
+        for _ in range(copies):
+            point = z.detach().requires_grad_()
+            losses = loss(self._logits(point, view, handed=False), self.goal)
+            value, slope = value + losses.detach() / copies, slope + self._differentiate(losses, point) / copies
+        assert isinstance(value, Tensor)
+        assert isinstance(slope, Tensor)
+        peak = torch.linalg.vector_norm(slope.flatten(1), float("inf"), dim=1)
+        self._referee.note_gradient(self._rows, peak)
+        return value, slope if bool(peak.isfinite().all()) else slope.nan_to_num(0.0, 0.0, 0.0)
+
+    def visit(self, z: Tensor) -> None:
+        """Hand a point over: it is shown to the model and judged. One query."""
+        if not len(self):
+            return
+        if self._sees == "decision":
+            z = self._shown(z.detach())
+            able = self._referee.charge(self._rows, queries=1)
+            with torch.no_grad():
+                hit = self.goal.hit(self._ask(self._model.labels, z, able, self._idle_labels))
+            self._judge(z, torch.full_like(self.eps, torch.nan), hit, able, handed=True)
+        else:
+            with torch.no_grad():
+                self._logits(z.detach(), None, handed=True)
+
+    # --- who is left ------------------------------------------------------------------------------------------
+
+    def standing(self, *state: Any) -> Any:
+        """Let the rows that are done leave. Give the search's state, get it back for the rows that stay.
+
+        The state is any nest of tuples, lists and dicts of tensors [b, ...]; one value comes back as itself.
+        """
+        stay = ~self._referee.over[self._rows]
+        if not bool(stay.all()):
+            at = stay.nonzero().squeeze(1)
+            self._rows, self.goal, self.ball, self.noise = self._rows[at], self.goal[at], self.ball[at], self.noise[at]
+            state = tree_map(lambda value: value[at] if isinstance(value, Tensor) else value, state)
+        return state[0] if len(state) == 1 else state
+
+    def part(self, tag: int, goal: Goal | None = None) -> Bout:
+        """A bout of those who still stand, with noise of its own: the same however long other parts took."""
+        bout = Bout(self._model, self._referee, self._rows, goal or self.goal, self.ball, self.noise.fold(tag), self._sees)
+        bout.standing()
+        return bout
+
+    def restarts(self, count: int) -> Iterator[Bout]:
+        """`count` fresh starts, each for the rows that still stand then."""
+        for restart in range(count):
+            bout = self.part(restart)
+            if not len(bout):
+                return
+            yield bout
+
+    def targets(self, count: int) -> Iterator[Bout]:
+        """One bout for each of the `count` likeliest wrong classes, likeliest first: its goal is aimed at that class."""
+        if self.goal.y is None or self.goal.targeted:
+            yield from self.restarts(1)
+            return
+        wrong = self.clean_logits.scatter(1, self.goal.y[:, None], float("-inf"))
+        ranks = wrong.argsort(dim=1, descending=True, stable=True)[:, : min(count, wrong.shape[1] - 1)]
+        for rank in range(ranks.shape[1]):
+            bout = self.part(rank, Untargeted(self.goal.y, ranks[:, rank]))
+            if not len(bout):
+                return
+            yield bout
+
+    def least_likely(self) -> Tensor:
+        """[b] the wrong class that the model finds least likely on each clean image."""
+        assert self.goal.y is not None
+        return self.clean_logits.scatter(1, self.goal.y[:, None], float("inf")).argmin(1)
+
+    # --- inside -----------------------------------------------------------------------------------------------
+
+    def _logits(self, z: Tensor, view: View | None, handed: bool) -> Tensor:
+        shown = self._shown(z)
+        point = shown.detach()
+        if view is not None:
+            shown = view(shown, self.noise)
+        able = self._referee.charge(self._rows, queries=1, reserve=int(shown.requires_grad))
+        logits = self._ask(self._model.logits, shown, able, lambda: self.clean_logits)
+        if view is None:
+            with torch.no_grad():
+                margin = self.goal.margin(logits)
+                self._judge(point, margin, margin > 0, able, handed)
+        if logits.requires_grad:
+            rows = self._rows if able is None else self._rows[able]
+            logits.register_hook(lambda _: self._pay_backward(rows))
+        return logits
+
+    def _pay_backward(self, rows: Tensor) -> None:
+        """Runs when the gradient reaches the logits, before it goes through the net."""
+        if self._referee.charge(rows, gradients=1) is not None:
+            raise BudgetSpent
+
+    def _differentiate(self, losses: Tensor, point: Tensor) -> Tensor:
+        """d losses / d point; zero where the graph does not reach the point."""
+        if not losses.requires_grad:
+            return torch.zeros_like(point)
+        (slope,) = torch.autograd.grad(losses.sum(), point, allow_unused=True)
+        return torch.zeros_like(point) if slope is None else slope
+
+    def _shown(self, z: Tensor) -> Tensor:
+        """The point as the threat lets it be: on the grid, where there is one; the gradient passes straight through."""
+        return z if self.ball.levels is None else z + (self.ball.snap(z.detach()) - z.detach())
+
+    def _ask(self, question: Callable[[Tensor], Tensor], z: Tensor, able: Tensor | None, idle: Callable[[], Tensor]) -> Tensor:
+        """The model's answer for the rows that could pay; the others get the answer to their clean image again."""
+        if able is None:
+            return question(z)
+        answer = question(z[able])
+        return idle().to(answer.dtype).clone().index_put((able.nonzero().squeeze(1),), answer)
+
+    def _idle_labels(self) -> Tensor:
+        return torch.where(self._referee.correct[self._rows], self.goal.label, 0)
+
+    def _judge(self, z: Tensor, margin: Tensor, hit: Tensor, able: Tensor | None, handed: bool) -> None:
+        rows, ball = self._rows, self.ball
+        if able is not None:
+            rows, ball, z, margin, hit = rows[able], ball[able], z[able], margin[able], hit[able]
+        self._referee.judge(rows, ball, z, margin, hit, handed)
+
+    def _need(self, level: Access) -> None:
+        if LEVELS.index(level) > LEVELS.index(self._sees):
+            raise AccessError(
+                f"this asks for {level} access, but the attack may only see: {self._sees}. An attack declares what it "
+                "sees when it is registered; a model grants it with wrap(..., access=)"
+            )

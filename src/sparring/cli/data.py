@@ -1,0 +1,59 @@
+"""`sparring data`: what images there are, where they are read from, and whether they are here already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparring.cli.app import app
+
+if TYPE_CHECKING:
+    from sparring.data import DataInfo
+
+
+@app.command("data")
+def data(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List the data sets, where each is read from, and whether it is on this machine."""
+    from sparring.data import list_data
+
+    infos = list_data()
+    if json:
+        import dataclasses
+        from json import dumps
+
+        typer.echo(dumps([dataclasses.asdict(info) for info in infos], indent=2))
+    else:
+        _table(infos)
+
+
+def _table(infos: list[DataInfo]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    what, where = (Table(box=None, pad_edge=False, header_style="bold") for _ in range(2))
+    for column in ("data", "train", "test", "shape", "classes"):
+        what.add_column(column, no_wrap=True, justify="left" if column == "data" else "right")
+    what.add_column("what it is")
+    for column in ("data", "here", "size"):
+        where.add_column(column, no_wrap=True, justify="right" if column == "size" else "left")
+    where.add_column("read from", overflow="fold")
+    for info in infos:
+        counts = [f"{info.splits[split]:,}" if info.splits else "-" for split in ("train", "test")]
+        shape = "x".join(map(str, info.shape)) if info.shape else "-"
+        what.add_row(info.name, *counts, shape, str(info.classes or "-"), escape(info.about))
+        size = f"{info.bytes / 1e6:.1f} MB" if info.bytes else "-"
+        where.add_row(info.name, _here(info), size, escape(info.place))
+    console = Console()
+    console.print(what, "", where, sep="\n")
+
+
+def _here(info: DataInfo) -> str:
+    if not info.splits:
+        return "-"
+    if set(info.offline) == set(info.splits):
+        return "yes"
+    return f"only {', '.join(info.offline)}" if info.offline else "no, downloads"

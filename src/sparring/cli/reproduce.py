@@ -1,0 +1,136 @@
+"""`sparring reproduce ...`: the experiments of the source report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparring.cli.app import app
+
+if TYPE_CHECKING:
+    from sparring.reproduce.fgsm_imagenet import Row
+    from sparring.zoo.photos import Photo
+
+DEFAULT_PICTURES = ("chelsea", "coffee")
+DEFAULT_EPS = ("0.01", "8/255", "0.1", "0.15")
+
+reproduce = typer.Typer(help="Run an experiment of the source report, end to end.", no_args_is_help=True)
+app.add_typer(reproduce, name="reproduce")
+
+
+@reproduce.command("fgsm-imagenet")
+def fgsm_imagenet(
+    files: Annotated[list[str] | None, typer.Argument(metavar="[PICTURE]...", help="Picture files.")] = None,
+    pictures: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Picture files too, or samples: chelsea, coffee, rocket, ..."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="Any ImageNet classifier.")] = "imagenet:efficientnet-lite0",
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights for it.")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Let weights and hub models run the code in them.")] = False,
+    mean: Annotated[str | None, typer.Option(metavar="M,M,M", help="Normalisation, where none is known.")] = None,
+    std: Annotated[str | None, typer.Option(metavar="S,S,S")] = None,
+    eps: Annotated[list[str] | None, typer.Option(help="Linf radius, repeatable. [0.01 8/255 0.1 0.15]")] = None,
+    target: Annotated[str, typer.Option(help="Class to aim at: name, number or least-likely.")] = "least-likely",
+    seed: Annotated[int, typer.Option(help="Seed of the attack.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the PNG and the JSON go.")] = Path("fgsm-imagenet"),
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="The JSON elsewhere.")] = None,
+) -> None:
+    """Figures 2.4 to 2.8: FGSM on photographs, label and confidence before and after.
+
+    Nobody labelled the pictures, so the model's answer to the clean one stands for the truth. Without pictures, a
+    cat and a cup of coffee that scikit-image carries are used.
+    """
+    from rich.console import Console
+
+    from sparring.reproduce.fgsm_figure import draw
+    from sparring.reproduce.fgsm_imagenet import fgsm_imagenet as run
+    from sparring.reproduce.fgsm_imagenet import radius
+    from sparring.zoo import load_model
+
+    epsilons = [radius(text) for text in eps or DEFAULT_EPS]
+    log = Console(stderr=True)
+    with log.status(f"loading {model}"):
+        loaded = load_model(
+            model, weights=weights, trust=trust, device=device, mean=_channels("mean", mean), std=_channels("std", std)
+        )
+    photos = _photos([*(pictures or []), *(files or [])], loaded.input_size)
+    with log.status(f"attacking {len(photos)} pictures"):
+        rows = run(loaded, photos, epsilons=epsilons, target=target, seed=seed)
+    figure, data = out / "fgsm-imagenet.png", json or out / "fgsm-imagenet.json"
+    draw(rows, figure, loaded.name)
+    _save(data, rows, loaded.name, seed)
+    _table(rows, loaded.name)
+    log.print(f"figure: {figure}\nnumbers: {data}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _photos(wanted: list[str], input_size: tuple[int, ...] | None) -> list[Photo]:
+    from sparring.errors import InputError
+    from sparring.zoo.photos import SAMPLES, open_photo, sample_photos
+
+    channels, height, width = input_size or (3, 224, 224)
+    if channels != 3 or height != width:
+        raise InputError(f"the model takes {channels} x {height} x {width} pixels; square pictures in colour are needed")
+    return [
+        sample_photos(width, [name])[0] if name in SAMPLES and not Path(name).exists() else open_photo(name, width)
+        for name in wanted or DEFAULT_PICTURES
+    ]
+
+
+def _channels(what: str, text: str | None) -> list[float] | None:
+    from sparring.errors import InputError
+
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--{what} is {text!r}; write one number, or one a channel: 0.485,0.456,0.406") from None
+
+
+def _save(path: Path, rows: list[Row], model: str, seed: int) -> None:
+    from json import dumps
+
+    import sparring
+
+    content: dict[str, Any] = {
+        "experiment": "fgsm-imagenet",
+        "model": model,
+        "norm": "Linf",
+        "seed": seed,
+        "truth": "the model's answer to the clean picture",
+        "sparring": sparring.__version__,
+        "results": [record for row in rows for record in row.records()],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _table(rows: list[Row], model: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from sparring.reproduce.fgsm_figure import eps_text
+
+    table = Table(title=f"FGSM on {model}", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in ("picture", "goal", "before", "", "eps", "after", "", "fooled"):
+        table.add_column(column, justify="right" if column in ("", "eps") else "left")
+    for row in rows:
+        for shot in row.shots:
+            first = shot is row.shots[0]
+            table.add_row(
+                row.photo.name if first else "",
+                row.goal if first else "",
+                row.clean.label if first else "",
+                f"{row.clean.confidence:.1%}" if first else "",
+                eps_text(shot.eps),
+                shot.answer.label,
+                f"{shot.answer.confidence:.1%}",
+                Text("yes", "red") if shot.fooled else Text("no", "green"),
+                end_section=shot is row.shots[-1],
+            )
+    console = Console()
+    # Piped, rich assumes 80 columns and would fold the labels.
+    Console(width=max(console.width, 110) if not console.is_terminal else None).print(table)

@@ -1,0 +1,19 @@
+"""Data: `load_data("mnist5k")` gives labelled images in [0, 1]; `list_data()` says what there is."""
+
+from sparring.data import cifar10, folder, mnist, mnist5k, npz
+from sparring.data.errors import DataError
+from sparring.data.images import ImageData
+from sparring.data.pixels import Images
+from sparring.data.registry import DataInfo, Source, list_data, load_data, register
+
+for _source in (
+    mnist5k.SOURCE,
+    mnist.MNIST_SOURCE,
+    mnist.FASHION_MNIST_SOURCE,
+    cifar10.SOURCE,
+    folder.SOURCE,
+    npz.SOURCE,
+):
+    register(_source)
+
+__all__ = ["DataError", "DataInfo", "ImageData", "Images", "Source", "list_data", "load_data", "register"]

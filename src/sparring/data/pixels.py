@@ -1,0 +1,61 @@
+"""Where the pixels of a data set come from: the `Images` protocol, and images held in memory."""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor
+
+from sparring.errors import InputError
+
+
+class Images(Protocol):
+    """Images by row number; `TensorImages` and `folder.FolderImages` are the two kinds."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        ...
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        """Fresh memory [B, C, H, W] for rows int64 [B]: uint8 in 0..255, or float32 in [0, 1]."""
+        ...
+
+
+class TensorImages:
+    """Images in memory: [N, C, H, W], uint8 (kept so: a quarter of the memory) or float in [0, 1].
+
+    Raises InputError for another shape or type, and for floats outside [0, 1].
+    """
+
+    def __init__(self, pixels: Tensor) -> None:
+        if pixels.ndim != 4:
+            raise InputError(f"images have shape {list(pixels.shape)}; expected [N, C, H, W]")
+        self._pixels = (pixels if pixels.dtype == torch.uint8 else _unit_floats(pixels)).detach().cpu()
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return cast(tuple[int, int, int], tuple(self._pixels.shape[1:]))
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        return self._pixels[rows]
+
+
+def _unit_floats(pixels: Tensor) -> Tensor:
+    if not pixels.dtype.is_floating_point:
+        raise InputError(f"images are {pixels.dtype}; expected uint8 (0 to 255) or float in [0, 1]")
+    x = pixels.to(torch.float32)
+    if x.numel():
+        low, high = float(x.min()), float(x.max())
+        if not (low >= 0.0 and high <= 1.0):  # NaN fails both comparisons
+            raise InputError(
+                f"float images span [{low:g}, {high:g}]; expected [0, 1] (divide by 255, or pass uint8; "
+                "normalisation belongs in the model)"
+            )
+    return x

@@ -1,0 +1,1 @@
+"""Defenses: ways to train (`training`) that make a classifier harder to fool."""

@@ -1,0 +1,57 @@
+"""Shuffled mini-batches whose order is a pure function of the seed and the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from sparring.data.images import ImageData
+from sparring.defenses.training.seeds import derived_seed
+from sparring.errors import InputError
+
+TrainingData = ImageData | tuple[Tensor, Tensor]
+"images of `sparring.data`, in memory or decoded on demand, or a pair (x [N, C, H, W] in [0, 1], y [N])"
+
+
+def as_data(data: TrainingData, what: str) -> ImageData:
+    """Either kind as `ImageData`, which checks pairs; `what` names it in the error about an empty one."""
+    data = ImageData(*data) if isinstance(data, tuple) else data
+    if len(data) == 0:
+        raise InputError(f"there is no image to {what}; the data set is empty")
+    return data
+
+
+class Batches:
+    """The batches of a run, split evenly over `world` processes (this one is number `rank`).
+
+    Args:
+        data: the images.
+        size: images in a batch, all processes together; the last batch of an epoch may be smaller.
+        seed: of the order.
+    """
+
+    def __init__(self, data: ImageData, size: int, seed: int, rank: int = 0, world: int = 1) -> None:
+        if size < world:
+            raise InputError(f"batch_size is {size}; it must be at least {world}, one image a process")
+        self.data, self.size, self.seed, self.rank, self.world = data, size, seed, rank, world
+
+    def __len__(self) -> int:
+        """Batches in an epoch. A rest too small to give every process an image is left out of that epoch."""
+        whole, rest = divmod(len(self.data), self.size)
+        return whole + (rest >= self.world)
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """Yield (x, y, weight): this process's share of each batch of epoch `number`.
+
+        `weight` is the share's size relative to an even split: the mean over processes of (weight * mean loss
+        of the share) is the mean loss of the batch.
+        """
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, "shuffle", number))
+        order = torch.randperm(len(self.data), generator=generator)
+        for start in range(0, len(self) * self.size, self.size):
+            batch = order[start : start + self.size]
+            share = batch[self.rank :: self.world]
+            x, y = self.data.subset(share).tensors()
+            yield x, y, len(share) * self.world / len(batch)

@@ -1,0 +1,146 @@
+"""The one training loop. What is learned is up to the loss, where it runs up to Lightning Fabric.
+
+Reproducible: the order of the images, dropout and the noise of attacks are pure functions of (seed, epoch,
+step), and the global RNG is left as it was. Resumable: a run that was killed and resumed ends in the same
+weights, bit for bit on a CPU, as one that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from sparring.defenses.training.batches import TrainingData, as_data
+from sparring.defenses.training.callbacks import Callback
+from sparring.defenses.training.devices import Precision, make_fabric
+from sparring.defenses.training.loop import Run, train_process
+from sparring.defenses.training.loss import TrainingLoss, describe
+from sparring.defenses.training.schedule import OptimizerFactory, Schedule, find_optimizer, find_schedule
+from sparring.defenses.training.standard import Standard
+from sparring.errors import InputError
+from sparring.model import check_labels
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a run leaves behind.
+
+    Attributes:
+        net: the net that was given, trained, in eval mode.
+        history: one dict of figures an epoch: epoch (from 1), loss, lr, seconds, what the loss noted, and
+            valid_accuracy where there is validation data.
+        settings: everything that defines the run, as plain values.
+    """
+
+    net: nn.Module
+    history: list[dict[str, float]]
+    settings: dict[str, Any]
+
+    @property
+    def seconds(self) -> float:
+        """Time spent training, over all resumes."""
+        return sum(record["seconds"] for record in self.history)
+
+
+def fit(
+    net: nn.Module,
+    train: TrainingData,
+    *,
+    epochs: int,
+    loss: TrainingLoss | None = None,
+    optimizer: str | OptimizerFactory = "adam",
+    lr: float = 1e-3,
+    schedule: str | Schedule = "constant",
+    batch_size: int = 128,
+    seed: int = 0,
+    valid: TrainingData | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    devices: int = 1,
+    precision: Precision = "32-true",
+    callbacks: Sequence[Callback] = (),
+) -> Fitted:
+    """Train `net` in place.
+
+    Args:
+        net: any module from pixels [B, C, H, W] in [0, 1] to logits [B, K].
+        train: images of `sparring.data`, or (x [N, C, H, W], y [N]).
+        epochs: passes over the data.
+        loss: see `TrainingLoss`; ordinary training unless given.
+        optimizer: "adam", "adamw", "sgd" (momentum 0.9), or a function of (parameters, lr).
+        lr: the learning rate that `schedule` scales.
+        schedule: "constant", "drop" (a tenth from 70 % on), "triangular", "cosine", or a function of the
+            part of the run that is over, in [0, 1].
+        batch_size: of all processes together.
+        valid: measured (clean accuracy) after each epoch.
+        out: a folder for checkpoint/last.safetensors (each epoch) and weights.safetensors (at the end).
+        resume: go on from the checkpoint in `out`, if there is one.
+        device, devices, precision: see `make_fabric`.
+        callbacks: see `Callback`.
+
+    Raises:
+        InputError: data, settings or checkpoint do not fit; names what was seen and what to do.
+        TrainingError: the loss is no longer finite. The checkpoint of the epoch before is kept.
+        MissingExtra: lightning-fabric is not installed.
+    """
+    if epochs < 1 or batch_size < 1 or not lr > 0:
+        raise InputError(f"epochs={epochs}, batch_size={batch_size}, lr={lr}; all must be above 0")
+    run = Run(
+        net=net,
+        data=as_data(train, "train on"),
+        valid=None if valid is None else as_data(valid, "validate on"),
+        loss=loss or Standard(),
+        optimizer=optimizer,
+        lr=lr,
+        schedule=schedule,
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        out=None if out is None else Path(out),
+        resume=resume,
+        callbacks=tuple(callbacks),
+    )
+    _check(run)
+    run.settings.update(
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=_named(optimizer),
+        lr=lr,
+        schedule=_named(schedule),
+        seed=seed,
+        images=len(run.data),
+        data=run.data.fingerprint(),
+        parameters=sum(p.numel() for p in net.parameters()),
+        precision=precision,
+        devices=devices,
+        recipe=describe(run.loss),
+    )
+    fabric = make_fabric(device, devices, precision)
+    weights, history = fabric.launch(partial(train_process, run=run))
+    net.load_state_dict(safetensors.torch.load(weights))  # trained in another process if there are several
+    return Fitted(net.eval(), history, run.settings)
+
+
+def _named(choice: object) -> str:
+    return choice if isinstance(choice, str) else getattr(choice, "__qualname__", repr(choice))
+
+
+def _check(run: Run) -> None:
+    """Find mistakes before the first epoch, and never write over the work of an earlier run."""
+    find_optimizer(run.optimizer), find_schedule(run.schedule)
+    first = run.data.first(1).tensors()[0].to(next(run.net.parameters()).device)
+    training = run.net.training
+    with torch.no_grad():
+        logits = run.net.eval()(first)
+    run.net.train(training)
+    check_labels(run.data.labels, len(run.data), logits.shape[1])
+    if run.checkpoint is not None and run.checkpoint.exists() and not run.resume:
+        raise InputError(f"{run.out} holds a run already; resume it (--resume) or give another folder")

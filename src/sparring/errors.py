@@ -1,0 +1,28 @@
+"""Errors that a user can act on: each says what was seen, what was expected and how to fix it.
+
+They all derive from `SparringError`, so the command line can turn any of them into one clear line and
+exit code 2, and a library user can catch them without catching bugs of ours.
+"""
+
+
+class SparringError(ValueError):
+    """Something about the input is wrong, and the message says how to put it right."""
+
+
+class InputError(SparringError):
+    """Images outside the box, labels out of range or of the wrong type, shapes that do not fit."""
+
+
+class OutputError(SparringError):
+    """The model answered with something that is not a batch of finite logits."""
+
+
+class AccessError(SparringError):
+    """An attack asked for more than its declared access (gradient, score or decision) allows."""
+
+
+class MissingExtra(SparringError):
+    """An optional dependency is not installed; the message names the extra that brings it."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra '{extra}': pip install 'sparring[{extra}]'")

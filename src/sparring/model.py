@@ -1,0 +1,249 @@
+"""`Model`: any classifier as logits over pixels in a box, and the guard that leaves it exactly as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from sparring.errors import InputError, OutputError
+from sparring.outputs import as_logits, refuse_probabilities, unpack
+from sparring.threat import Box
+
+Access = Literal["decision", "score", "gradient"]
+Outputs = Literal["logits", "probabilities", "log_probabilities"]
+LEVELS: tuple[Access, ...] = ("decision", "score", "gradient")
+"the levels of access, each including those before it"
+
+
+class Model:
+    """A classifier: pixels [B, ...] inside `box` -> logits [B, K]. Make one with `wrap`.
+
+    Attributes:
+        net: the module or callable that was wrapped, never copied, moved or changed.
+        box: (low, high) of a valid pixel.
+        access: the most that an attacker may see of it: "gradient", "score" or "decision".
+        input_size: (C, H, W) where it is known. classes: the names of the classes where they are known.
+        name: what reports call it.
+    """
+
+    def __init__(
+        self,
+        net: Callable[..., Any],
+        *,
+        mean: Sequence[float] | float | None = None,
+        std: Sequence[float] | float | None = None,
+        box: Box = (0.0, 1.0),
+        access: Access = "gradient",
+        num_classes: int | None = None,
+        outputs: Outputs = "logits",
+        mode: Literal["eval", "as_is"] = "eval",
+        name: str | None = None,
+        input_size: tuple[int, ...] | None = None,
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        if not callable(net):
+            raise InputError(f"the model is a {type(net).__name__}, which can't be called; pass a torch.nn.Module")
+        if access not in LEVELS:
+            raise InputError(f"access is {access!r}; it must be one of {', '.join(LEVELS)}")
+        if not box[0] < box[1]:
+            raise InputError(f"box is {box}; it must be (low, high) with low < high")
+        self.net = net
+        self.box: Box = (float(box[0]), float(box[1]))
+        self.access: Access = access
+        self.num_classes = num_classes
+        self.outputs: Outputs = outputs
+        self.mode = mode
+        self.name = name or type(net).__name__
+        self.input_size = input_size
+        self.classes = None if classes is None else tuple(classes)
+        self.mean, self.std = _channels(mean, "mean"), _channels(std, "std")
+        if self.std is not None and bool((self.std <= 0).any()):
+            raise InputError(f"std is {std}; every value must be > 0")
+
+    def __repr__(self) -> str:
+        return f"Model({self.name}, box={self.box}, access={self.access!r})"
+
+    def _tensors(self) -> Iterator[Tensor]:
+        if isinstance(self.net, nn.Module):
+            yield from self.net.parameters()
+            yield from self.net.buffers()
+
+    @property
+    def device(self) -> torch.device | None:
+        """Where the model lives; None if it has no tensors of its own, then it lives where its input does."""
+        return next((tensor.device for tensor in self._tensors()), None)
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """The floating-point type that the model computes in; None if it has no tensors of its own."""
+        return next((tensor.dtype for tensor in self._tensors() if tensor.is_floating_point()), None)
+
+    def raw(self, x: Tensor) -> Tensor:
+        """What the net says about pixels, unpacked to one tensor but not turned into logits yet."""
+        if self.mean is not None:
+            x = x - self._like(self.mean, x)
+        if self.std is not None:
+            x = x / self._like(self.std, x)
+        return unpack(self.net(x if self.dtype is None else x.to(self.dtype)))
+
+    def read(self, raw: Tensor) -> Tensor:
+        """The net's answer (see `raw`) as logits [B, K], at least float32."""
+        logits = as_logits(raw, self.outputs)
+        if self.num_classes is not None and logits.shape[1] != self.num_classes:
+            raise OutputError(f"the model gave {logits.shape[1]} logits where num_classes={self.num_classes} was said")
+        return logits
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Pixels [B, ...] -> logits [B, K], differentiable. A single logit becomes two classes."""
+        return self.read(self.raw(x))
+
+    __call__ = logits
+
+    def labels(self, x: Tensor) -> Tensor:
+        """Pixels [B, ...] -> predicted classes [B]. A net with access "decision" may say the classes itself."""
+        raw = self.raw(x)
+        if self.access == "decision" and (raw.dim() < 2 or not raw.is_floating_point()):
+            return raw.reshape(-1).long()
+        return self.read(raw).argmax(1)
+
+    def accept(self, x: Tensor) -> Tensor:
+        """Clean images as this model takes them: checked, on its device, in float32 (float64 if it is).
+
+        Raises:
+            InputError: not a float tensor [B, ...], not finite, or outside the box; the message says what was seen.
+        """
+        check_pixels(x, self.box)
+        double = self.dtype is torch.float64 or (self.dtype is None and x.dtype is torch.float64)
+        return x.detach().to(self.device or x.device, torch.float64 if double else torch.float32).clamp(*self.box)
+
+    def inspect(self, raw: Tensor, x: Tensor) -> None:
+        """Refuse answers to clean images `x` that can't be logits: NaN or Inf, probabilities, log-probabilities."""
+        bad = ~raw.reshape(len(x), -1).isfinite().all(1)
+        if bad.any():
+            raise OutputError(
+                f"the model gave NaN or Inf for {int(bad.sum())} of {len(bad)} clean images (the first is number "
+                f"{int(bad.nonzero()[0])}); nothing can be said about its robustness before that is mended"
+            )
+        if self.outputs == "logits":
+            refuse_probabilities(raw, lambda: self.raw(x[:1].clone().requires_grad_()))
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Inside: eval mode, weights frozen, gradients possible. Afterwards: everything exactly as before.
+
+        Restores the mode of each module, requires_grad, buffers and the random state, also after an error.
+        `mode="as_is"` leaves the modes alone, for nets whose randomness is meant (dropout at test time).
+        """
+        modules = list(self.net.modules()) if isinstance(self.net, nn.Module) else []
+        modes = [module.training for module in modules]
+        wanted = [p for m in modules for p in m.parameters(recurse=False) if p.requires_grad]
+        buffers = [(b, b.detach().clone()) for m in modules for b in m.buffers(recurse=False)]
+        device = self.device
+        devices = [device] if device is not None and device.type == "cuda" else []
+        with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
+            try:
+                for module in modules if self.mode == "eval" else []:
+                    module.training = False
+                for parameter in wanted:
+                    parameter.requires_grad_(False)
+                yield
+            finally:
+                for module, mode in zip(modules, modes, strict=True):
+                    module.training = mode
+                for parameter in wanted:
+                    parameter.requires_grad_(True)
+                with torch.no_grad():
+                    for buffer, before in buffers:
+                        if not torch.equal(buffer, before):
+                            buffer.copy_(before)
+
+    def _like(self, values: Tensor, x: Tensor) -> Tensor:
+        """Per-channel values shaped for images [B, C, ...]."""
+        if len(values) not in (1, x.shape[1]):
+            raise InputError(f"mean/std have {len(values)} channels but the images have {x.shape[1]} (shape {tuple(x.shape)})")
+        return values.to(x.device, x.dtype).reshape(1, -1, *[1] * (x.dim() - 2))
+
+
+def wrap(net: Callable[..., Any] | Model, **options: Any) -> Model:
+    """Any classifier as a `Model`; see there for the options.
+
+    Args:
+        net: an `nn.Module` (or any callable) that returns logits [B, K]: as a tensor, as an object with `.logits`,
+            as a dict with "logits", or first in a tuple. [B] or [B, 1] = one logit, two classes.
+        mean, std: the normalisation, a number a channel. Attacks then see raw pixels, and eps is in pixels.
+        box: (low, high) of a valid pixel, (0, 1) unless said.
+        access: "gradient" (white box), "score" (logits only) or "decision" (classes only).
+        outputs: what the net gives: "logits", or "probabilities" / "log_probabilities" to audit it as it is.
+        mode: "eval" puts the net in eval mode while it is attacked; "as_is" leaves its modes alone.
+        num_classes, name, input_size, classes: for checks and reports.
+
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    >>> wrap(net, mean=0.5, std=0.5).logits(torch.zeros(2, 1, 2, 2)).shape
+    torch.Size([2, 3])
+    """
+    if isinstance(net, Model):
+        if options:
+            raise InputError(f"the model is wrapped already; give {', '.join(options)} where it was wrapped first")
+        return net
+    return Model(net, **options)
+
+
+def check_pixels(x: Tensor, box: Box) -> None:
+    """Raise a clear `InputError` unless `x` is a float batch inside the box (1e-4 of its width is forgiven)."""
+    if not isinstance(x, Tensor):
+        raise InputError(f"the images are a {type(x).__name__}; pass a float torch.Tensor [B, ...] (torch.as_tensor)")
+    if not x.is_floating_point():
+        raise InputError(f"the images are {x.dtype}; pass floats in {box}, for 8-bit images x.float() / 255")
+    if x.dim() < 2:
+        raise InputError(f"the images have shape {tuple(x.shape)}; a batch [B, ...] is needed (x.unsqueeze(0) for one)")
+    if not x.numel():
+        return
+    low, high = (float(bound) for bound in x.detach().aminmax())
+    if not (low > float("-inf") and high < float("inf")):  # also true for NaN
+        raise InputError(f"the images hold NaN or Inf (smallest {low:.3g}, largest {high:.3g}); expected {box}")
+    slack = 1e-4 * (box[1] - box[0])
+    if low < box[0] - slack or high > box[1] + slack:
+        raise InputError(f"the images go from {low:.4g} to {high:.4g}, outside the box {box}: {_cause(low, high, box)}")
+
+
+def _cause(low: float, high: float, box: Box) -> str:
+    if box == (0.0, 1.0) and low >= 0 and high > 2:
+        return "they look like 0..255; divide by 255, or wrap(..., box=(0, 255))"
+    if box == (0.0, 1.0) and low < 0:
+        return "they look normalised already; pass raw pixels and give mean= and std= to wrap(), or wrap(..., box=(-1, 1))"
+    return "pass pixels inside the box, or state the true box in wrap(..., box=)"
+
+
+def check_labels(labels: Tensor, batch: int, classes: int, what: str = "labels") -> Tensor:
+    """Class numbers as int64 [B], or a clear `InputError`. One-hot rows [B, K] are understood."""
+    if not isinstance(labels, Tensor):
+        labels = torch.as_tensor(labels)
+    if labels.dim() == 2 and labels.shape == (batch, classes) and classes > 1:
+        rows = labels.double()
+        if bool(((rows == 0) | (rows == 1)).all()) and bool((rows.sum(1) == 1).all()):
+            return rows.argmax(1)
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise InputError(f"the {what} are {labels.dtype}; class numbers are needed, as integers 0..{classes - 1}")
+    if labels.dim() == 0:
+        labels = labels.expand(batch)
+    if labels.shape != (batch,):
+        raise InputError(f"the {what} have shape {tuple(labels.shape)}; ({batch},) is needed, one for each image")
+    if batch and (int(labels.min()) < 0 or int(labels.max()) >= classes):
+        raise InputError(
+            f"the {what} go from {int(labels.min())} to {int(labels.max())}, but the model has {classes} classes "
+            f"(0..{classes - 1})"
+        )
+    return labels.long()
+
+
+def _channels(values: Sequence[float] | float | None, what: str) -> Tensor | None:
+    if values is None:
+        return None
+    tensor = torch.as_tensor(values, dtype=torch.float64).reshape(-1)
+    if not bool(tensor.isfinite().all()) or not len(tensor):
+        raise InputError(f"{what} is {values}; give one finite number a channel")
+    return tensor

@@ -1,0 +1,342 @@
+"""L0, L1, L2 and Linf as values, and the ball of allowed points around each image.
+
+A norm knows how large a perturbation is (`size`), the nearest allowed perturbation (`project`, exact together
+with the box), the best direction of unit size for a gradient (`steepest`), the perturbation that gains most under
+a linear model (`furthest`) and how to draw one (`sample`). Attacks hold a norm and never branch on it.
+
+Everything works on perturbations d = x' - x of shape [B, ...] between per-pixel bounds low <= d <= high, where
+low = box low - x <= 0 <= high. `eps` is [B].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from sparring.errors import InputError
+from sparring.rng import Noise
+
+
+def per(values: Tensor, like: Tensor) -> Tensor:
+    """Shape [B] values so that they broadcast against `like` [B, ...]."""
+    return values.reshape(-1, *[1] * (like.dim() - 1))
+
+
+class Norm:
+    """A way to measure perturbations. Use the values `L0`, `L1`, `L2`, `Linf`."""
+
+    name: str
+    p: float
+    dual: float
+    "the exponent q of the dual norm, 1/p + 1/q = 1: by this norm of a gradient a step pays"
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Norm) and self.name == other.name
+
+    def size(self, d: Tensor) -> Tensor:
+        """[B, ...] -> [B]."""
+        return d.flatten(1).norm(self.p, 1)
+
+    def dual_size(self, g: Tensor) -> Tensor:
+        """The dual norm of gradients: [B, ...] -> [B]."""
+        return g.flatten(1).norm(self.dual, 1)
+
+    def project(self, d: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """The nearest (Euclidean) perturbation of at most this size between the bounds."""
+        raise NotImplementedError
+
+    def steepest(self, g: Tensor, d: Tensor | None = None, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+        """The unit-size direction that gains most along `g`; where d and its bounds are given, no way out of them."""
+        raise NotImplementedError
+
+    def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """The allowed perturbation with the largest <g, d>: what a linear model would lose most by."""
+        raise NotImplementedError
+
+    def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """A random allowed perturbation, uniform in the ball before the box takes its share."""
+        raise NotImplementedError
+
+
+class _Linf(Norm):
+    name, p, dual = "Linf", float("inf"), 1.0
+
+    def size(self, d: Tensor) -> Tensor:
+        return d.flatten(1).abs().amax(1) if d.numel() else d.new_zeros(len(d))
+
+    def project(self, d: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        e = per(eps, d)
+        return d.clamp(torch.maximum(low, -e), torch.minimum(high, e))
+
+    def steepest(self, g: Tensor, d: Tensor | None = None, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+        return g.sign()
+
+    def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        return self.project(g.sign() * per(eps, g), eps, low, high)
+
+    def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        e = per(eps, low)
+        low, high = torch.maximum(low, -e), torch.minimum(high, e)  # ball and box are both boxes: uniform in both
+        return low + (high - low) * noise.uniform(*low.shape[1:], dtype=low.dtype)
+
+
+class _L2(Norm):
+    name, p, dual = "L2", 2.0, 2.0
+
+    def project(self, d: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        return _shrink(d, eps, low, high, at_most=1.0)
+
+    def steepest(self, g: Tensor, d: Tensor | None = None, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+        return g / per(_floor(self.size(g)), g)
+
+    def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        g = g / per(_floor(g.flatten(1).abs().amax(1)), g)
+        return _shrink(g, eps, low, high, at_most=float("inf"))
+
+    def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        d = self.steepest(noise.normal(*low.shape[1:], dtype=low.dtype))
+        radius = eps * noise.uniform(1, dtype=low.dtype).squeeze(1) ** (1 / max(1, low[0].numel()))
+        return self.project(d * per(radius, d), eps, low, high)
+
+
+class _L1(Norm):
+    name, p, dual = "L1", 1.0, float("inf")
+
+    share = 0.01
+    "of the pixels, the most that one step moves: SLIDE (Tramer & Boneh 2019, arXiv:1904.13000)"
+
+    def project(self, d: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """d_i = sign * clip(|d_i| - cut, 0, cap_i), the cut from its sorted breakpoints: exact, O(n log n)."""
+        magnitude, cap = d.flatten(1).abs(), torch.where(d > 0, high, -low).flatten(1)
+        over = torch.minimum(magnitude, cap).sum(1) > eps
+        if not over.any():
+            return d.clamp(low, high)
+        cut = torch.zeros_like(eps)
+        cut[over] = _l1_cut(magnitude[over], cap[over], eps[over])
+        kept = torch.minimum((magnitude - cut[:, None]).clamp(min=0), cap)
+        return d.sign() * kept.reshape(d.shape)
+
+    def steepest(self, g: Tensor, d: Tensor | None = None, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+        pay = g.abs()
+        if d is not None and low is not None and high is not None:
+            pay = torch.where(torch.where(g > 0, d < high, d > low), pay, 0)  # a pixel at its bound cannot go on
+        top = max(1, int(self.share * g[0].numel())) if len(g) else 1
+        flat = pay.flatten(1)
+        chosen = (flat >= flat.topk(top, 1).values[:, -1:]) & (flat > 0)
+        step = g.flatten(1).sign() * chosen
+        return (step / _floor(step.abs().sum(1))[:, None]).reshape(g.shape)
+
+    def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        pay, cap = g.abs().flatten(1), torch.where(g > 0, high, -low).flatten(1)
+        order = pay.argsort(1, descending=True)
+        sorted_cap = cap.gather(1, order)
+        left = (eps[:, None] - (sorted_cap.cumsum(1) - sorted_cap)).clamp(min=0)  # what dearer pixels leave over
+        spent = torch.zeros_like(cap).scatter(1, order, torch.minimum(sorted_cap, left))
+        return g.sign() * spent.reshape(g.shape)
+
+    def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        shape = low.shape[1:]
+        d = -(1 - noise.uniform(*shape, dtype=low.dtype)).log() * noise.signs(*shape, dtype=low.dtype)
+        radius = eps * noise.uniform(1, dtype=low.dtype).squeeze(1) ** (1 / max(1, low[0].numel()))
+        return self.project(d * per(radius / _floor(self.size(d)), d), eps, low, high)
+
+
+class _L0(Norm):
+    name, p, dual = "L0", 0.0, 2.0
+
+    def size(self, d: Tensor) -> Tensor:
+        return (d != 0).flatten(1).sum(1).to(d.dtype)
+
+    def project(self, d: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        inside = d.clamp(low, high)
+        gain = d.square() - (d - inside).square()  # what keeping this feature is worth, the box considered
+        return _keep_top(inside, gain, eps)
+
+    def steepest(self, g: Tensor, d: Tensor | None = None, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+        return L2.steepest(g)  # the projection makes it sparse
+
+    def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        d = torch.where(g > 0, high, torch.where(g < 0, low, 0))
+        return _keep_top(d, g * d, eps)
+
+    def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        shape = low.shape[1:]
+        d = low + (high - low) * noise.uniform(*shape, dtype=low.dtype)
+        return _keep_top(d, noise.uniform(*shape, dtype=low.dtype), eps)
+
+
+L0, L1, L2, Linf = _L0(), _L1(), _L2(), _Linf()
+NORMS: tuple[Norm, ...] = (L0, L1, L2, Linf)
+
+
+def norm(value: Norm | str | float) -> Norm:
+    """A norm from however people write it: "Linf", "linf", "inf", float("inf"), 2, L2.
+
+    >>> norm("linf"), norm(2)
+    (Linf, L2)
+    """
+    if isinstance(value, Norm):
+        return value
+    text = str(value).lower().removeprefix("l").removesuffix(".0").removeprefix("_")
+    for known in NORMS:
+        if text in (known.name.lower().removeprefix("l"), {"Linf": "infinity"}.get(known.name)):
+            return known
+    raise InputError(f"norm {value!r} is not known; the norms are L0, L1, L2 and Linf")
+
+
+@dataclass(frozen=True)
+class Ball:
+    """The allowed points around each image: ||z - x|| <= eps, inside the box. Made by the bout, used by attacks.
+
+    Args:
+        x: [B, ...] clean images. norm: the norm. eps: [B], infinite where only the box counts. box: (low, high).
+        levels: the grid of the threat, None = any value.
+    """
+
+    x: Tensor
+    norm: Norm
+    eps: Tensor
+    box: tuple[float, float]
+    levels: int | None = None
+
+    def __getitem__(self, rows: Tensor) -> Ball:
+        ball = Ball(self.x[rows], self.norm, self.eps[rows], self.box, self.levels)
+        if "span" in self.__dict__:
+            ball.__dict__["span"] = tuple(bound[rows] for bound in self.span)
+        return ball
+
+    def with_eps(self, eps: Tensor) -> Ball:
+        """The ball of another radius [B] around the same images."""
+        return Ball(self.x, self.norm, eps, self.box, self.levels)
+
+    def column(self, values: Tensor) -> Tensor:
+        """[b] values shaped to multiply images."""
+        return per(values, self.x)
+
+    @cached_property
+    def low(self) -> Tensor:
+        return self.box[0] - self.x
+
+    @cached_property
+    def high(self) -> Tensor:
+        return self.box[1] - self.x
+
+    @cached_property
+    def span(self) -> tuple[Tensor, ...]:
+        """Lowest and highest value of each pixel in a Linf ball: with these one clamp is the whole projection."""
+        e = per(self.eps, self.x)
+        return (self.x - e).clamp(min=self.box[0]), (self.x + e).clamp(max=self.box[1])
+
+    def project(self, z: Tensor) -> Tensor:
+        """The nearest allowed points to `z` [B, ...]: exact, box and ball together."""
+        if self.norm is Linf:
+            return z.clamp(*self.span)
+        return self._at(self.norm.project(z - self.x, self.eps, self.low, self.high))
+
+    def steepest(self, g: Tensor, z: Tensor | None = None) -> Tensor:
+        """The unit-size direction that gains most along `g`; `z` is where the step starts, if that matters."""
+        return self.norm.steepest(g) if z is None else self.norm.steepest(g, z - self.x, self.low, self.high)
+
+    def furthest(self, g: Tensor) -> Tensor:
+        """The allowed points that gain most along `g`: one step under a linear model, the box made use of."""
+        return self._at(self.norm.furthest(g, self.eps, self.low, self.high))
+
+    def sample(self, noise: Noise) -> Tensor:
+        """Random allowed points."""
+        return self._at(self.norm.sample(noise, self.eps, self.low, self.high))
+
+    def surface(self, noise: Noise) -> Tensor:
+        """Random points at distance eps, as far as the box lets them: where APGD starts."""
+        if self.norm is Linf:
+            d = noise.uniform(*self.x.shape[1:], dtype=self.x.dtype) * 2 - 1
+        else:
+            d = noise.normal(*self.x.shape[1:], dtype=self.x.dtype)
+        return self.project(self.x + per(self.eps / _floor(self.norm.size(d)), d) * d)
+
+    def size(self, z: Tensor) -> Tensor:
+        """Distances of `z` from the clean images: [B]."""
+        return self.norm.size(z - self.x)
+
+    def holds(self, z: Tensor, size: Tensor) -> Tensor:
+        """bool [B]: the point, of distance `size`, is allowed. Float rounding is forgiven, nothing else."""
+        slack = 1e-6 * (self.box[1] - self.box[0])
+        lowest, highest = z.flatten(1).aminmax(dim=1)
+        inside = (lowest >= self.box[0] - slack) & (highest <= self.box[1] + slack)
+        return inside & (size <= self.eps * (1 + 1e-5) + slack * 0.1)
+
+    def snap(self, z: Tensor) -> Tensor:
+        """Points of the grid (`levels`) near `z`, rounded towards x where rounding away would leave the ball."""
+        if self.levels is None:
+            return z
+        low, high = self.box
+        unit = (high - low) / (self.levels - 1)
+        nearest = (z - low).div(unit).round()
+        inward = torch.where(z > self.x, ((z - low) / unit + 1e-4).floor(), ((z - low) / unit - 1e-4).ceil())
+        near = nearest * unit + low
+        fits = self.holds(near, self.size(near))
+        return torch.where(per(fits, z), near, inward * unit + low)
+
+    def _at(self, d: Tensor) -> Tensor:
+        """x + d, kept in the box against the last bit of rounding."""
+        return (self.x + d).clamp(*self.box)
+
+
+def _floor(size: Tensor) -> Tensor:
+    """Sizes to divide by: a zero stays harmless, a tiny gradient keeps its direction."""
+    return size.clamp(min=torch.finfo(size.dtype).tiny)
+
+
+def _shrink(d: Tensor, eps: Tensor, low: Tensor, high: Tensor, at_most: float) -> Tensor:
+    """clip(s * d, low, high) with the largest s <= at_most for which its L2 size is <= eps. Exact.
+
+    Let the pixels at their bound be known: then s solves a quadratic. Each round adds those that the new s drives
+    into their bound; s only grows, so this ends, mostly after 2 to 6 rounds (Michelot 1986, doi:10.1007/BF00938486).
+    """
+    magnitude, cap = d.flatten(1).abs(), torch.where(d > 0, high, -low).flatten(1)
+    square, roof = magnitude.square(), cap.square()
+    scale = torch.zeros_like(eps)
+    for _ in range(magnitude.shape[1] + 1):
+        full = scale[:, None] * magnitude >= cap
+        rest = (eps.square() - (roof * full).sum(1)).clamp(min=0)
+        free = (square * ~full).sum(1)
+        larger = torch.where(free > 0, (rest / _floor(free)).sqrt(), at_most).clamp(max=at_most)
+        larger = torch.maximum(larger, scale)
+        if torch.equal(larger, scale):
+            break
+        scale = larger
+    grown = torch.where(torch.isinf(scale)[:, None], cap, torch.minimum(scale[:, None] * magnitude, cap))
+    return d.sign() * grown.reshape(d.shape)
+
+
+def _l1_cut(magnitude: Tensor, cap: Tensor, eps: Tensor) -> Tensor:
+    """The cut >= 0 with sum_i clip(m_i - cut, 0, cap_i) = eps: [B, n], [B, n], [B] -> [B].
+
+    The sum is piecewise linear in the cut, with a kink where a pixel starts (cut = m_i) and where it is
+    full (cut = m_i - cap_i). Walk the sorted kinks from above until the sum reaches eps.
+    """
+    kinks = torch.cat([magnitude, magnitude - cap], 1).double()
+    turn = torch.cat([torch.ones_like(magnitude), -torch.ones_like(magnitude)], 1).double()
+    kinks, order = kinks.sort(1, descending=True)
+    slope = turn.gather(1, order).cumsum(1)  # how many pixels grow below each kink
+    total = torch.cat([torch.zeros_like(kinks[:, :1]), (slope[:, :-1] * -kinks.diff(dim=1)).cumsum(1)], 1)
+    at = torch.searchsorted(total, eps.double()[:, None], right=True).clamp(1, kinks.shape[1]) - 1
+    start, grown, growing = (values.gather(1, at).squeeze(1) for values in (kinks, total, slope))
+    cut = start - (eps.double() - grown) / growing.clamp(min=1)
+    return cut.clamp(min=0).to(magnitude.dtype)
+
+
+def _keep_top(d: Tensor, worth: Tensor, eps: Tensor) -> Tensor:
+    """The floor(eps) features of each row that are worth most, the others set to 0."""
+    flat, n = worth.flatten(1), worth[0].numel() if len(worth) else 0
+    count = torch.where(torch.isinf(eps), n, eps.floor()).clamp(max=n).long()
+    rank = flat.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    return d * (rank < count[:, None]).reshape(d.shape)

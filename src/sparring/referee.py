@@ -1,0 +1,193 @@
+"""The referee of a bout: counts every pass, judges every point, keeps the best of each sample.
+
+Attacks never see this; they talk to the `Bout`. All bookkeeping of the package is here, once.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sparring.budget import Budget, BudgetSpent
+from sparring.norms import Ball
+from sparring.result import Doubt, Result, Trace
+from sparring.threat import Goal, Threat
+
+Keep = Literal["best", "margin", "last"]
+
+
+class Referee:
+    """The score of one attack call on N samples; `rows` [b] below are numbers of samples.
+
+    Args:
+        keep: "best" = the smallest success, and with a fixed eps a fooled sample leaves at once; "margin" = the
+            success with the largest margin, nobody leaves; "last" = only points that the attack hands over count,
+            the last one stays, as in most papers' algorithms; nobody leaves.
+    """
+
+    def __init__(self, x: Tensor, goal: Goal, threat: Threat, budget: Budget, keep: Keep, trace: bool) -> None:
+        n, device = len(x), x.device
+        self.goal, self.threat, self.budget, self.keep = goal, threat, budget, keep
+        self.queries = torch.zeros(n, dtype=torch.int64, device=device)
+        self.gradients = torch.zeros(n, dtype=torch.int64, device=device)
+        self.first_hit = torch.full((n,), -1, dtype=torch.int64, device=device)
+        self.best = x.clone()
+        self.success = torch.zeros(n, dtype=torch.bool, device=device)
+        self.over = torch.zeros(n, dtype=torch.bool, device=device)
+        self.size = torch.full((n,), torch.inf, dtype=x.dtype, device=device)
+        self.margin = torch.full((n,), -torch.inf, dtype=x.dtype, device=device)
+        self.correct = torch.zeros(n, dtype=torch.bool, device=device)
+        self.flat = torch.zeros(n, dtype=torch.int64, device=device)  # gradients that were exactly zero
+        self.broken = torch.zeros(n, dtype=torch.bool, device=device)  # NaN or Inf seen on the way
+        self.unpaid = torch.zeros(n, dtype=torch.bool, device=device)
+        self.logits: Tensor | None = None  # of the clean images
+        self.looks: list[tuple[Tensor, Tensor, Tensor]] | None = [] if trace else None
+        self.started = time.perf_counter()
+
+    # --- paying -----------------------------------------------------------------------------------------------
+
+    def charge(self, rows: Tensor, queries: int = 0, gradients: int = 0, reserve: int = 0) -> Tensor | None:
+        """Count passes before they happen. Returns None if all rows can pay, else bool [b], who can (and has paid).
+
+        `reserve`: gradients that must be affordable too, and are counted when they happen.
+
+        Raises:
+            BudgetSpent: nobody can.
+        """
+        able = self._able(rows, queries, gradients + reserve)
+        if able is not None:
+            self.unpaid[rows[~able]] = True
+            self.over[rows[~able]] = True
+            rows = rows[able]
+            if not len(rows):
+                raise BudgetSpent
+        if queries:
+            self.queries[rows] += queries
+        if gradients:
+            self.gradients[rows] += gradients
+        return able
+
+    def _able(self, rows: Tensor, queries: int, gradients: int) -> Tensor | None:
+        limit = self.budget
+        if limit.seconds is not None and time.perf_counter() - self.started > limit.seconds:
+            return torch.zeros_like(rows, dtype=torch.bool)
+        able = torch.ones_like(rows, dtype=torch.bool)
+        if limit.queries is not None:
+            able &= self.queries[rows] + queries <= limit.queries
+        if limit.gradients is not None:
+            able &= self.gradients[rows] + gradients <= limit.gradients
+        if limit.passes is not None:
+            able &= self.queries[rows] + self.gradients[rows] + queries + gradients <= limit.passes
+        return None if able.all() else able
+
+    # --- judging ----------------------------------------------------------------------------------------------
+
+    def open(self, margin: Tensor, prediction: Tensor, logits: Tensor | None) -> None:
+        """The first look, at the clean images: who is fooled without any attack is done."""
+        self.logits = logits
+        self.correct = self.goal.correct(prediction)
+        fooled = self.goal.hit(prediction)
+        self.margin = margin.to(self.margin.dtype)
+        self.success = fooled.clone()
+        self.over = fooled.clone()
+        self.size[fooled] = 0
+        self.first_hit[fooled] = self.queries[fooled]
+        self._look(torch.arange(len(margin), device=margin.device), margin, torch.zeros_like(self.size))
+
+    def judge(
+        self, rows: Tensor, ball: Ball, z: Tensor, margin: Tensor, hit: Tensor, handed: bool
+    ) -> None:
+        """Points `z` [b, ...] that the model was just shown, in their `ball`. `handed`: as the attack's answer."""
+        if self.keep == "last" and not handed:
+            return
+        size = ball.size(z)
+        allowed = ball.holds(z, size)
+        margin = margin.to(self.margin.dtype)
+        self._look(rows, margin, size)
+        fooled = hit & allowed
+        new = fooled & (self.first_hit[rows] < 0)
+        if new.any():
+            self.first_hit[rows[new]] = self.queries[rows[new]]
+        take = self._better(rows, size, margin, fooled) & allowed
+        if take.any():
+            at = rows[take]
+            self.best[at], self.margin[at] = z[take], margin[take]
+            self.size[at] = torch.where(fooled[take], size[take], torch.inf)
+            self.success[at] = fooled[take]
+            if self.keep == "best" and self.threat.eps is not None:
+                self.over[at] |= fooled[take]
+
+    def _better(self, rows: Tensor, size: Tensor, margin: Tensor, fooled: Tensor) -> Tensor:
+        if self.keep == "last":
+            return torch.ones_like(fooled)
+        before = self.success[rows]
+        closer = ~before & ~fooled & (margin > self.margin[rows])
+        if self.keep == "margin":
+            return fooled & (~before | (margin > self.margin[rows])) | closer
+        return fooled & (~before | (size < self.size[rows])) | closer
+
+    def note_gradient(self, rows: Tensor, peak: Tensor) -> None:
+        """Largest magnitude of each sample's gradient [b]: zeros and non-finite ones are remembered."""
+        self.flat[rows] += peak == 0
+        self.broken[rows] |= ~peak.isfinite()
+
+    def _look(self, rows: Tensor, margin: Tensor, size: Tensor) -> None:
+        if self.looks is not None:
+            n = len(self.queries)
+            wide = [torch.full((n,), torch.nan, device=rows.device).index_copy_(0, rows, v.float()) for v in (margin, size)]
+            self.looks.append((wide[0], wide[1], self.queries.clone()))
+
+    # --- closing ----------------------------------------------------------------------------------------------
+
+    def result(self, attack: str, seed: int) -> Result:
+        """The final score, on the CPU."""
+        return Result(
+            x_adv=self.best.cpu(),
+            success=self.success.cpu(),
+            distance=self.size.cpu(),
+            margin=self.margin.cpu(),
+            clean_correct=self.correct.cpu(),
+            queries=self.queries.cpu(),
+            gradients=self.gradients.cpu(),
+            first_hit=self.first_hit.cpu(),
+            threat=self.threat,
+            attack=attack,
+            seed=seed,
+            seconds=time.perf_counter() - self.started,
+            doubts=tuple(self._doubts()),
+            trace=self._trace(),
+        )
+
+    def _trace(self) -> Trace | None:
+        if self.looks is None:
+            return None
+        margin, size, query = ([look[i].cpu() for look in self.looks] for i in range(3))
+        return Trace(torch.stack(margin), torch.stack(size), torch.stack(query))
+
+    def _doubts(self) -> list[Doubt]:
+        asked = self.gradients > 0
+        failed = ~self.success
+        signs = [
+            (
+                "zero-gradients",
+                asked & (2 * self.flat >= self.gradients),
+                asked,
+                "{} of {} samples had a gradient of exactly zero at least half of the time: the loss is saturated or "
+                "the graph is cut, and the attack could not steer",
+            ),
+            (
+                "non-finite",
+                self.broken,
+                self.queries > 0,
+                "{} of {} samples met NaN or Inf in logits or gradients on the way; such points count as not fooled",
+            ),
+            ("budget-spent", self.unpaid & failed, failed, "{} of the {} samples still standing ran out of budget"),
+        ]
+        return [
+            Doubt(code, text.format(int(sign.sum()), int(among.sum())), float(sign.sum() / among.sum()))
+            for code, sign, among, text in signs
+            if sign.any()
+        ]

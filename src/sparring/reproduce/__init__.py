@@ -1,0 +1,1 @@
+"""The experiments of the source report, end to end: `sparring reproduce NAME`."""

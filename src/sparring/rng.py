@@ -1,0 +1,105 @@
+"""Noise that belongs to a sample, not to a batch: counter-based, vectorised, the same on every device.
+
+A result must not depend on who else is in the batch, on the order, the shard or the machine. So every
+random number here is a pure function of (seed, what the sample is, how many numbers were drawn before):
+`splitmix64` (Steele, Lea and Flood 2014, doi:10.1145/2714064.2660195) on 64-bit integers. A sample is known by a
+hash of its pixels, hence a shuffled or split batch draws the same numbers. The global RNG is never touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import torch
+from torch import Tensor
+
+GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: the increment of splitmix64
+
+
+def _signed(value: int) -> int:
+    """The 64-bit pattern of `value` as the signed integer that torch wants."""
+    value &= 0xFFFFFFFFFFFFFFFF
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def _shift(z: Tensor, bits: int) -> Tensor:
+    """Logical shift right (torch's own keeps the sign)."""
+    return (z >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _mix(z: Tensor) -> Tensor:
+    """The finaliser of splitmix64: 64 bits in, 64 well-stirred bits out."""
+    z = (z ^ _shift(z, 30)) * _signed(0xBF58476D1CE4E5B9)
+    z = (z ^ _shift(z, 27)) * _signed(0x94D049BB133111EB)
+    return z ^ _shift(z, 31)
+
+
+def digest(x: Tensor) -> Tensor:
+    """One 64-bit name a sample, from its pixels: [B, ...] -> int64 [B] on the CPU.
+
+    Pixels are read as float32, so that a float64 run draws the same noise.
+    """
+    rows = x.detach().to("cpu", torch.float32).contiguous().flatten(1).numpy()
+    names = [int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "little") for row in rows]
+    return torch.tensor([_signed(name) for name in names], dtype=torch.int64)
+
+
+class Noise:
+    """Streams of random numbers, one a sample.
+
+    Args:
+        keys: int64 [B], one key a sample (see `Noise.of`).
+        drawn: how many numbers each stream has given already; the same for all rows, since rows draw in step.
+    """
+
+    def __init__(self, keys: Tensor, drawn: int = 0) -> None:
+        self.keys = keys
+        self.drawn = drawn
+
+    @classmethod
+    def of(cls, x: Tensor, seed: int) -> Noise:
+        """The streams of the samples `x` [B, ...] under `seed`."""
+        return cls(_mix(digest(x) ^ _mix(torch.tensor(_signed(seed * GOLDEN + 1)))).to(x.device))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, rows: Tensor) -> Noise:
+        """The streams of some rows, at the place where they are."""
+        return Noise(self.keys[rows], self.drawn)
+
+    def fold(self, *tags: int) -> Noise:
+        """Fresh independent streams for a part of the run (a restart, a target), the same however long others took."""
+        keys = self.keys
+        for tag in tags:
+            keys = _mix(keys ^ _signed((tag + 1) * GOLDEN))
+        return Noise(keys)
+
+    def bits(self, count: int) -> Tensor:
+        """`count` raw 64-bit integers for each sample: int64 [B, count]."""
+        at = torch.arange(self.drawn + 1, self.drawn + count + 1, device=self.keys.device)
+        self.drawn += count
+        return _mix(self.keys[:, None] + at * _signed(GOLDEN))
+
+    def uniform(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """[B, *shape] uniform in [0, 1). The same numbers whatever the dtype, up to its precision (24 bits are drawn)."""
+        count = math.prod(shape)
+        return (_shift(self.bits(count), 40).to(dtype) * 2.0**-24).reshape(-1, *shape)
+
+    def normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """[B, *shape] standard normal (Box-Muller)."""
+        count = math.prod(shape)
+        half = (count + 1) // 2
+        radius = (-2 * (1 - self.uniform(half, dtype=torch.float64)).log()).sqrt()
+        angle = 2 * math.pi * self.uniform(half, dtype=torch.float64)
+        pair = torch.cat([radius * angle.cos(), radius * angle.sin()], 1)
+        return pair[:, :count].to(dtype).reshape(-1, *shape)
+
+    def signs(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """[B, *shape] of -1 and +1, each with probability one half."""
+        return torch.where(self.uniform(*shape) < 0.5, -1.0, 1.0).to(dtype)
+
+    def below(self, high: int | Tensor, *shape: int) -> Tensor:
+        """[B, *shape] whole numbers in [0, high), `high` a number or a tensor [B, ...] that broadcasts."""
+        return (self.uniform(*shape, dtype=torch.float64) * high).to(torch.int64)

@@ -1,0 +1,198 @@
+"""What the attacker may do (`Threat`) and what he wants (`Untargeted`, `Targeted`).
+
+`goal.margin(logits) > 0` <=> fooled <=> the arg max says so: the one definition of success in this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from sparring import norms
+from sparring.errors import InputError
+
+Box = tuple[float, float]
+
+
+def parse_eps(text: str | float | None) -> float | None:
+    """A radius as people write it: 0.3, "8/255", None.
+
+    >>> parse_eps("8/255")
+    0.03137254901960784
+    """
+    if text is None:
+        return None
+    if isinstance(text, str):
+        try:
+            return float(Fraction(text.replace(" ", "")))
+        except (ValueError, ZeroDivisionError):
+            raise InputError(f"eps {text!r} is not a number; write it like 0.3 or 8/255") from None
+    return float(text)
+
+
+@dataclass(frozen=True, init=False)
+class Threat:
+    """The perturbations that count: ||x' - x|| <= eps inside the box, maybe on a grid.
+
+    Args:
+        norm: "Linf", "L2", "L1", "L0" or one of `sparring.norms`.
+        eps: the radius, a number or a fraction as text; None = none: the smallest perturbation is wanted.
+        box: (low, high) of a valid pixel; None = the model's.
+        levels: 256 = images that survive being saved with 8 bits: only such points are ever shown to the model.
+
+    >>> Threat("linf", "8/255")
+    Threat(norm=Linf, eps=0.03137254901960784, box=None, levels=None)
+    """
+
+    norm: norms.Norm
+    eps: float | None
+    box: Box | None
+    levels: int | None
+
+    def __init__(
+        self,
+        norm: norms.Norm | str | float,
+        eps: float | str | None = None,
+        box: Box | None = None,
+        levels: int | None = None,
+    ) -> None:
+        radius = parse_eps(eps)
+        if radius is not None and not 0 <= radius < float("inf"):
+            raise InputError(f"eps is {eps}; it must be a finite number >= 0 (None = the smallest perturbation)")
+        if box is not None and not box[0] < box[1]:
+            raise InputError(f"box is {box}; it must be (low, high) with low < high")
+        if levels is not None and levels < 2:
+            raise InputError(f"levels is {levels}; it must be at least 2 (256 for 8-bit images)")
+        object.__setattr__(self, "norm", norms.norm(norm))
+        object.__setattr__(self, "eps", radius)
+        object.__setattr__(self, "box", None if box is None else (float(box[0]), float(box[1])))
+        object.__setattr__(self, "levels", levels)
+
+    def within(self, box: Box) -> Threat:
+        """This threat with its box settled: its own, else the model's."""
+        if self.box is None:
+            return replace(self, box=box)
+        if self.box[0] < box[0] or self.box[1] > box[1]:
+            raise InputError(f"the threat's box {self.box} is not inside the model's box {box}; give both the same")
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.norm}" if self.eps is None else f"{self.norm} {self.eps:.4g}"
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values for JSON."""
+        return {"norm": str(self.norm), "eps": self.eps, "box": self.box, "levels": self.levels}
+
+
+class Goal:
+    """What counts as fooled, for each sample: see `Untargeted` and `Targeted`.
+
+    Attributes:
+        y: [B] int64, the true classes, or None where a targeted goal does not know them.
+        t: [B] int64, the wanted classes. For an untargeted goal: None, or the class that a loss may push up,
+            which steers the search and is never judged.
+    """
+
+    y: Tensor | None
+    t: Tensor | None
+    targeted = False
+
+    @property
+    def label(self) -> Tensor:
+        """[B] the class that success is about: y, or t when targeted."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same goal with `change` applied to its tensors."""
+        goal = copy(self)
+        goal.y = None if self.y is None else change(self.y)
+        goal.t = None if self.t is None else change(self.t)
+        return goal
+
+    def __getitem__(self, rows: Tensor) -> Self:
+        return self.map(lambda classes: classes[rows])
+
+    def margin(self, logits: Tensor) -> Tensor:
+        """[B, K] -> [B]: positive <=> fooled. Differentiable; shifting all logits changes nothing."""
+        raise NotImplementedError
+
+    def hit(self, prediction: Tensor) -> Tensor:
+        """Predicted classes [B] -> bool [B]: fooled, for models that only say the class."""
+        raise NotImplementedError
+
+    def correct(self, prediction: Tensor) -> Tensor:
+        """Predicted classes of the clean images [B] -> bool [B]: the model starts out right."""
+        return ~self.hit(prediction) if self.y is None else prediction == self.y
+
+
+def best_other(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """(logit of `label`, largest logit of the others), each [B]."""
+    own = logits.gather(1, label[:, None]).squeeze(1)
+    rest = logits.scatter(1, label[:, None], float("-inf"))  # masking by a product fails on negative logits
+    return own, rest.amax(1)
+
+
+def _as_predicted(gap: Tensor, hit: Tensor) -> Tensor:
+    """Break exact ties the way the arg max does, so that margin > 0 <=> hit."""
+    return torch.where(hit & (gap == 0), gap + torch.finfo(gap.dtype).tiny, gap)
+
+
+class Untargeted(Goal):
+    """Any class but the true one. This is what a plain tensor of labels means.
+
+    >>> Untargeted(torch.tensor([0])).margin(torch.tensor([[1.0, 3.0]]))
+    tensor([2.])
+    """
+
+    def __init__(self, y: Tensor, t: Tensor | None = None) -> None:
+        self.y, self.t = y, t
+
+    @property
+    def label(self) -> Tensor:
+        assert self.y is not None
+        return self.y
+
+    def margin(self, logits: Tensor) -> Tensor:
+        own, other = best_other(logits, self.label)
+        return _as_predicted(other - own, self.hit(logits.argmax(1)))
+
+    def hit(self, prediction: Tensor) -> Tensor:
+        return prediction != self.label
+
+    def aim(self, t: Tensor) -> Untargeted:
+        """The same goal, with the class that losses may push up."""
+        return Untargeted(self.label, t)
+
+
+class Targeted(Goal):
+    """Exactly the class `t`, a tensor [B] or one number for all. With `y`, clean accuracy is about y.
+
+    >>> Targeted(torch.tensor([0])).margin(torch.tensor([[1.0, 3.0]]))
+    tensor([-2.])
+    """
+
+    targeted = True
+
+    def __init__(self, t: Tensor | int, y: Tensor | None = None) -> None:
+        self.t, self.y = torch.as_tensor(t), y
+
+    @property
+    def label(self) -> Tensor:
+        assert self.t is not None
+        return self.t
+
+    def margin(self, logits: Tensor) -> Tensor:
+        own, other = best_other(logits, self.label)
+        return _as_predicted(own - other, self.hit(logits.argmax(1)))
+
+    def hit(self, prediction: Tensor) -> Tensor:
+        return prediction == self.label

@@ -1,0 +1,155 @@
+"""`file.py:factory` and `pkg.mod:factory`: a model that the user's own Python code builds.
+
+Importing the file runs it, exactly as `python file.py` would: name only code that you would run anyway.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from numbers import Real
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from sparring.errors import InputError, SparringError
+from sparring.model import Model
+from sparring.zoo.extras import first_line
+from sparring.zoo.options import Channels, Options
+from sparring.zoo.state import put_state, read_state
+
+
+def load_factory(where: str, name: str, options: Options) -> Model:
+    """The model that `name` in the file or module `where` is or returns.
+
+    `name` may be a function or a class that needs no arguments (`num_classes` is passed where it takes one), an
+    `nn.Module`, or a Model wrapped already. If it has attributes `mean` and `std` (a number, or one a channel), they
+    are the normalisation to put before the net; a net that normalises by itself must not name its own so.
+
+    Raises:
+        InputError: no such file, module or name, or the user's code failed (the cause is chained).
+    """
+    spec = f"{Path(where).name}:{name}"
+    folder = Path(where).resolve().parent if where.endswith(".py") else Path.cwd()
+    with _importable(folder):
+        module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
+        factory = _find(module, name, where)
+        made = _make(factory, spec, options.num_classes)
+    if isinstance(made, Model):
+        return _finish_wrapped(made, spec, options)
+    if not callable(made):
+        raise InputError(f"{spec} returned a {type(made).__name__}; an nn.Module (or a sparring Model) is needed")
+    if options.weights is not None:
+        _fill(made, spec, options)
+    mean, std = (_numbers(getattr(factory, what, None)) for what in ("mean", "std"))
+    return options.wrap(made, mean=mean, std=std, name=spec)
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Inside, modules beside the user's file can be imported, as when Python runs it."""
+    before = list(sys.path)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    spec = importlib.util.spec_from_file_location(f"sparring_user_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses, pickle and typing look a class's module up there
+    with _users_code(f"importing {path}"):
+        spec.loader.exec_module(module)
+    return module
+
+
+def _import_module(name: str) -> ModuleType:
+    try:
+        with _users_code(f"importing {name}"):
+            return importlib.import_module(name)
+    except InputError as error:
+        missing = error.__cause__
+        if isinstance(missing, ModuleNotFoundError) and missing.name and f"{name}.".startswith(f"{missing.name}."):
+            raise InputError(
+                f"there is no module {missing.name!r} here or among the installed packages; for a file write "
+                "path/to/file.py:factory"
+            ) from None
+        raise
+
+
+@contextmanager
+def _users_code(doing: str) -> Iterator[None]:
+    """Errors inside the user's code in one line; the traceback stays in the cause."""
+    try:
+        yield
+    except SparringError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{doing} failed with {type(error).__name__}: {first_line(error)}") from error
+
+
+def _find(module: ModuleType, name: str, where: str) -> Any:
+    if hasattr(module, name):
+        return getattr(module, name)
+    here = [n for n, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module.__name__]
+    offer = f"; it has {', '.join(here[:8])}" if here else ""
+    raise InputError(f"{where} has no {name!r}{offer}")
+
+
+def _make(factory: Any, spec: str, num_classes: int | None) -> Any:
+    if isinstance(factory, (nn.Module, Model)):
+        return factory
+    if not callable(factory):
+        raise InputError(f"{spec} is a {type(factory).__name__}; a function, a class or an nn.Module is needed")
+    arguments = {"num_classes": num_classes} if num_classes is not None and _takes(factory, "num_classes") else {}
+    try:
+        inspect.signature(factory).bind(**arguments)
+    except TypeError as error:
+        raise InputError(f"{spec} must be callable without arguments ({error}); give them defaults") from None
+    except ValueError:  # a builtin without a signature: calling it will tell
+        pass
+    with _users_code(f"{spec}()"):
+        return factory(**arguments)
+
+
+def _takes(factory: Callable[..., Any], name: str) -> bool:
+    try:
+        return name in inspect.signature(factory).parameters
+    except ValueError:
+        return False
+
+
+def _fill(net: Any, spec: str, options: Options) -> None:
+    assert options.weights is not None
+    if not isinstance(net, nn.Module):
+        raise InputError(f"{spec} returned a {type(net).__name__}, which cannot take --weights; an nn.Module can")
+    put_state(net, read_state(options.weights, trust=options.trust), options.weights)
+
+
+def _finish_wrapped(model: Model, spec: str, options: Options) -> Model:
+    if options.mean is not None or options.std is not None:
+        raise InputError(f"{spec} gives a Model that is wrapped already; set mean and std there, not here")
+    if options.weights is not None:
+        _fill(model.net, spec, options)
+    return model
+
+
+def _numbers(value: Any) -> Channels | None:
+    """`value` if it is a number or a sequence of them. Tensors are not: they are a net's own buffers or methods."""
+    if isinstance(value, Real):
+        return float(value)
+    if isinstance(value, Sequence) and value and all(isinstance(v, Real) for v in value):
+        return [float(v) for v in value]
+    return None

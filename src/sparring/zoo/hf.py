@@ -1,0 +1,174 @@
+"""`hf:NAME_OR_DIR`: image classifiers of the transformers library, without torchvision.
+
+The processor classes of transformers ask for torchvision, so the normalisation is read from
+preprocessor_config.json itself, and the net is told to expect pixels in [0, 1].
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from sparring.errors import InputError
+from sparring.model import Model
+from sparring.zoo.extras import broken, first_line, need
+from sparring.zoo.options import Options
+from sparring.zoo.state import put_state, read_state
+
+PREPROCESSOR = "preprocessor_config.json"
+
+
+def load_hf(name: str, options: Options) -> Model:
+    """The classifier in a local directory (as `save_pretrained` leaves it) or of that name on the hub.
+
+    mean, std and size come from preprocessor_config.json, class names from config.json. Code from the hub runs
+    only with `trust`.
+
+    Raises:
+        MissingExtra: transformers is not installed.
+        InputError: no such model, the hub is out of reach, or nothing says how to normalise.
+    """
+    transformers = need("transformers", f"hf:{name}", "hf")
+    local = Path(name).expanduser()
+    if not local.is_dir() and (local.is_absolute() or name.startswith((".", "~"))):
+        raise InputError(f"there is no directory {name}")
+    source = str(local) if local.is_dir() else name
+    net = _fetch(transformers, source, options)
+    if options.weights is not None:
+        put_state(net, read_state(options.weights, trust=options.trust), options.weights)
+    seen = preprocessing(_preprocessor(source))
+    if seen.mean is None and (options.mean is None or options.std is None):
+        raise InputError(f"hf:{name} has no {PREPROCESSOR}, so how to normalise is not known; give --mean and --std")
+    config = net.config
+    side = seen.size or _pair(getattr(config, "image_size", None))
+    channels = int(getattr(config, "num_channels", 3) or 3)
+    return options.wrap(
+        _Flipped(net) if seen.flipped else net,
+        mean=seen.mean,
+        std=seen.std,
+        name=f"hf:{name}",
+        input_size=(channels, *side) if side else None,
+        classes=_classes(config),
+    )
+
+
+def _fetch(transformers: Any, source: str, options: Options) -> Any:
+    try:
+        auto = transformers.AutoModelForImageClassification
+        return auto.from_pretrained(source, trust_remote_code=options.trust)
+    except (ModuleNotFoundError, RuntimeError) as error:
+        if "torchvision" in str(error):
+            raise InputError(broken("torchvision", f"hf:{source}", error)) from error
+        raise InputError(f"hf:{source} does not load: {first_line(error)}") from error
+    except (OSError, ValueError, ImportError) as error:
+        if Path(source).is_dir():
+            raise InputError(f"hf:{source} does not load: {first_line(error)}") from error
+        raise InputError(
+            f"hf:{source} cannot be fetched ({first_line(error)}); without a network, call save_pretrained(DIR) where "
+            "there is one, for the model and its image processor, and load hf:DIR"
+        ) from error
+
+
+def _preprocessor(source: str) -> dict[str, Any] | None:
+    """What preprocessor_config.json says; None where there is no such file."""
+    path = Path(source) / PREPROCESSOR
+    if not Path(source).is_dir():
+        hub = need("huggingface_hub", f"hf:{source}", "hf")
+        try:
+            path = Path(hub.hf_hub_download(source, PREPROCESSOR))
+        except Exception as error:
+            # Absent, or not in the cache of a machine that is offline: either way it cannot be read.
+            if isinstance(error, (OSError, ValueError)):
+                return None
+            raise
+    if not path.is_file():
+        return None
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({first_line(error)})") from None
+    if not isinstance(read, dict):
+        raise InputError(f"{path} holds a {type(read).__name__}; a JSON object is expected")
+    return read
+
+
+class Preprocessing:
+    """Normalisation of pixels in [0, 1], input size and channel order, from a preprocessor's JSON."""
+
+    def __init__(
+        self,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+        size: tuple[int, int] | None = None,
+        flipped: bool = False,
+    ) -> None:
+        self.mean, self.std, self.size, self.flipped = mean, std, size, flipped
+
+
+def preprocessing(config: dict[str, Any] | None) -> Preprocessing:
+    """Read the JSON of an image processor; None = there is none.
+
+    Processors compute (255 x * rescale_factor - offset - mean) / std for x in [0, 1]; this is folded into one mean and
+    one std over x.
+
+    Raises:
+        InputError: it normalises with a mean or std that it does not state.
+    """
+    if config is None:
+        return Preprocessing()
+    flipped = bool(config.get("do_flip_channel_order"))
+    mean, std = [0.0], [1.0]
+    # MobileViT, which flips, is the one that lists a mean without using it, and then leaves do_normalize out.
+    if config.get("do_normalize", "image_mean" in config and not flipped):
+        mean, std = _floats(config, "image_mean"), _floats(config, "image_std")
+    scale = 255 * float(config.get("rescale_factor") or 1 / 255) if config.get("do_rescale", True) else 255.0
+    scale = 1.0 if abs(scale - 1) < 1e-6 else scale
+    offset = 1.0 if config.get("rescale_offset") else 0.0
+    crop = config.get("crop_size") if config.get("do_center_crop") else None
+    return Preprocessing(
+        [(m + offset) / scale for m in mean], [s / scale for s in std], _pair(crop or config.get("size")), flipped
+    )
+
+
+def _floats(config: dict[str, Any], key: str) -> list[float]:
+    values = config.get(key)
+    if isinstance(values, (int, float)):
+        values = [values]
+    if not isinstance(values, list) or not values or not all(isinstance(v, (int, float)) for v in values):
+        raise InputError(f"{PREPROCESSOR} normalises but its {key} is {values!r}; give --mean and --std, or mend it")
+    return [float(v) for v in values]
+
+
+def _pair(size: Any) -> tuple[int, int] | None:
+    """(height, width) from 224, [224, 224], {"height": ..., "width": ...} or {"shortest_edge": ...}."""
+    if isinstance(size, dict):
+        edge = size.get("shortest_edge")
+        size = [size.get("height", edge), size.get("width", edge)]
+    if isinstance(size, int):
+        size = [size, size]
+    if isinstance(size, (list, tuple)) and len(size) == 2 and all(isinstance(side, int) for side in size):
+        return int(size[0]), int(size[1])
+    return None
+
+
+def _classes(config: Any) -> tuple[str, ...] | None:
+    """The class names in order, or None where the config only has LABEL_0, LABEL_1, ..."""
+    names: dict[int, str] = getattr(config, "id2label", None) or {}
+    if sorted(names) != list(range(len(names))) or all(n == f"LABEL_{i}" for i, n in names.items()):
+        return None
+    return tuple(names[i].split(",")[0] for i in range(len(names)))
+
+
+class _Flipped(nn.Module):
+    """A net that was trained on blue-green-red images, for red-green-blue ones."""
+
+    def __init__(self, net: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Any:
+        return self.net(x.flip(1))

@@ -1,0 +1,55 @@
+"""`net:NAME` with `--weights`: one of the nets of `sparring.zoo.nets`, filled from a file."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sparring.errors import InputError
+from sparring.model import Model
+from sparring.zoo.nets import NETS, make_net
+from sparring.zoo.options import Options
+from sparring.zoo.state import State, put_state, read_state, without_prefix
+
+SIDES = (28, 32, 48, 64, 96, 128, 224)  # of pictures, the commonest first
+
+
+def load_net(name: str, options: Options) -> Model:
+    """The net `name` with the weights in a file, which also tell its channels, its classes and the picture's side.
+
+    Raises:
+        InputError: no such net, no weights, or weights of another net.
+    """
+    if name not in NETS:
+        raise InputError(f"no net is called {name!r}; there are net:{', net:'.join(NETS)}")
+    if options.weights is None:
+        raise InputError(f"net:{name} has no weights yet; give --weights FILE, or train it: sparring train --net {name}")
+    state = read_state(options.weights, trust=options.trust)
+    channels, classes, side = _fitting(name, state)
+    net = make_net(name, in_channels=channels, num_classes=classes, size=side)
+    put_state(net, state, options.weights)
+    return options.wrap(net, name=f"net:{name}", input_size=(channels, side, side))
+
+
+def _fitting(name: str, state: State) -> tuple[int, int, int]:
+    """(channels, classes, side) of the net that these weights fit; where none does, those of MNIST.
+
+    Several sides may fit, as poolings round: then it is the commonest.
+    """
+    usual = (1, 10, SIDES[0])
+    weights = [key for key, value in _skeleton(name, usual).items() if value.dim() > 1]
+    state = without_prefix(state, set(_skeleton(name, usual)))
+    first, last = state.get(weights[0]), state.get(weights[-1])
+    if first is None or last is None or first.dim() < 2:
+        return usual
+    for side in SIDES:
+        shape = (first.shape[1], last.shape[0], side)
+        if all(key in state and state[key].shape == value.shape for key, value in _skeleton(name, shape).items()):
+            return shape
+    return usual
+
+
+def _skeleton(name: str, shape: tuple[int, int, int]) -> dict[str, Tensor]:
+    """The net's state dict without numbers: quick, and no random weights are drawn."""
+    with torch.device("meta"):
+        return NETS[name](*shape).state_dict()

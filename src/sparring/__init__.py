@@ -104,14 +104,18 @@ _HOMES = {
     "wrap": "model",
 }
 
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"sparring has no {name!r}")
     value = getattr(import_module(f"sparring.{_HOMES[name]}"), name)
-    if name not in ("attack", "attacks", "audit"):  # these are modules as well, which can be called, see _callable.py
+    if name not in (
+        "attack",
+        "attacks",
+        "audit",
+    ):  # these are modules as well, which can be called, see _callable.py
         globals()[name] = value
     return value
 

@@ -11,5 +11,9 @@ from typing import Any
 def callable_module(name: str, function: Callable[..., Any]) -> None:
     """Make the module `name` behave like `function` when it is called; importing from it stays as it is."""
     module = sys.modules[name]
-    kind = type("CallableModule", (ModuleType,), {"__call__": staticmethod(function), "__wrapped__": staticmethod(function)})
+    kind = type(
+        "CallableModule",
+        (ModuleType,),
+        {"__call__": staticmethod(function), "__wrapped__": staticmethod(function)},
+    )
     module.__class__ = kind

@@ -68,8 +68,8 @@ class Attack(ABC):
         model = wrap(model)
         threat = (threat if isinstance(threat, Threat) else Threat(*threat)).within(model.box)
         self._check(model, threat)
-        x = model.accept(x)
         with model.guard():
+            x = model.accept(x)
             referee, bout = self._open(model, x, y, threat, seed, budget or Budget(), keep, trace)
             try:
                 if len(bout):
@@ -81,31 +81,41 @@ class Attack(ABC):
         return referee.result(self.spec, seed)
 
     def _open(
-        self, model: Model, x: Tensor, y: Tensor | Goal, threat: Threat, seed: int, budget: Budget, keep: Keep, trace: bool
+        self,
+        model: Model,
+        x: Tensor,
+        y: Tensor | Goal,
+        threat: Threat,
+        seed: int,
+        budget: Budget,
+        keep: Keep,
+        trace: bool,
     ) -> tuple[Referee, Bout]:
         """Look at the clean images once, check what can be checked, and let those in whom the model gets right."""
         assert threat.box is not None
         eps = torch.full((len(x),), float("inf") if threat.eps is None else threat.eps, dtype=x.dtype, device=x.device)
         ball = Ball(x, threat.norm, eps, threat.box, threat.levels)
-        if not torch.equal(ball.snap(x), x) and not torch.allclose(ball.snap(x), x, atol=1e-5):
-            raise InputError(f"the images are not on the grid of {threat.levels} levels that the threat demands; round them first")
+        if not ball.on_grid():
+            raise InputError(
+                f"the images are not on the grid of {threat.levels} levels that the threat demands; round them first"
+            )
         logits: Tensor | None = None
         with torch.no_grad():
             if not len(x):
                 prediction = torch.zeros(0, dtype=torch.int64, device=x.device)
             elif self.info.sees == "decision":
                 prediction = model.labels(x)
+                model.refuse_broken(prediction < 0)
             else:
                 raw = model.raw(x)
-                model.inspect(raw, x)
                 logits = model.read(raw).detach()
+                model.inspect(raw, x)
                 prediction = logits.argmax(1)
         classes = model.num_classes if logits is None else logits.shape[1]
         goal = _goal(y, len(x), classes or 2**62, x.device)
         referee = Referee(x, goal, threat, budget, keep, trace)
         rows = torch.arange(len(x), device=x.device)
         if len(x):
-            referee.charge(rows, queries=1)
             margin = torch.full_like(eps, torch.nan) if logits is None else goal.margin(logits)
             referee.open(margin, prediction, logits)
         bout = Bout(model, referee, rows, goal, ball, Noise.of(x, seed), self.info.sees)
@@ -181,7 +191,12 @@ class AttackInfo:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("cls", "norms")}
-        return {**plain, "norms": [str(n) for n in self.norms], "knowledge": self.knowledge, "fields": self.schema()["properties"]}
+        return {
+            **plain,
+            "norms": [str(n) for n in self.norms],
+            "knowledge": self.knowledge,
+            "fields": self.schema()["properties"],
+        }
 
 
 REGISTRY: dict[str, AttackInfo] = {}
@@ -209,7 +224,7 @@ def register(
     """Class decorator: makes an attack a frozen validated dataclass and lists it. Arguments: see `AttackInfo`."""
 
     def enter(cls: type[Any]) -> type[Any]:
-        made = validated(frozen=True, config=ConfigDict(arbitrary_types_allowed=True, extra="forbid"))(cls)
+        made: Any = validated(frozen=True, config=ConfigDict(arbitrary_types_allowed=True, extra="forbid"))(cls)
         made.info = AttackInfo(
             name, made, title, sees, norms, aim, scope, visibility, specificity, approach, year, paper, aliases, peers,
             random, survey,
@@ -218,7 +233,7 @@ def register(
             if known in REGISTRY and REGISTRY[known].cls.__qualname__ != cls.__qualname__:
                 raise ValueError(f"two attacks are called {known!r}: {REGISTRY[known].cls} and {cls}")
             REGISTRY[known] = made.info
-        return made
+        return made  # type: ignore[no-any-return]
 
     return enter
 

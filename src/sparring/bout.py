@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from sparring.budget import BudgetSpent
 from sparring.errors import AccessError
 from sparring.model import LEVELS, Access, Model
 from sparring.norms import Ball
@@ -45,7 +44,9 @@ class Bout:
         noise: their random numbers. clean_logits: [b, K] what the model said of the clean images, asked once.
     """
 
-    def __init__(self, model: Model, referee: Referee, rows: Tensor, goal: Goal, ball: Ball, noise: Noise, sees: Access) -> None:
+    def __init__(
+        self, model: Model, referee: Referee, rows: Tensor, goal: Goal, ball: Ball, noise: Noise, sees: Access
+    ) -> None:
         self._model, self._referee, self._rows, self._sees = model, referee, rows, sees
         self.goal, self.ball, self.noise = goal, ball, noise
 
@@ -72,17 +73,11 @@ class Bout:
     def labels(self, z: Tensor) -> Tensor:
         """The predicted classes of `z`: [b]. One query."""
         self._need("decision")
-        z = self._shown(z.detach())
-        able = self._referee.charge(self._rows, queries=1)
-        with torch.no_grad():
-            labels = self._ask(self._model.labels, z, able, self._idle_labels)
-        hit = self.goal.hit(labels)
-        self._judge(z, torch.full_like(self.eps, torch.nan), hit, able, handed=False)
-        return labels
+        return self._labels(z, handed=False)
 
     def fooled(self, z: Tensor) -> Tensor:
         """bool [b]: does `z` reach the goal? One query. All that a decision-based attack learns."""
-        return self.goal.hit(self.labels(z))
+        return self._hit(self.labels(z))
 
     def logits(self, z: Tensor, view: View | None = None) -> Tensor:
         """[b, K], differentiable where `z` requires grad. One query, and one gradient when it is differentiated.
@@ -90,7 +85,14 @@ class Bout:
         With a view, the point itself is not shown, hence not judged.
         """
         self._need("gradient" if z.requires_grad else "score")
-        return self._logits(z, view, handed=False)
+        if not z.requires_grad:
+            return self._logits(z, view, handed=False)
+        point, rows = z.view_as(z), self._rows
+        point.register_hook(lambda slope: self._note(rows, slope))
+        logits = self._logits(point, view, handed=False)
+        if not logits.requires_grad:  # the net cuts the graph
+            self._note(rows, torch.zeros_like(point))
+        return logits
 
     def grad(self, z: Tensor, loss: LossFunction, view: View | None = None) -> Tensor:
         """The gradient of the loss at `z`, row by row: [b, ...]. One query and one gradient a copy of the view."""
@@ -99,17 +101,12 @@ class Bout:
     def value_and_grad(self, z: Tensor, loss: LossFunction, view: View | None = None) -> tuple[Tensor, Tensor]:
         """The loss [b] and its gradient [b, ...] at `z`. Rows whose gradient is NaN or Inf get zeros, and a doubt."""
         self._need("gradient")
+        value, slope = self._once(z, loss, view)
         copies = 1 if view is None else view.copies
-        value: Tensor | float = 0.0
-        slope: Tensor | float = 0.0
-        for _ in range(copies):
-            point = z.detach().requires_grad_()
-            losses = loss(self._logits(point, view, handed=False), self.goal)
-            value, slope = value + losses.detach() / copies, slope + self._differentiate(losses, point) / copies
-        assert isinstance(value, Tensor)
-        assert isinstance(slope, Tensor)
-        peak = torch.linalg.vector_norm(slope.flatten(1), float("inf"), dim=1)
-        self._referee.note_gradient(self._rows, peak)
+        for copy in range(1, copies):  # a running mean
+            more_value, more_slope = self._once(z, loss, view)
+            value, slope = value.lerp(more_value, 1 / (copy + 1)), slope.lerp(more_slope, 1 / (copy + 1))
+        peak = self._note(self._rows, slope)
         return value, slope if bool(peak.isfinite().all()) else slope.nan_to_num(0.0, 0.0, 0.0)
 
     def visit(self, z: Tensor) -> None:
@@ -117,11 +114,7 @@ class Bout:
         if not len(self):
             return
         if self._sees == "decision":
-            z = self._shown(z.detach())
-            able = self._referee.charge(self._rows, queries=1)
-            with torch.no_grad():
-                hit = self.goal.hit(self._ask(self._model.labels, z, able, self._idle_labels))
-            self._judge(z, torch.full_like(self.eps, torch.nan), hit, able, handed=True)
+            self._labels(z, handed=True)
         else:
             with torch.no_grad():
                 self._logits(z.detach(), None, handed=True)
@@ -136,13 +129,15 @@ class Bout:
         stay = ~self._referee.over[self._rows]
         if not bool(stay.all()):
             at = stay.nonzero().squeeze(1)
-            self._rows, self.goal, self.ball, self.noise = self._rows[at], self.goal[at], self.ball[at], self.noise[at]
+            self._rows, self.goal = self._rows[at], self.goal[at]
+            self.ball, self.noise = self.ball[at], self.noise[at]
             state = tree_map(lambda value: value[at] if isinstance(value, Tensor) else value, state)
         return state[0] if len(state) == 1 else state
 
     def part(self, tag: int, goal: Goal | None = None) -> Bout:
         """A bout of those who still stand, with noise of its own: the same however long other parts took."""
-        bout = Bout(self._model, self._referee, self._rows, goal or self.goal, self.ball, self.noise.fold(tag), self._sees)
+        noise = self.noise.fold(tag)
+        bout = Bout(self._model, self._referee, self._rows, goal or self.goal, self.ball, noise, self._sees)
         bout.standing()
         return bout
 
@@ -155,7 +150,7 @@ class Bout:
             yield bout
 
     def targets(self, count: int) -> Iterator[Bout]:
-        """One bout for each of the `count` likeliest wrong classes, likeliest first: its goal is aimed at that class."""
+        """One bout for each of the `count` likeliest wrong classes, likeliest first, aimed at it."""
         if self.goal.y is None or self.goal.targeted:
             yield from self.restarts(1)
             return
@@ -174,6 +169,25 @@ class Bout:
 
     # --- inside -----------------------------------------------------------------------------------------------
 
+    def _labels(self, z: Tensor, handed: bool) -> Tensor:
+        z = self._shown(z.detach())
+        able = self._referee.charge(self._rows, queries=1)
+        with torch.no_grad():
+            labels = self._ask(self._model.labels, z, able, lambda: self._referee.prediction[self._rows])
+        self._referee.note_broken(self._rows, labels < 0)
+        self._judge(z, torch.full_like(self.eps, torch.nan), self._hit(labels), able, handed)
+        return labels
+
+    def _hit(self, labels: Tensor) -> Tensor:
+        """Fooled; never where the model gave NaN or Inf, which it says as class -1."""
+        return self.goal.hit(labels) & (labels >= 0)
+
+    def _note(self, rows: Tensor, slope: Tensor) -> Tensor:
+        """The largest magnitude of each row's gradient, remembered by the referee: [b]."""
+        peak = slope.flatten(1).abs().amax(1)
+        self._referee.note_gradient(rows, peak)
+        return peak
+
     def _logits(self, z: Tensor, view: View | None, handed: bool) -> Tensor:
         shown = self._shown(z)
         point = shown.detach()
@@ -184,16 +198,24 @@ class Bout:
         if view is None:
             with torch.no_grad():
                 margin = self.goal.margin(logits)
+                broken = ~margin.isfinite()
+                self._referee.note_broken(self._rows, broken)
+                margin = margin.masked_fill(broken, torch.nan)
                 self._judge(point, margin, margin > 0, able, handed)
         if logits.requires_grad:
             rows = self._rows if able is None else self._rows[able]
             logits.register_hook(lambda _: self._pay_backward(rows))
         return logits
 
+    def _once(self, z: Tensor, loss: LossFunction, view: View | None) -> tuple[Tensor, Tensor]:
+        """Loss and gradient from one pass each."""
+        point = z.detach().requires_grad_()
+        losses = loss(self._logits(point, view, handed=False), self.goal)
+        return losses.detach(), self._differentiate(losses, point)
+
     def _pay_backward(self, rows: Tensor) -> None:
         """Runs when the gradient reaches the logits, before it goes through the net."""
-        if self._referee.charge(rows, gradients=1) is not None:
-            raise BudgetSpent
+        self._referee.charge(rows, gradients=1, together=True)
 
     def _differentiate(self, losses: Tensor, point: Tensor) -> Tensor:
         """d losses / d point; zero where the graph does not reach the point."""
@@ -204,17 +226,16 @@ class Bout:
 
     def _shown(self, z: Tensor) -> Tensor:
         """The point as the threat lets it be: on the grid, where there is one; the gradient passes straight through."""
-        return z if self.ball.levels is None else z + (self.ball.snap(z.detach()) - z.detach())
+        return z if self.ball.levels is None else self.ball.snap(z.detach()) + (z - z.detach())
 
-    def _ask(self, question: Callable[[Tensor], Tensor], z: Tensor, able: Tensor | None, idle: Callable[[], Tensor]) -> Tensor:
+    def _ask(
+        self, question: Callable[[Tensor], Tensor], z: Tensor, able: Tensor | None, idle: Callable[[], Tensor]
+    ) -> Tensor:
         """The model's answer for the rows that could pay; the others get the answer to their clean image again."""
         if able is None:
             return question(z)
         answer = question(z[able])
         return idle().to(answer.dtype).clone().index_put((able.nonzero().squeeze(1),), answer)
-
-    def _idle_labels(self) -> Tensor:
-        return torch.where(self._referee.correct[self._rows], self.goal.label, 0)
 
     def _judge(self, z: Tensor, margin: Tensor, hit: Tensor, able: Tensor | None, handed: bool) -> None:
         rows, ball = self._rows, self.ball

@@ -104,11 +104,16 @@ class Model:
     __call__ = logits
 
     def labels(self, x: Tensor) -> Tensor:
-        """Pixels [B, ...] -> predicted classes [B]. A net with access "decision" may say the classes itself."""
+        """Pixels [B, ...] -> predicted classes [B], -1 where the largest logit is NaN or Inf.
+
+        A net with access "decision" may say the classes itself.
+        """
         raw = self.raw(x)
         if self.access == "decision" and (raw.dim() < 2 or not raw.is_floating_point()):
             return raw.reshape(-1).long()
-        return self.read(raw).argmax(1)
+        logits = self.read(raw)
+        top, label = logits.max(1)
+        return label.masked_fill(~top.isfinite(), -1)
 
     def accept(self, x: Tensor) -> Tensor:
         """Clean images as this model takes them: checked, on its device, in float32 (float64 if it is).
@@ -122,14 +127,22 @@ class Model:
 
     def inspect(self, raw: Tensor, x: Tensor) -> None:
         """Refuse answers to clean images `x` that can't be logits: NaN or Inf, probabilities, log-probabilities."""
-        bad = ~raw.reshape(len(x), -1).isfinite().all(1)
+        self.refuse_broken(~raw.reshape(len(x), -1).isfinite().all(1))
+        if self.outputs == "logits":
+            refuse_probabilities(raw, lambda: self._traced(x[:1]))
+
+    def _traced(self, x: Tensor) -> Tensor:
+        """The net's answer with its graph: a look at the net itself, which no attack pays for."""
+        with torch.enable_grad():
+            return self.raw(x.clone().requires_grad_())
+
+    def refuse_broken(self, bad: Tensor) -> None:
+        """Raise if there was NaN or Inf, bool [B], in the answers to clean images."""
         if bad.any():
             raise OutputError(
                 f"the model gave NaN or Inf for {int(bad.sum())} of {len(bad)} clean images (the first is number "
                 f"{int(bad.nonzero()[0])}); nothing can be said about its robustness before that is mended"
             )
-        if self.outputs == "logits":
-            refuse_probabilities(raw, lambda: self.raw(x[:1].clone().requires_grad_()))
 
     @contextmanager
     def guard(self) -> Iterator[None]:
@@ -164,7 +177,9 @@ class Model:
     def _like(self, values: Tensor, x: Tensor) -> Tensor:
         """Per-channel values shaped for images [B, C, ...]."""
         if len(values) not in (1, x.shape[1]):
-            raise InputError(f"mean/std have {len(values)} channels but the images have {x.shape[1]} (shape {tuple(x.shape)})")
+            raise InputError(
+                f"mean/std have {len(values)} channels but the images have {x.shape[1]} (shape {tuple(x.shape)})"
+            )
         return values.to(x.device, x.dtype).reshape(1, -1, *[1] * (x.dim() - 2))
 
 
@@ -214,7 +229,9 @@ def _cause(low: float, high: float, box: Box) -> str:
     if box == (0.0, 1.0) and low >= 0 and high > 2:
         return "they look like 0..255; divide by 255, or wrap(..., box=(0, 255))"
     if box == (0.0, 1.0) and low < 0:
-        return "they look normalised already; pass raw pixels and give mean= and std= to wrap(), or wrap(..., box=(-1, 1))"
+        return (
+            "they look normalised already; pass raw pixels and give mean= and std= to wrap(), or wrap(..., box=(-1, 1))"
+        )
     return "pass pixels inside the box, or state the true box in wrap(..., box=)"
 
 

@@ -30,6 +30,8 @@ class Norm:
 
     name: str
     p: float
+    sparse = False
+    "a step spends all on few pixels: those that are at their bound already must be left out beforehand"
     dual: float
     "the exponent q of the dual norm, 1/p + 1/q = 1: by this norm of a gradient a step pays"
 
@@ -54,8 +56,8 @@ class Norm:
         """The nearest (Euclidean) perturbation of at most this size between the bounds."""
         raise NotImplementedError
 
-    def steepest(self, g: Tensor, d: Tensor | None = None, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
-        """The unit-size direction that gains most along `g`; where d and its bounds are given, no way out of them."""
+    def steepest(self, g: Tensor) -> Tensor:
+        """The direction of size 1 that gains most along `g`; pixels with a zero gradient stay."""
         raise NotImplementedError
 
     def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -77,7 +79,7 @@ class _Linf(Norm):
         e = per(eps, d)
         return d.clamp(torch.maximum(low, -e), torch.minimum(high, e))
 
-    def steepest(self, g: Tensor, d: Tensor | None = None, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+    def steepest(self, g: Tensor) -> Tensor:
         return g.sign()
 
     def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -85,7 +87,7 @@ class _Linf(Norm):
 
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         e = per(eps, low)
-        low, high = torch.maximum(low, -e), torch.minimum(high, e)  # ball and box are both boxes: uniform in both
+        low, high = torch.maximum(low, -e), torch.minimum(high, e)  # two boxes: uniform in what they share
         return low + (high - low) * noise.uniform(*low.shape[1:], dtype=low.dtype)
 
 
@@ -95,7 +97,7 @@ class _L2(Norm):
     def project(self, d: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         return _shrink(d, eps, low, high, at_most=1.0)
 
-    def steepest(self, g: Tensor, d: Tensor | None = None, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+    def steepest(self, g: Tensor) -> Tensor:
         return g / per(_floor(self.size(g)), g)
 
     def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -109,7 +111,7 @@ class _L2(Norm):
 
 
 class _L1(Norm):
-    name, p, dual = "L1", 1.0, float("inf")
+    name, p, dual, sparse = "L1", 1.0, float("inf"), True
 
     share = 0.01
     "of the pixels, the most that one step moves: SLIDE (Tramer & Boneh 2019, arXiv:1904.13000)"
@@ -125,12 +127,9 @@ class _L1(Norm):
         kept = torch.minimum((magnitude - cut[:, None]).clamp(min=0), cap)
         return d.sign() * kept.reshape(d.shape)
 
-    def steepest(self, g: Tensor, d: Tensor | None = None, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
-        pay = g.abs()
-        if d is not None and low is not None and high is not None:
-            pay = torch.where(torch.where(g > 0, d < high, d > low), pay, 0)  # a pixel at its bound cannot go on
+    def steepest(self, g: Tensor) -> Tensor:
         top = max(1, int(self.share * g[0].numel())) if len(g) else 1
-        flat = pay.flatten(1)
+        flat = g.flatten(1).abs()
         chosen = (flat >= flat.topk(top, 1).values[:, -1:]) & (flat > 0)
         step = g.flatten(1).sign() * chosen
         return (step / _floor(step.abs().sum(1))[:, None]).reshape(g.shape)
@@ -161,7 +160,7 @@ class _L0(Norm):
         gain = d.square() - (d - inside).square()  # what keeping this feature is worth, the box considered
         return _keep_top(inside, gain, eps)
 
-    def steepest(self, g: Tensor, d: Tensor | None = None, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
+    def steepest(self, g: Tensor) -> Tensor:
         return L2.steepest(g)  # the projection makes it sparse
 
     def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -243,8 +242,10 @@ class Ball:
         return self._at(self.norm.project(z - self.x, self.eps, self.low, self.high))
 
     def steepest(self, g: Tensor, z: Tensor | None = None) -> Tensor:
-        """The unit-size direction that gains most along `g`; `z` is where the step starts, if that matters."""
-        return self.norm.steepest(g) if z is None else self.norm.steepest(g, z - self.x, self.low, self.high)
+        """The direction of size 1 that gains most along `g` from the points `z` (default: anywhere)."""
+        if z is not None and self.norm.sparse:
+            g = torch.where(torch.where(g > 0, z < self.box[1], z > self.box[0]), g, 0)
+        return self.norm.steepest(g)
 
     def furthest(self, g: Tensor) -> Tensor:
         """The allowed points that gain most along `g`: one step under a linear model, the box made use of."""
@@ -266,24 +267,42 @@ class Ball:
         """Distances of `z` from the clean images: [B]."""
         return self.norm.size(z - self.x)
 
-    def holds(self, z: Tensor, size: Tensor) -> Tensor:
-        """bool [B]: the point, of distance `size`, is allowed. Float rounding is forgiven, nothing else."""
+    def holds(self, z: Tensor) -> Tensor:
+        """bool [B]: the point is allowed. Float rounding is forgiven, nothing else."""
+        if self.norm is Linf and torch.equal(z.clamp(*self.span), z):
+            return torch.ones_like(self.eps, dtype=torch.bool)  # one pass instead of four, nearly always
         slack = 1e-6 * (self.box[1] - self.box[0])
-        lowest, highest = z.flatten(1).aminmax(dim=1)
-        inside = (lowest >= self.box[0] - slack) & (highest <= self.box[1] + slack)
-        return inside & (size <= self.eps * (1 + 1e-5) + slack * 0.1)
+        flat = z.flatten(1)
+        inside = (flat >= self.box[0] - slack).all(1) & (flat <= self.box[1] + slack).all(1)
+        return inside & (self.size(z) <= self.eps * (1 + 1e-5) + 0.1 * slack)
 
     def snap(self, z: Tensor) -> Tensor:
         """Points of the grid (`levels`) near `z`, rounded towards x where rounding away would leave the ball."""
         if self.levels is None:
             return z
+        step = self._step(z)
+        inward = torch.where(z > self.x, (step + 1e-4).floor(), (step - 1e-4).ceil())
+        near = self._value(step.round())
+        fits = self.holds(near)
+        return torch.where(per(fits, z), near, self._value(inward))
+
+    def on_grid(self) -> bool:
+        """Do the clean images lie on the grid, where there is one?"""
+        if self.levels is None:
+            return True
+        step = self._step(self.x)
+        return bool(((step - step.round()).abs() < 1e-5 * self.levels).all())
+
+    def _step(self, z: Tensor) -> Tensor:
+        """Which step of the grid each pixel is on, 0 to levels - 1, in fractions."""
         low, high = self.box
-        unit = (high - low) / (self.levels - 1)
-        nearest = (z - low).div(unit).round()
-        inward = torch.where(z > self.x, ((z - low) / unit + 1e-4).floor(), ((z - low) / unit - 1e-4).ceil())
-        near = nearest * unit + low
-        fits = self.holds(near, self.size(near))
-        return torch.where(per(fits, z), near, inward * unit + low)
+        return (z - low) / (high - low) * ((self.levels or 2) - 1)
+
+    def _value(self, step: Tensor) -> Tensor:
+        """The pixels at whole steps of the grid; those of the clean image to the bit, or L0 would count them."""
+        low, high = self.box
+        value = step / ((self.levels or 2) - 1) * (high - low) + low
+        return torch.where(step == self._step(self.x).round(), self.x, value)
 
     def _at(self, d: Tensor) -> Tensor:
         """x + d, kept in the box against the last bit of rounding."""

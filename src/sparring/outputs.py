@@ -31,12 +31,14 @@ def unpack(answer: Any) -> Tensor:
 def as_logits(answer: Tensor, outputs: str = "logits") -> Tensor:
     """Model answers [B, K], or [B] or [B, 1] for one logit, as logits [B, K >= 2] in at least float32."""
     if not answer.is_floating_point():
-        raise OutputError(f"the model returned {answer.dtype} values; for class numbers only, wrap(..., access='decision')")
+        raise OutputError(
+            f"the model returned {answer.dtype} values; for class numbers only, wrap(..., access='decision')"
+        )
     if answer.dim() == 1:
         answer = answer[:, None]
     if answer.dim() != 2:
         raise OutputError(
-            f"the model returned shape {tuple(answer.shape)}; [batch, classes] is needed (sparring judges classifiers only)"
+            f"the model returned shape {tuple(answer.shape)}, not [batch, classes]; only classifiers can be judged"
         )
     if answer.dtype in (torch.float16, torch.bfloat16):
         answer = answer.float()

@@ -40,7 +40,9 @@ class Referee:
         self.size = torch.full((n,), torch.inf, dtype=x.dtype, device=device)
         self.margin = torch.full((n,), -torch.inf, dtype=x.dtype, device=device)
         self.correct = torch.zeros(n, dtype=torch.bool, device=device)
-        self.flat = torch.zeros(n, dtype=torch.int64, device=device)  # gradients that were exactly zero
+        self.prediction = torch.zeros(n, dtype=torch.int64, device=device)  # of the clean images
+        self.asked = torch.zeros(n, dtype=torch.int64, device=device)  # for how many gradients
+        self.flat = torch.zeros(n, dtype=torch.int64, device=device)  # those that were exactly zero
         self.broken = torch.zeros(n, dtype=torch.bool, device=device)  # NaN or Inf seen on the way
         self.unpaid = torch.zeros(n, dtype=torch.bool, device=device)
         self.logits: Tensor | None = None  # of the clean images
@@ -49,10 +51,13 @@ class Referee:
 
     # --- paying -----------------------------------------------------------------------------------------------
 
-    def charge(self, rows: Tensor, queries: int = 0, gradients: int = 0, reserve: int = 0) -> Tensor | None:
+    def charge(
+        self, rows: Tensor, queries: int = 0, gradients: int = 0, reserve: int = 0, together: bool = False
+    ) -> Tensor | None:
         """Count passes before they happen. Returns None if all rows can pay, else bool [b], who can (and has paid).
 
         `reserve`: gradients that must be affordable too, and are counted when they happen.
+        `together`: the rows can't be told apart any more; if one can't pay, none does.
 
         Raises:
             BudgetSpent: nobody can.
@@ -62,7 +67,7 @@ class Referee:
             self.unpaid[rows[~able]] = True
             self.over[rows[~able]] = True
             rows = rows[able]
-            if not len(rows):
+            if together or not len(rows):
                 raise BudgetSpent
         if queries:
             self.queries[rows] += queries
@@ -86,8 +91,9 @@ class Referee:
     # --- judging ----------------------------------------------------------------------------------------------
 
     def open(self, margin: Tensor, prediction: Tensor, logits: Tensor | None) -> None:
-        """The first look, at the clean images: who is fooled without any attack is done."""
-        self.logits = logits
+        """The first look, at the clean images, is counted; who is fooled without any attack is done."""
+        self.queries += 1
+        self.logits, self.prediction = logits, prediction
         self.correct = self.goal.correct(prediction)
         fooled = self.goal.hit(prediction)
         self.margin = margin.to(self.margin.dtype)
@@ -97,28 +103,29 @@ class Referee:
         self.first_hit[fooled] = self.queries[fooled]
         self._look(torch.arange(len(margin), device=margin.device), margin, torch.zeros_like(self.size))
 
-    def judge(
-        self, rows: Tensor, ball: Ball, z: Tensor, margin: Tensor, hit: Tensor, handed: bool
-    ) -> None:
+    def judge(self, rows: Tensor, ball: Ball, z: Tensor, margin: Tensor, hit: Tensor, handed: bool) -> None:
         """Points `z` [b, ...] that the model was just shown, in their `ball`. `handed`: as the attack's answer."""
         if self.keep == "last" and not handed:
             return
-        size = ball.size(z)
-        allowed = ball.holds(z, size)
         margin = margin.to(self.margin.dtype)
-        self._look(rows, margin, size)
+        allowed = ball.holds(z)
         fooled = hit & allowed
-        new = fooled & (self.first_hit[rows] < 0)
-        if new.any():
-            self.first_hit[rows[new]] = self.queries[rows[new]]
-        take = self._better(rows, size, margin, fooled) & allowed
-        if take.any():
-            at = rows[take]
-            self.best[at], self.margin[at] = z[take], margin[take]
-            self.size[at] = torch.where(fooled[take], size[take], torch.inf)
-            self.success[at] = fooled[take]
-            if self.keep == "best" and self.threat.eps is not None:
-                self.over[at] |= fooled[take]
+        if self.looks is not None:
+            self._look(rows, margin, ball.size(z))
+        size = torch.full_like(margin, torch.inf)
+        if bool(fooled.any()):
+            at = fooled.nonzero().squeeze(1)
+            size[at] = ball.norm.size(z[at] - ball.x[at])
+            first = rows[at][self.first_hit[rows[at]] < 0]
+            self.first_hit[first] = self.queries[first]
+        take = (allowed & self._better(rows, size, margin, fooled)).nonzero().squeeze(1)
+        if not len(take):
+            return
+        at = rows[take]
+        self.best.index_copy_(0, at, z.index_select(0, take))
+        self.margin[at], self.size[at], self.success[at] = margin[take], size[take], fooled[take]
+        if self.keep == "best" and self.threat.eps is not None:
+            self.over[at] |= fooled[take]
 
     def _better(self, rows: Tensor, size: Tensor, margin: Tensor, fooled: Tensor) -> Tensor:
         if self.keep == "last":
@@ -131,14 +138,20 @@ class Referee:
 
     def note_gradient(self, rows: Tensor, peak: Tensor) -> None:
         """Largest magnitude of each sample's gradient [b]: zeros and non-finite ones are remembered."""
+        self.asked[rows] += 1
         self.flat[rows] += peak == 0
-        self.broken[rows] |= ~peak.isfinite()
+        self.note_broken(rows, ~peak.isfinite())
+
+    def note_broken(self, rows: Tensor, signs: Tensor) -> None:
+        """Where NaN or Inf was seen, bool [b]."""
+        self.broken[rows] |= signs
 
     def _look(self, rows: Tensor, margin: Tensor, size: Tensor) -> None:
+        """Write down what was seen of the rows; NaN for the others."""
         if self.looks is not None:
-            n = len(self.queries)
-            wide = [torch.full((n,), torch.nan, device=rows.device).index_copy_(0, rows, v.float()) for v in (margin, size)]
-            self.looks.append((wide[0], wide[1], self.queries.clone()))
+            blank = torch.full_like(self.margin, torch.nan)
+            seen = (blank.index_copy(0, rows, values.to(blank.dtype)) for values in (margin, size))
+            self.looks.append((*seen, self.queries.clone()))  # type: ignore[arg-type]
 
     # --- closing ----------------------------------------------------------------------------------------------
 
@@ -164,16 +177,18 @@ class Referee:
     def _trace(self) -> Trace | None:
         if self.looks is None:
             return None
+        if not self.looks:  # an empty batch
+            return Trace(torch.empty(0, 0), torch.empty(0, 0), torch.empty(0, 0, dtype=torch.int64))
         margin, size, query = ([look[i].cpu() for look in self.looks] for i in range(3))
         return Trace(torch.stack(margin), torch.stack(size), torch.stack(query))
 
     def _doubts(self) -> list[Doubt]:
-        asked = self.gradients > 0
+        asked = self.asked > 0
         failed = ~self.success
         signs = [
             (
                 "zero-gradients",
-                asked & (2 * self.flat >= self.gradients),
+                asked & (2 * self.flat >= self.asked),
                 asked,
                 "{} of {} samples had a gradient of exactly zero at least half of the time: the loss is saturated or "
                 "the graph is cut, and the attack could not steer",
@@ -184,7 +199,7 @@ class Referee:
                 self.queries > 0,
                 "{} of {} samples met NaN or Inf in logits or gradients on the way; such points count as not fooled",
             ),
-            ("budget-spent", self.unpaid & failed, failed, "{} of the {} samples still standing ran out of budget"),
+            ("budget-spent", self.unpaid & failed, failed, "{} of {} samples still standing ran out of budget"),
         ]
         return [
             Doubt(code, text.format(int(sign.sum()), int(among.sum())), float(sign.sum() / among.sum()))

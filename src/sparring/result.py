@@ -111,9 +111,9 @@ class Result:
             return f"{self.attack} at {self.threat}: no samples"
         return (
             f"{self.attack} at {self.threat}: clean {self.clean_accuracy:.1%}, robust {self.robust_accuracy():.1%} "
-            f"of {n}; {int((self.success & self.clean_correct).sum())} of {int(self.clean_correct.sum())} fooled, median "
-            f"distance {self.median_distance:.4g}, {_mean(self.queries):.0f} queries and {_mean(self.gradients):.0f} "
-            f"gradients a sample{doubts}"
+            f"of {n}; {int((self.success & self.clean_correct).sum())} of {int(self.clean_correct.sum())} fooled, "
+            f"median distance {self.median_distance:.4g}, {_mean(self.queries):.0f} queries and "
+            f"{_mean(self.gradients):.0f} gradients a sample{doubts}"
         )
 
     def summary(self) -> dict[str, Any]:
@@ -213,5 +213,3 @@ def _share(flags: Tensor) -> float:
 
 def _mean(counts: Tensor) -> float:
     return float(counts.double().mean()) if len(counts) else float("nan")
-
-

@@ -83,7 +83,7 @@ class Noise:
         return _mix(self.keys[:, None] + at * _signed(GOLDEN))
 
     def uniform(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """[B, *shape] uniform in [0, 1). The same numbers whatever the dtype, up to its precision (24 bits are drawn)."""
+        """[B, *shape] uniform in [0, 1). The same 24-bit numbers whatever the dtype."""
         count = math.prod(shape)
         return (_shift(self.bits(count), 40).to(dtype) * 2.0**-24).reshape(-1, *shape)
 

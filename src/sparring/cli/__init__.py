@@ -1,5 +1,11 @@
-"""`sparring ...`: one file a command, each thin. Heavy imports stay inside the commands, so `--help` is quick."""
+"""`sparring ...`: one file a command, each thin. Heavy imports stay inside the commands, so `--help` is quick.
 
+The order of the imports is the order of the commands in the help.
+"""
+
+# isort: off
+from sparring.cli import attack, reproduce, train, attacks, models, data
+# isort: on
 from sparring.cli.app import app, main
 
-__all__ = ["app", "main"]
+__all__ = ["app", "attack", "attacks", "data", "main", "models", "reproduce", "train"]

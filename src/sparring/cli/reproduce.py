@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sparring.cli.app import app
+from sparring.cli.loading import check_fit
+from sparring.cli.options import (
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    SeedOption,
+    TrustOption,
+    WeightsOption,
+)
 
 if TYPE_CHECKING:
     from sparring.reproduce.fgsm_imagenet import Row
@@ -27,37 +37,50 @@ def fgsm_imagenet(
         list[str] | None,
         typer.Option(metavar="FILE", help="Picture files too, or samples: chelsea, coffee, rocket, ..."),
     ] = None,
-    model: Annotated[str, typer.Option(help="Any ImageNet classifier.")] = "imagenet:efficientnet-lite0",
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights for it.")] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="Let weights and hub models run the code in them.")] = False,
-    mean: Annotated[str | None, typer.Option(metavar="M,M,M", help="Normalisation, where none is known.")] = None,
-    std: Annotated[str | None, typer.Option(metavar="S,S,S")] = None,
-    eps: Annotated[list[str] | None, typer.Option(help="Linf radius, repeatable. [0.01 8/255 0.1 0.15]")] = None,
-    target: Annotated[str, typer.Option(help="Class to aim at: name, number or least-likely.")] = "least-likely",
-    seed: Annotated[int, typer.Option(help="Seed of the attack.")] = 0,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, ...")] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the PNG and the JSON go.")] = Path("fgsm-imagenet"),
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="The JSON elsewhere.")] = None,
+    model: ModelOption = "imagenet:efficientnet-lite0",
+    weights: WeightsOption = None,
+    trust: TrustOption = False,
+    mean: Annotated[str | None, typer.Option(metavar="M,M,M", help="Normalisation of the net.")] = None,
+    std: Annotated[str | None, typer.Option(metavar="S,S,S", help="Normalisation of the net.")] = None,
+    eps: Annotated[
+        list[str] | None, typer.Option(metavar="EPS", help="Linf radius, repeatable: 0.01, 8/255, 0.1, 0.15.")
+    ] = None,
+    target: Annotated[
+        str, typer.Option(metavar="CLASS", help="What to aim at: a name, a number or least-likely.")
+    ] = "least-likely",
+    seed: SeedOption = 0,
+    device: DeviceOption = None,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where PNG and JSON go.")] = Path(
+        "fgsm-imagenet"
+    ),
+    json: JsonOption = None,
 ) -> None:
     """Figures 2.4 to 2.8: FGSM on photographs, label and confidence before and after.
 
-    Nobody labelled the pictures, so the model's answer to the clean one stands for the truth. Without pictures, a
-    cat and a cup of coffee that scikit-image carries are used.
+    Nobody labelled the pictures: the model's answer to the clean one stands for the truth.
+    Without pictures, a cat and a cup of coffee that scikit-image carries are used.
     """
     from rich.console import Console
+    from rich.markup import escape
 
     from sparring.reproduce.fgsm_figure import draw
     from sparring.reproduce.fgsm_imagenet import fgsm_imagenet as run
     from sparring.reproduce.fgsm_imagenet import radius
-    from sparring.zoo import load_model
+    from sparring.zoo.loaders import load_model
 
     epsilons = [radius(text) for text in eps or DEFAULT_EPS]
     log = Console(stderr=True)
-    with log.status(f"loading {model}"):
+    with log.status(f"loading {escape(model)}"):
         loaded = load_model(
-            model, weights=weights, trust=trust, device=device, mean=_channels("mean", mean), std=_channels("std", std)
+            model,
+            weights=weights,
+            trust=trust,
+            device=device,
+            mean=_channels("mean", mean),
+            std=_channels("std", std),
         )
     photos = _photos([*(pictures or []), *(files or [])], loaded.input_size)
+    check_fit(loaded, photos[0].image[None], photos[0].name)
     with log.status(f"attacking {len(photos)} pictures"):
         rows = run(loaded, photos, epsilons=epsilons, target=target, seed=seed)
     figure, data = out / "fgsm-imagenet.png", json or out / "fgsm-imagenet.json"
@@ -73,7 +96,9 @@ def _photos(wanted: list[str], input_size: tuple[int, ...] | None) -> list[Photo
 
     channels, height, width = input_size or (3, 224, 224)
     if channels != 3 or height != width:
-        raise InputError(f"the model takes {channels} x {height} x {width} pixels; square pictures in colour are needed")
+        raise InputError(
+            f"the model takes {channels} x {height} x {width} pixels; square pictures in colour are needed"
+        )
     return [
         sample_photos(width, [name])[0] if name in SAMPLES and not Path(name).exists() else open_photo(name, width)
         for name in wanted or DEFAULT_PICTURES
@@ -131,6 +156,5 @@ def _table(rows: list[Row], model: str) -> None:
                 Text("yes", "red") if shot.fooled else Text("no", "green"),
                 end_section=shot is row.shots[-1],
             )
-    console = Console()
-    # Piped, rich assumes 80 columns and would fold the labels.
-    Console(width=max(console.width, 110) if not console.is_terminal else None).print(table)
+    # Piped, rich assumes 80 columns and would fold the labels. No markup: a file may be called [red].png.
+    Console(markup=False, width=None if sys.stdout.isatty() else 110).print(table)

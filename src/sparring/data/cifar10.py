@@ -48,10 +48,8 @@ def load(argument: str, split: str, options: Options) -> ImageData:
         if own is None:  # downloaded just now, and of no use any more
             archive.unlink()
     records = np.concatenate([_read(path) for path in paths])
-    images, labels = (
-        torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32)),
-        torch.from_numpy(records[:, 0].copy()),
-    )
+    labels = torch.from_numpy(records[:, 0].copy())
+    images = torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32))
     return ImageData(images, labels, classes=CLASSES, name="cifar10", split=split)
 
 
@@ -109,9 +107,7 @@ def _unpack(archive: Path, split: str) -> list[Path]:
                 target = wanted.pop(member.name, None)
                 if target is None:
                     continue
-                stream = (
-                    tar.extractfile(member) if member.isreg() and member.size == RECORD * RECORDS else None
-                )
+                stream = tar.extractfile(member) if member.isreg() and member.size == RECORD * RECORDS else None
                 if stream is None:
                     raise DataError(f"{archive}: {member.name} is not a file of {RECORD * RECORDS} bytes")
                 part = home / f".{target.name}.{uuid.uuid4().hex}.part"
@@ -130,9 +126,7 @@ def _unpack(archive: Path, split: str) -> list[Path]:
 
 def _read(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     if path.stat().st_size != RECORD * RECORDS:
-        raise DataError(
-            f"{path} has {path.stat().st_size} bytes; expected {RECORD * RECORDS}: truncated or corrupt"
-        )
+        raise DataError(f"{path} has {path.stat().st_size} bytes; expected {RECORD * RECORDS}: truncated or corrupt")
     records = np.fromfile(path, dtype=np.uint8).reshape(RECORDS, RECORD)
     if records[:, 0].max() >= len(CLASSES):
         raise DataError(f"{path} holds label {records[:, 0].max()}; expected 0 to {len(CLASSES) - 1}")

@@ -59,9 +59,7 @@ class FolderImages:
         paths = [self._paths[row] for row in rows.tolist()]
         if not paths:
             return torch.empty((0, *self.shape), dtype=torch.uint8)
-        with ThreadPoolExecutor(
-            min(THREADS, len(paths))
-        ) as pool:  # pillow decodes outside the interpreter lock
+        with ThreadPoolExecutor(min(THREADS, len(paths))) as pool:  # pillow decodes outside the interpreter lock
             pictures = list(pool.map(lambda path: read_picture(path, self._recipe), paths))
         for path, picture in zip(paths, pictures, strict=True):
             if picture.shape != pictures[0].shape:
@@ -79,22 +77,24 @@ def load(argument: str, split: str, options: Options) -> ImageData:
     root = Path(argument).expanduser()
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; expected one with a sub-folder of pictures for each class")
+    try:
+        return _load(root, f"folder:{argument}", split, recipe)
+    except OSError as error:
+        raise DataError(f"{error.filename or root} cannot be read: {error.strerror or error}") from error
+
+
+def _load(root: Path, name: str, split: str, recipe: Recipe) -> ImageData:
     parts = _split_folders(root)
     chosen, found = (root, "all") if not parts else _choose(root, parts, split)
     classes = sorted({child.name for part in parts or [root] for child in _subfolders(part)})
     if not classes:
         raise DataError(f"{root} has no sub-folders; expected one for each class, holding its pictures")
-    files = [(path, label) for label, name in enumerate(classes) for path in _pictures(chosen / name)]
+    files = [(path, label) for label, each in enumerate(classes) for path in _pictures(chosen / each)]
     if not files:
-        raise DataError(
-            f"no pictures in the {len(classes)} class folders of {chosen} (.png, .jpg, .webp, ...)"
-        )
+        raise DataError(f"no pictures in the {len(classes)} class folders of {chosen} (.png, .jpg, .webp, ...)")
     order = interleave(np.array([label for _, label in files], dtype=np.int64)).tolist()
     paths, labels = [files[i][0] for i in order], [files[i][1] for i in order]
-    name = f"folder:{argument}"
-    return ImageData(
-        FolderImages(paths, recipe), labels, classes=classes, name=name, split=found, paths=paths
-    )
+    return ImageData(FolderImages(paths, recipe), labels, classes=classes, name=name, split=found, paths=paths)
 
 
 def recipe_from(options: Options) -> Recipe:
@@ -117,7 +117,7 @@ def recipe_from(options: Options) -> Recipe:
 
 def info() -> DataInfo:
     """What `sparring data` shows."""
-    about = "one sub-folder of pictures a class; options ?size=224&resize=256&crop=1&gray=0"
+    about = "pictures, one sub-folder a class; ?size=224&gray=1"
     return DataInfo("folder:PATH", about, None, None, {}, (), "PATH, or PATH/train and PATH/test (or val)", 0)
 
 
@@ -142,11 +142,17 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _pictures(folder: Path) -> list[Path]:
     found: list[Path] = []
-    for where, inside, files in os.walk(folder):
+    if not folder.is_dir():  # a class that this split lacks
+        return found
+    for where, inside, files in os.walk(folder, onerror=_fail):  # by default, walk skips what it may not read
         inside[:] = [name for name in inside if not name.startswith(".")]
         paths = (Path(where, name) for name in files if not name.startswith("."))
         found += [path for path in paths if path.suffix.lower() in suffixes() and path.is_file()]
     return sorted(found)
+
+
+def _fail(error: OSError) -> None:
+    raise error
 
 
 def _size(path: Path, picture: Tensor) -> str:

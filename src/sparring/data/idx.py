@@ -50,9 +50,7 @@ def _parse(path: Path, stream: BinaryIO, dimensions: int) -> NDArray[np.uint8]:
     header = stream.read(4 + 4 * dimensions)
     wanted = bytes((0, 0, 8, dimensions))
     if header[:4] != wanted:
-        raise DataError(
-            f"{path} starts with {header[:4].hex() or 'nothing'}; expected IDX magic {wanted.hex()}"
-        )
+        raise DataError(f"{path} starts with {header[:4].hex() or 'nothing'}; expected IDX magic {wanted.hex()}")
     if len(header) < 4 + 4 * dimensions:
         raise DataError(f"{path} is truncated: it ends inside its IDX header")
     shape = struct.unpack(f">{dimensions}I", header[4:])
@@ -65,7 +63,5 @@ def _parse(path: Path, stream: BinaryIO, dimensions: int) -> NDArray[np.uint8]:
         body += piece
     if len(body) != expected:
         seen = f"only {len(body)}" if len(body) < expected else "more"
-        raise DataError(
-            f"{path} is truncated or corrupt: its header promises {expected} bytes, it holds {seen}"
-        )
+        raise DataError(f"{path} is truncated or corrupt: its header promises {expected} bytes, it holds {seen}")
     return np.frombuffer(body, dtype=np.uint8).reshape(shape)

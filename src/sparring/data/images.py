@@ -87,9 +87,7 @@ class ImageData(Dataset[tuple[Tensor, int]]):
         """All of it in memory: x float32 [N, C, H, W] in [0, 1], y int64 [N]."""
         return self._batch(self._rows), self.labels.clone()
 
-    def loader(
-        self, batch_size: int = 128, shuffle: bool = False, seed: int = 0
-    ) -> DataLoader[tuple[Tensor, int]]:
+    def loader(self, batch_size: int = 128, shuffle: bool = False, seed: int = 0) -> DataLoader[tuple[Tensor, int]]:
         """Batches (x float32 [B, C, H, W], y int64 [B]); the last one may be smaller.
 
         With `shuffle`, each pass over the same loader has another order, and the same seed gives the same

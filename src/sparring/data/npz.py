@@ -43,9 +43,7 @@ def load(argument: str, split: str, options: Options) -> ImageData:
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist; expected an .npz file with x and y") from error
     except zipfile.BadZipFile as error:
-        raise DataError(
-            f"{path} is not an .npz file, or is damaged ({error}); write one with numpy.savez"
-        ) from error
+        raise DataError(f"{path} is not an .npz file, or is damaged ({error}); write one with numpy.savez") from error
     except (OSError, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     except InputError as error:
@@ -54,7 +52,7 @@ def load(argument: str, split: str, options: Options) -> ImageData:
 
 def info() -> DataInfo:
     """What `sparring data` shows."""
-    about = "arrays x and y (or x_train, y_train, x_test, y_test) in a NumPy archive"
+    about = "arrays x, y (or x_test, y_test) in a NumPy archive"
     return DataInfo("npz:FILE", about, None, None, {}, (), "FILE", 0)
 
 
@@ -88,14 +86,10 @@ def _array(path: Path, archive: zipfile.ZipFile, key: str) -> Array:
             read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, fortran, dtype = read_header(stream)
             if dtype.hasobject:
-                raise DataError(
-                    f"{path}: {key} holds Python objects; expected numbers (nothing is unpickled)"
-                )
+                raise DataError(f"{path}: {key} holds Python objects; expected numbers (nothing is unpickled)")
             size = math.prod(shape) * dtype.itemsize
             if size != entry.file_size - stream.tell():
-                raise DataError(
-                    f"{path}: {key} is damaged: its header does not fit its {entry.file_size} bytes"
-                )
+                raise DataError(f"{path}: {key} is damaged: its header does not fit its {entry.file_size} bytes")
             array: Array = np.frombuffer(stream.read(), dtype=dtype)
             return array.reshape(shape, order="F" if fortran else "C")
     except DataError:
@@ -110,9 +104,7 @@ def _images(array: Array, what: str) -> Tensor:
     elif array.ndim == 4 and array.shape[1] not in (1, 3) and array.shape[3] in (1, 3):
         array = array.transpose(0, 3, 1, 2)
     elif array.ndim != 4 or array.shape[1] not in (1, 3):
-        raise DataError(
-            f"{what} has shape {list(array.shape)}; expected [N,H,W], [N,C,H,W] or [N,H,W,C], C = 1 or 3"
-        )
+        raise DataError(f"{what} has shape {list(array.shape)}; expected [N,H,W], [N,C,H,W] or [N,H,W,C], C = 1 or 3")
     if 0 in array.shape:
         raise DataError(f"{what} has shape {list(array.shape)}: there is nothing in it")
     if array.dtype.kind in "iu":
@@ -131,9 +123,7 @@ def _labels(array: Array, what: str) -> Tensor:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim == 2:
-        raise DataError(
-            f"{what} has shape {list(array.shape)}; expected [N] (if it is one-hot, take argmax(1))"
-        )
+        raise DataError(f"{what} has shape {list(array.shape)}; expected [N] (if it is one-hot, take argmax(1))")
     if array.dtype.kind not in "iu":
         raise DataError(f"{what} is {array.dtype}; expected integer class labels")
     if array.size and array.max() >= MAX_CLASSES:
@@ -143,9 +133,7 @@ def _labels(array: Array, what: str) -> Tensor:
 
 def _classes(array: Array, path: Path) -> list[str]:
     if array.ndim != 1 or array.dtype.kind != "U":
-        raise DataError(
-            f"{path}: classes is {array.dtype} {list(array.shape)}; expected strings, one a class"
-        )
+        raise DataError(f"{path}: classes is {array.dtype} {list(array.shape)}; expected strings, one a class")
     return [str(name) for name in array]
 
 

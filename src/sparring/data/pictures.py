@@ -82,9 +82,7 @@ def read_picture(path: Path, recipe: Recipe) -> Tensor:
 def _check_size(size: tuple[int, int]) -> None:
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and size[0] * size[1] > limit:
-        raise DataError(
-            f"{size[0]} x {size[1]} pixels; at most {limit} are decoded (PIL.Image.MAX_IMAGE_PIXELS)"
-        )
+        raise DataError(f"{size[0]} x {size[1]} pixels; at most {limit} are decoded (PIL.Image.MAX_IMAGE_PIXELS)")
 
 
 def _plain(picture: Image.Image, mode: str) -> Image.Image:
@@ -104,9 +102,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     # Pillow's own conversion from 16 bits clips at 255 instead of scaling.
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > SIXTEEN_BIT:
-        raise DataError(
-            f"grey values span [{values.min()}, {values.max()}]; expected 16 bits, 0 to {SIXTEEN_BIT}"
-        )
+        raise DataError(f"grey values span [{values.min()}, {values.max()}]; expected 16 bits, 0 to {SIXTEEN_BIT}")
     return Image.fromarray(np.rint(values * (255 / SIXTEEN_BIT)).astype(np.uint8))
 
 

@@ -119,9 +119,7 @@ def parse_spec(spec: str) -> tuple[str, str, dict[str, str]]:
     for item in query.split("&") if mark else ():
         key, equals, value = item.partition("=")
         if not (key and equals and value):
-            raise DataError(
-                f"option {item!r} in data spec {spec!r}; expected key=value, as in ?size=224&gray=1"
-            )
+            raise DataError(f"option {item!r} in data spec {spec!r}; expected key=value, as in ?size=224&gray=1")
         if key in options:
             raise DataError(f"option {key!r} is given twice in data spec {spec!r}")
         options[key] = value

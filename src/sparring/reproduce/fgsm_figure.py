@@ -26,7 +26,7 @@ DPI = 150
 
 
 def draw(rows: Sequence[Row], path: Path, model: str) -> None:
-    """Write the figure of `rows` (all with the same eps) as a PNG to `path`; `model` is the name in its heading."""
+    """Write the figure of `rows`, which share their eps, as a PNG to `path`; `model` is for its heading."""
     columns = 2 + len(rows[0].shots)
     width = LEFT + columns * (PANEL + GAP)
     height = TOP + len(rows) * (PANEL + CAPTION) + BOTTOM
@@ -54,20 +54,17 @@ def draw(rows: Sequence[Row], path: Path, model: str) -> None:
         fontsize=8,
         frameon=False,
     )
-    note = (
-        "Below each picture: the model's label and its confidence. Perturbation: black -ε, white +ε, for each colour."
-    )
+    note = "Below each picture: label and confidence. Perturbation: black is -ε, white +ε, in each colour."
     figure.text(0.01, 0.1 / height, note, fontsize=8, color=PLAIN, va="bottom")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 
 
 def _draw_row(line: Sequence[Axes], row: Row) -> None:
-    line[0].set_ylabel(
-        f"{row.photo.name}\n" + "\n".join(textwrap.wrap(row.goal, 22)[:2]), fontsize=9, color=PLAIN
-    )
+    line[0].set_ylabel(f"{row.photo.name}\n" + "\n".join(textwrap.wrap(row.goal, 22)[:2]), fontsize=9, color=PLAIN)
     _panel(line[0], row.photo.image, _caption(row.clean), PLAIN)
-    # The smallest eps is clipped by the box least: there the perturbation is plus or minus eps nearly everywhere.
+    # The smallest eps is clipped by the box least: there the perturbation is plus or minus eps nearly
+    # everywhere.
     first = row.shots[0]
     pattern = (first.image - row.photo.image) / (2 * first.eps or 1) + 0.5
     _panel(line[1], pattern.clamp(0, 1), "", PLAIN)

@@ -1,8 +1,9 @@
-"""FGSM on photographs: what an ImageNet classifier says before and after, at several eps (report, Figures 2.4 to 2.8).
+"""FGSM on photographs: what an ImageNet classifier says before and after, at several eps (report, Figures 2.4
+to 2.8).
 
-Nobody has labelled the pictures, so the model's own answer to the clean picture stands for the truth, as in the report:
-"fooled" means that the answer changed (untargeted), or that it became the target. The clean answer is right by
-construction, so no accuracy can be read from this.
+Nobody has labelled the pictures, so the model's own answer to the clean picture stands for the truth, as in
+the report: "fooled" means that the answer changed (untargeted), or that it became the target. The clean
+answer is right by construction, so no accuracy can be read from this.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ LEAST_LIKELY = "least-likely"
 
 @dataclass(frozen=True)
 class Answer:
-    """What the model says about a picture: the number and name of its top class, and that class's probability."""
+    """What the model says about a picture: number and name of its top class, and the probability of it."""
 
     number: int
     label: str
@@ -115,6 +116,8 @@ def fgsm_imagenet(
         names = class_names(model, len(clean))
         truth = int(clean.argmax())
         aim = int(clean.argmin()) if target == LEAST_LIKELY else class_number(target, names)
+        if bool((clean == clean[0]).all()):
+            raise InputError(f"the model finds all {len(clean)} classes equally likely in {photo.name}: is it trained?")
         if aim == truth:
             raise InputError(f"the model sees {names[aim]!r} in {photo.name} already; choose another target")
         y, t = torch.tensor([truth]), torch.tensor([aim])

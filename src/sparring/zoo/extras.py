@@ -17,7 +17,8 @@ def need(module: str, what: str, extra: str | None = None) -> Any:
         extra: the extra of sparring that brings it; None = the package is installed by its own name.
 
     Raises:
-        MissingExtra: it is not installed. InputError: it is installed, but does not import.
+        MissingExtra: it is not installed. InputError: it is installed, but does not import, most often for
+            want of a torchvision that fits torch.
     """
     package = module.partition(".")[0]
     try:
@@ -27,18 +28,13 @@ def need(module: str, what: str, extra: str | None = None) -> Any:
         if missing == package and extra is not None:
             raise MissingExtra(what, extra) from None
         raise InputError(f"{what} needs the package {missing}: pip install {missing}") from None
-    except Exception as error:  # a broken build raises whatever it likes: RuntimeError, OSError, AttributeError ...
-        raise InputError(broken(package, what, error)) from error
+    except Exception as error:  # a broken build raises whatever it likes: RuntimeError, OSError ...
+        raise InputError(
+            f"{what}: {package} is installed but cannot be used ({first_line(error)}); install a torchvision "
+            f"built for torch {torch.__version__} (same index), or load the model as file.py:factory or hf:"
+        ) from error
 
 
-def broken(package: str, what: str, error: Exception) -> str:
-    """One line for a package that is installed but unusable, most often a torchvision for another torch."""
-    return (
-        f"{what}: {package} is installed but cannot be used ({first_line(error)}); install a torchvision built for "
-        f"torch {torch.__version__} (both from the same index), or load the model as file.py:factory or hf:"
-    )
-
-
-def first_line(error: BaseException) -> str:
+def first_line(error: BaseException | str) -> str:
     """The first line of an error's message, or its type where there is none."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

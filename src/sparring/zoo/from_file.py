@@ -28,9 +28,10 @@ from sparring.zoo.state import put_state, read_state
 def load_factory(where: str, name: str, options: Options) -> Model:
     """The model that `name` in the file or module `where` is or returns.
 
-    `name` may be a function or a class that needs no arguments (`num_classes` is passed where it takes one), an
-    `nn.Module`, or a Model wrapped already. If it has attributes `mean` and `std` (a number, or one a channel), they
-    are the normalisation to put before the net; a net that normalises by itself must not name its own so.
+    `name` may be a function or a class that needs no arguments (`num_classes` is passed where it takes one),
+    an `nn.Module`, or a Model wrapped already. If it has attributes `mean` and `std` (a number, or one a
+    channel), they are the normalisation to put before the net; a net that normalises by itself must not name
+    its own so.
 
     Raises:
         InputError: no such file, module or name, or the user's code failed (the cause is chained).
@@ -139,15 +140,13 @@ def _fill(net: Any, spec: str, options: Options) -> None:
 
 
 def _finish_wrapped(model: Model, spec: str, options: Options) -> Model:
-    if options.mean is not None or options.std is not None:
-        raise InputError(f"{spec} gives a Model that is wrapped already; set mean and std there, not here")
     if options.weights is not None:
         _fill(model.net, spec, options)
-    return model
+    return options.check_wrapped(model, spec)
 
 
 def _numbers(value: Any) -> Channels | None:
-    """`value` if it is a number or a sequence of them. Tensors are not: they are a net's own buffers or methods."""
+    """`value` if it is a number or a sequence of them. A net's own buffers and methods are not."""
     if isinstance(value, Real):
         return float(value)
     if isinstance(value, Sequence) and value and all(isinstance(v, Real) for v in value):

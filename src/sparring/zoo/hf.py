@@ -7,7 +7,9 @@ preprocessor_config.json itself, and the net is told to expect pixels in [0, 1].
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 
 from sparring.errors import InputError
 from sparring.model import Model
-from sparring.zoo.extras import broken, first_line, need
+from sparring.zoo.extras import first_line, need
 from sparring.zoo.options import Options
 from sparring.zoo.state import put_state, read_state
 
@@ -25,8 +27,8 @@ PREPROCESSOR = "preprocessor_config.json"
 def load_hf(name: str, options: Options) -> Model:
     """The classifier in a local directory (as `save_pretrained` leaves it) or of that name on the hub.
 
-    mean, std and size come from preprocessor_config.json, class names from config.json. Code from the hub runs
-    only with `trust`.
+    mean, std and size come from preprocessor_config.json, class names from config.json. Code from the hub
+    runs only with `trust`.
 
     Raises:
         MissingExtra: transformers is not installed.
@@ -60,16 +62,28 @@ def _fetch(transformers: Any, source: str, options: Options) -> Any:
     try:
         auto = transformers.AutoModelForImageClassification
         return auto.from_pretrained(source, trust_remote_code=options.trust)
-    except (ModuleNotFoundError, RuntimeError) as error:
-        if "torchvision" in str(error):
-            raise InputError(broken("torchvision", f"hf:{source}", error)) from error
-        raise InputError(f"hf:{source} does not load: {first_line(error)}") from error
-    except (OSError, ValueError, ImportError) as error:
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"hf:{source}: its weights hold more than tensors, and reading them would run code; only safetensors or "
+            "plain tensors are taken"
+        ) from error
+    except Exception as error:  # OSError, ValueError, ImportError, and what the hub and safetensors raise
+        deep = error.__cause__ or error  # transformers hides why an import of its own failed
+        if "torchvision" in str(deep):
+            raise InputError(
+                f"hf:{source}: transformers fails because the torchvision that is installed does not fit torch "
+                f"({first_line(deep)}); hf: does not need it: pip uninstall torchvision"
+            ) from error
+        if "trust_remote_code" in str(error):
+            raise InputError(
+                f"hf:{source} is made of code of its own, which would run here: pass --trust (trust=True) "
+                "if you trust its author"
+            ) from error
         if Path(source).is_dir():
             raise InputError(f"hf:{source} does not load: {first_line(error)}") from error
         raise InputError(
-            f"hf:{source} cannot be fetched ({first_line(error)}); without a network, call save_pretrained(DIR) where "
-            "there is one, for the model and its image processor, and load hf:DIR"
+            f"hf:{source} cannot be fetched ({first_line(error)}); without a network, call "
+            "save_pretrained(DIR) where there is one, for the model and its image processor, and load hf:DIR"
         ) from error
 
 
@@ -96,24 +110,21 @@ def _preprocessor(source: str) -> dict[str, Any] | None:
     return read
 
 
+@dataclass(frozen=True)
 class Preprocessing:
-    """Normalisation of pixels in [0, 1], input size and channel order, from a preprocessor's JSON."""
+    """Normalisation of pixels in [0, 1] (None = not known), input size, and whether channels are reversed."""
 
-    def __init__(
-        self,
-        mean: list[float] | None = None,
-        std: list[float] | None = None,
-        size: tuple[int, int] | None = None,
-        flipped: bool = False,
-    ) -> None:
-        self.mean, self.std, self.size, self.flipped = mean, std, size, flipped
+    mean: list[float] | None = None
+    std: list[float] | None = None
+    size: tuple[int, int] | None = None
+    flipped: bool = False
 
 
 def preprocessing(config: dict[str, Any] | None) -> Preprocessing:
     """Read the JSON of an image processor; None = there is none.
 
-    Processors compute (255 x * rescale_factor - offset - mean) / std for x in [0, 1]; this is folded into one mean and
-    one std over x.
+    Processors compute (255 x * rescale_factor - offset - mean) / std for x in [0, 1]; this is folded into one
+    mean and one std over x.
 
     Raises:
         InputError: it normalises with a mean or std that it does not state.
@@ -130,7 +141,10 @@ def preprocessing(config: dict[str, Any] | None) -> Preprocessing:
     offset = 1.0 if config.get("rescale_offset") else 0.0
     crop = config.get("crop_size") if config.get("do_center_crop") else None
     return Preprocessing(
-        [(m + offset) / scale for m in mean], [s / scale for s in std], _pair(crop or config.get("size")), flipped
+        [(m + offset) / scale for m in mean],
+        [s / scale for s in std],
+        _pair(crop or config.get("size")),
+        flipped,
     )
 
 

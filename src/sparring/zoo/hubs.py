@@ -37,7 +37,8 @@ def load_timm(name: str, options: Options) -> Model:
 
 
 def load_torchvision(name: str, options: Options) -> Model:
-    """torchvision's net `name` with its best weights, or the given ones; mean, std and size from their transform.
+    """torchvision's net `name` with its best weights, or the given ones; mean, std and size from their
+    transform.
 
     Raises:
         InputError: torchvision is not installed or does not import, has no such net, or no network.
@@ -70,10 +71,10 @@ def _build(what: str, make: Any) -> Any:
     """Call `make`; a wrong name and a failed download become one line."""
     try:
         return make()
-    except Exception as error:  # the libraries raise RuntimeError, ValueError, KeyError, URLError, their hubs' own ...
+    except Exception as error:  # RuntimeError, ValueError, URLError, and whatever the hubs raise
         raise InputError(
-            f"{what} does not load ({type(error).__name__}: {first_line(error)}); check the name, and without a network "
-            "give a downloaded file with --weights"
+            f"{what} does not load ({type(error).__name__}: {first_line(error)}); check the name, and "
+            "without a network give a downloaded file with --weights"
         ) from error
 
 

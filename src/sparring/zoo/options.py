@@ -23,10 +23,8 @@ class Options:
     std: Channels | None = None
     num_classes: int | None = None
 
-    def wrap(
-        self, net: Any, *, mean: Channels | None = None, std: Channels | None = None, **facts: Any
-    ) -> Model:
-        """`net` as a Model. `mean` and `std` are what the model's own files say; the caller's word beats them."""
+    def wrap(self, net: Any, *, mean: Channels | None = None, std: Channels | None = None, **facts: Any) -> Model:
+        """`net` as a Model; `mean` and `std` are what its own files say, and the caller's word beats them."""
         mean = mean if self.mean is None else self.mean
         std = std if self.std is None else self.std
         return wrap(net, mean=mean, std=std, num_classes=self.num_classes, **facts)
@@ -35,3 +33,12 @@ class Options:
         """For specs that bring their own weights."""
         if self.weights is not None:
             raise InputError(f"{what} brings its own weights; drop --weights {self.weights}")
+
+    def check_wrapped(self, model: Model, what: str) -> Model:
+        """For specs that give a Model: its normalisation is settled, and the number of classes must agree."""
+        if self.mean is not None or self.std is not None:
+            raise InputError(f"{what} gives a Model that is wrapped already; set mean and std there, not here")
+        if self.num_classes is not None and model.num_classes not in (None, self.num_classes):
+            raise InputError(f"{what} has {model.num_classes} classes, not num_classes={self.num_classes}")
+        model.num_classes = model.num_classes or self.num_classes
+        return model

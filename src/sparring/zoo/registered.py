@@ -1,6 +1,10 @@
-"""`net:NAME` with `--weights`: one of the nets of `sparring.zoo.nets`, filled from a file."""
+"""Nets of `sparring.zoo.nets` filled from a file: `net:NAME` with `--weights`, or what `sparring train` left."""
 
 from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -11,11 +15,13 @@ from sparring.zoo.nets import NETS, make_net
 from sparring.zoo.options import Options
 from sparring.zoo.state import State, put_state, read_state, without_prefix
 
+CARD = "card.json"
 SIDES = (28, 32, 48, 64, 96, 128, 224)  # of pictures, the commonest first
 
 
 def load_net(name: str, options: Options) -> Model:
-    """The net `name` with the weights in a file, which also tell its channels, its classes and the picture's side.
+    """The net `name` with the weights in a file, which also tell its channels, its classes and the picture's
+    side.
 
     Raises:
         InputError: no such net, no weights, or weights of another net.
@@ -23,12 +29,32 @@ def load_net(name: str, options: Options) -> Model:
     if name not in NETS:
         raise InputError(f"no net is called {name!r}; there are net:{', net:'.join(NETS)}")
     if options.weights is None:
-        raise InputError(f"net:{name} has no weights yet; give --weights FILE, or train it: sparring train --net {name}")
+        raise InputError(
+            f"net:{name} has no weights yet; give --weights FILE, or train it: sparring train --net {name}"
+        )
     state = read_state(options.weights, trust=options.trust)
     channels, classes, side = _fitting(name, state)
     net = make_net(name, in_channels=channels, num_classes=classes, size=side)
     put_state(net, state, options.weights)
     return options.wrap(net, name=f"net:{name}", input_size=(channels, side, side))
+
+
+def load_run(folder: Path, options: Options) -> Model:
+    """The net that `sparring train --out FOLDER` left there: weights.safetensors, and card.json which names the net.
+
+    Raises:
+        InputError: the card is not one of ours, or the weights do not fit.
+    """
+    options.refuse_weights(str(folder))
+    try:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        net, classes = card["net"]["name"], card["classes"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / CARD} is not a card of `sparring train` ({error!r})") from None
+    model = load_net(net, replace(options, weights=folder / "weights.safetensors"))
+    model.name = folder.name
+    model.classes = None if classes is None else tuple(classes)
+    return model
 
 
 def _fitting(name: str, state: State) -> tuple[int, int, int]:

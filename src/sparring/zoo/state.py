@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,24 +54,26 @@ def read_state(path: str | Path, *, trust: bool = False) -> State:
 
 def _unpickle(path: Path, trust: bool) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=not trust)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "'torch.load' received a zip file that looks like a TorchScript")
+            return torch.load(path, map_location="cpu", weights_only=not trust)
     except pickle.UnpicklingError as error:
-        if trust or "Unsupported global" not in str(error) and "weights_only" not in str(error):
-            raise InputError(f"{path} is not a file that torch.load can read ({first_line(error)})") from None
-        raise InputError(
-            f"{path} holds more than tensors{_culprit(error)}, and reading it would run code: pass --trust "
-            "(trust=True) if you trust its author, or save net.state_dict() as safetensors"
-        ) from None
-    except Exception as error:  # a damaged or foreign file raises almost anything: EOFError, KeyError, RuntimeError
+        # torch names the first thing that it would not unpickle as "GLOBAL module.name".
+        _, wants_code, rest = str(error).partition("GLOBAL ")
+        if wants_code and not trust:
+            raise InputError(
+                f"{path} holds more than tensors ({rest.split()[0]}), and reading it would run code: pass "
+                "--trust (trust=True) if you trust its author, or save net.state_dict() as safetensors"
+            ) from None
+        raise InputError(_unreadable(path, str(error).rpartition("WeightsUnpickler error:")[2])) from None
+    except Exception as error:  # damaged files raise almost anything: EOFError, KeyError, RuntimeError ...
         if "TorchScript" in str(error):
             raise InputError(f"{path} is a TorchScript program; load it as torchscript:{path}") from None
-        raise InputError(f"{path} is not a file that torch.load can read ({first_line(error)})") from None
+        raise InputError(_unreadable(path, f"{type(error).__name__}: {error}")) from None
 
 
-def _culprit(error: BaseException) -> str:
-    """The name that torch refused to unpickle, in brackets."""
-    _, found, rest = str(error).partition("GLOBAL ")
-    return f" ({rest.split()[0]})" if found and rest.split() else ""
+def _unreadable(path: Path, reason: str) -> str:
+    return f"{path} is not a file of tensors that torch.load can read ({first_line(reason)})"
 
 
 def _state_in(loaded: Any, path: Path) -> State:

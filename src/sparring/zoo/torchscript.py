@@ -1,7 +1,7 @@
 """`torchscript:FILE`: a model as torch.jit.save writes it.
 
-A TorchScript file is a program, but one that can only call torch's own operators, so it needs no `trust`. It does
-not say how to normalise: pixels in [0, 1] go in as they are unless `mean` and `std` are given.
+A TorchScript file is a program, but one that can only call torch's own operators, so it needs no `trust`. It
+does not say how to normalise: pixels in [0, 1] go in as they are unless `mean` and `std` are given.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def load_torchscript(name: str, options: Options) -> Model:
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     try:
-        net = torch.jit.load(path, map_location="cpu")
+        net = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
     except (RuntimeError, ValueError) as error:
         raise InputError(f"{path} is not a TorchScript file ({first_line(error)})") from None
     return options.wrap(net, name=f"torchscript:{path.name}")

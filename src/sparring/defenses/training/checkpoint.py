@@ -98,17 +98,13 @@ class Checkpoint:
             raise InputError(
                 f"{path} is not a checkpoint of `sparring train` ({error}); remove it to start anew"
             ) from None
-        optimizer: dict[int, dict[str, Any]] = {
-            int(i): dict(state) for i, state in header["optimizer"].items()
-        }
+        optimizer: dict[int, dict[str, Any]] = {int(i): dict(state) for i, state in header["optimizer"].items()}
         for key, value in tensors.items():
             if key.startswith(OPTIMIZER):
                 index, name = key.removeprefix(OPTIMIZER).split("/", 1)
                 optimizer.setdefault(int(index), {})[name] = value
         net = {key.removeprefix(NET): value for key, value in tensors.items() if key.startswith(NET)}
-        return cls(
-            net, optimizer, header["epoch"], header["settings"], header["history"], header["precision"]
-        )
+        return cls(net, optimizer, header["epoch"], header["settings"], header["history"], header["precision"])
 
     def check_settings(self, settings: dict[str, Any]) -> None:
         """Refuse to go on with other settings than the run began with.
@@ -118,10 +114,6 @@ class Checkpoint:
         """
         wanted = json.loads(json.dumps(settings))
         if wanted != self.settings:
-            names = sorted(
-                n for n in wanted.keys() | self.settings.keys() if wanted.get(n) != self.settings.get(n)
-            )
+            names = sorted(n for n in wanted.keys() | self.settings.keys() if wanted.get(n) != self.settings.get(n))
             changes = "; ".join(f"{n} was {self.settings.get(n)}, now {wanted.get(n)}" for n in names)
-            raise InputError(
-                f"cannot resume this run with other settings ({changes}); give the same or a new folder"
-            )
+            raise InputError(f"cannot resume this run with other settings ({changes}); give the same or a new folder")

@@ -36,9 +36,7 @@ def make_fabric(device: str = "auto", devices: int = 1, precision: Precision = "
         raise InputError(f"devices is {devices}; it must be 1 or more")
     kind, _, index = device.partition(":")
     if index and (devices > 1 or not index.isdigit()):
-        raise InputError(
-            f"device is {device!r} with devices={devices}; name one card (cuda:1) or a number of them"
-        )
+        raise InputError(f"device is {device!r} with devices={devices}; name one card (cuda:1) or a number of them")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # its notes on start-up are not ours
     try:
         return Fabric(

@@ -8,17 +8,19 @@ weights, bit for bit on a CPU, as one that was not.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import nn
 
 from sparring.defenses.training.batches import TrainingData, as_data
 from sparring.defenses.training.callbacks import Callback
+from sparring.defenses.training.checkpoint import Checkpoint, atomic_write, to_safetensors
 from sparring.defenses.training.devices import Precision, make_fabric
 from sparring.defenses.training.loop import Run, train_process
 from sparring.defenses.training.loss import TrainingLoss, describe
@@ -26,6 +28,8 @@ from sparring.defenses.training.schedule import OptimizerFactory, Schedule, find
 from sparring.defenses.training.standard import Standard
 from sparring.errors import InputError
 from sparring.model import check_labels
+
+STANDARD = Standard()
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,13 @@ class Fitted:
         history: one dict of figures an epoch: epoch (from 1), loss, lr, seconds, what the loss noted, and
             valid_accuracy where there is validation data.
         settings: everything that defines the run, as plain values.
+        device: where it was trained; the net itself stays where it was.
     """
 
     net: nn.Module
     history: list[dict[str, float]]
     settings: dict[str, Any]
+    device: str
 
     @property
     def seconds(self) -> float:
@@ -54,7 +60,7 @@ def fit(
     train: TrainingData,
     *,
     epochs: int,
-    loss: TrainingLoss | None = None,
+    loss: TrainingLoss = STANDARD,
     optimizer: str | OptimizerFactory = "adam",
     lr: float = 1e-3,
     schedule: str | Schedule = "constant",
@@ -93,40 +99,46 @@ def fit(
     """
     if epochs < 1 or batch_size < 1 or not lr > 0:
         raise InputError(f"epochs={epochs}, batch_size={batch_size}, lr={lr}; all must be above 0")
-    run = Run(
-        net=net,
-        data=as_data(train, "train on"),
-        valid=None if valid is None else as_data(valid, "validate on"),
-        loss=loss or Standard(),
-        optimizer=optimizer,
-        lr=lr,
-        schedule=schedule,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=seed,
-        out=None if out is None else Path(out),
-        resume=resume,
-        callbacks=tuple(callbacks),
-    )
-    _check(run)
-    run.settings.update(
-        epochs=epochs,
-        batch_size=batch_size,
-        optimizer=_named(optimizer),
-        lr=lr,
-        schedule=_named(schedule),
-        seed=seed,
-        images=len(run.data),
-        data=run.data.fingerprint(),
-        parameters=sum(p.numel() for p in net.parameters()),
-        precision=precision,
-        devices=devices,
-        recipe=describe(run.loss),
-    )
-    fabric = make_fabric(device, devices, precision)
-    weights, history = fabric.launch(partial(train_process, run=run))
-    net.load_state_dict(safetensors.torch.load(weights))  # trained in another process if there are several
-    return Fitted(net.eval(), history, run.settings)
+    data = as_data(train, "train on")
+    settings = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "optimizer": _named(optimizer),
+        "lr": lr,
+        "schedule": _named(schedule),
+        "seed": seed,
+        "images": len(data),
+        "data": data.fingerprint(),
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "precision": precision,
+        "devices": devices,
+        "recipe": describe(loss),
+    }
+    with nullcontext(str(out)) if out is not None else TemporaryDirectory() as folder:
+        run = Run(
+            net=net,
+            data=data,
+            valid=None if valid is None else as_data(valid, "validate on"),
+            loss=loss,
+            optimizer=find_optimizer(optimizer),
+            lr=lr,
+            schedule=find_schedule(schedule),
+            epochs=epochs,
+            batch_size=batch_size,
+            seed=seed,
+            checkpoint=Path(folder) / "checkpoint" / "last.safetensors",
+            resume=resume,
+            callbacks=tuple(callbacks),
+            settings=settings,
+        )
+        _check(run)
+        fabric = make_fabric(device, devices, precision)
+        fabric.launch(partial(train_process, run=run))
+        last = Checkpoint.load(run.checkpoint)
+        net.load_state_dict(last.net)
+        if out is not None:
+            atomic_write(Path(out) / "weights.safetensors", to_safetensors(last.net))
+    return Fitted(net.eval(), last.history, settings, str(fabric.device))
 
 
 def _named(choice: object) -> str:
@@ -135,12 +147,12 @@ def _named(choice: object) -> str:
 
 def _check(run: Run) -> None:
     """Find mistakes before the first epoch, and never write over the work of an earlier run."""
-    find_optimizer(run.optimizer), find_schedule(run.schedule)
     first = run.data.first(1).tensors()[0].to(next(run.net.parameters()).device)
     training = run.net.training
     with torch.no_grad():
         logits = run.net.eval()(first)
     run.net.train(training)
     check_labels(run.data.labels, len(run.data), logits.shape[1])
-    if run.checkpoint is not None and run.checkpoint.exists() and not run.resume:
-        raise InputError(f"{run.out} holds a run already; resume it (--resume) or give another folder")
+    if run.checkpoint.exists() and not run.resume:
+        folder = run.checkpoint.parent.parent
+        raise InputError(f"{folder} holds a run already; resume it (--resume) or give another folder")

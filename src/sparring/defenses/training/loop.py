@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,10 +16,10 @@ from torch import Tensor, nn
 from sparring.data.images import ImageData
 from sparring.defenses.training.batches import Batches
 from sparring.defenses.training.callbacks import Callback, RunInfo
-from sparring.defenses.training.checkpoint import Checkpoint, atomic_write, to_safetensors
+from sparring.defenses.training.checkpoint import Checkpoint
 from sparring.defenses.training.loss import Step, TrainingLoss
 from sparring.defenses.training.measure import clean_accuracy
-from sparring.defenses.training.schedule import OptimizerFactory, Schedule, find_optimizer, find_schedule
+from sparring.defenses.training.schedule import OptimizerFactory, Schedule
 from sparring.defenses.training.seeds import derived_seed, private_rng
 from sparring.errors import SparringError
 
@@ -38,39 +39,30 @@ class Run:
     data: ImageData
     valid: ImageData | None
     loss: TrainingLoss
-    optimizer: str | OptimizerFactory
+    optimizer: OptimizerFactory
     lr: float
-    schedule: str | Schedule
+    schedule: Schedule
     epochs: int
     batch_size: int
     seed: int
-    out: Path | None
+    checkpoint: Path
     resume: bool
     callbacks: tuple[Callback, ...]
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def checkpoint(self) -> Path | None:
-        """Where the state after the latest epoch lies."""
-        return None if self.out is None else self.out / "checkpoint" / "last.safetensors"
+    settings: dict[str, Any]
 
 
-def train_process(fabric: Fabric, run: Run) -> tuple[bytes, list[dict[str, float]]]:
-    """The run in one process; returns the weights as safetensors and the history.
-
-    Bytes, because tensors sent between processes live in memory of a sender that ends right after this.
-    """
-    net = fabric.to_device(run.net)
-    plain = find_optimizer(run.optimizer)(net.parameters(), run.lr)
+def train_process(fabric: Fabric, run: Run) -> None:
+    """The run in one process. Its result is the checkpoint: a file reaches the caller from any process."""
+    # A copy: processes that torch spawns share the memory of tensors sent to them, and would all step on them.
+    net = fabric.to_device(deepcopy(run.net))
+    plain = run.optimizer(net.parameters(), run.lr)
     optimizer = cast(torch.optim.Optimizer, fabric.setup_optimizers(plain))
     history = _restore(fabric, run, net, plain)
     batches = Batches(run.data, run.batch_size, run.seed, fabric.global_rank, fabric.world_size)
     callbacks = run.callbacks if fabric.is_global_zero else ()
     try:
         for callback in callbacks:
-            callback.on_start(
-                RunInfo(run.epochs, len(batches), len(history), str(fabric.device), run.settings)
-            )
+            callback.on_start(RunInfo(run.epochs, len(batches), len(history), str(fabric.device), run.settings))
         for epoch in range(len(history), run.epochs):
             began = time.perf_counter()
             record = {"epoch": epoch + 1.0} | _epoch(fabric, run, net, optimizer, batches, epoch, callbacks)
@@ -78,12 +70,10 @@ def train_process(fabric: Fabric, run: Run) -> tuple[bytes, list[dict[str, float
                 record["valid_accuracy"] = clean_accuracy(net, run.valid)
             record["seconds"] = time.perf_counter() - began
             history.append(record)
-            if run.checkpoint is not None and fabric.is_global_zero:
+            if fabric.is_global_zero:
                 state = plain.state_dict()["state"]
                 precision = fabric.strategy.precision.state_dict()
-                Checkpoint(net.state_dict(), state, epoch + 1, run.settings, history, precision).save(
-                    run.checkpoint
-                )
+                Checkpoint(net.state_dict(), state, epoch + 1, run.settings, history, precision).save(run.checkpoint)
             for callback in callbacks:
                 callback.on_epoch(record)
     finally:
@@ -91,24 +81,16 @@ def train_process(fabric: Fabric, run: Run) -> tuple[bytes, list[dict[str, float
             callback.on_end()
         if fabric.world_size > 1 and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-    weights = to_safetensors(net.state_dict())
-    if run.out is not None and fabric.is_global_zero:
-        atomic_write(run.out / "weights.safetensors", weights)
-    return weights, history
 
 
-def _restore(
-    fabric: Fabric, run: Run, net: nn.Module, optimizer: torch.optim.Optimizer
-) -> list[dict[str, float]]:
+def _restore(fabric: Fabric, run: Run, net: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, float]]:
     """Load the checkpoint if the run resumes and there is one; returns the history so far."""
-    if not run.resume or run.checkpoint is None or not run.checkpoint.exists():
+    if not run.resume or not run.checkpoint.exists():
         return []
     saved = Checkpoint.load(run.checkpoint)
     saved.check_settings(run.settings)
     net.load_state_dict(saved.net)
-    optimizer.load_state_dict(
-        {"state": saved.optimizer, "param_groups": optimizer.state_dict()["param_groups"]}
-    )
+    optimizer.load_state_dict({"state": saved.optimizer, "param_groups": optimizer.state_dict()["param_groups"]})
     fabric.strategy.precision.load_state_dict(saved.precision)
     return saved.history
 
@@ -123,17 +105,14 @@ def _epoch(
     callbacks: Sequence[Callback],
 ) -> dict[str, float]:
     """One pass over the data; returns the mean figures over the images."""
-    schedule = find_schedule(run.schedule)
     totals: dict[str, float] = {}
     images = 0
     net.train()
     with private_rng(fabric.device, derived_seed(run.seed, "noise", epoch, fabric.global_rank)):
         for number, (x, y, weight) in enumerate(batches.epoch(epoch)):
-            step = Step(
-                derived_seed(run.seed, "step", epoch, number), epoch, run.epochs, number, len(batches)
-            )
+            step = Step(derived_seed(run.seed, "step", epoch, number), epoch, run.epochs, number, len(batches))
             for group in optimizer.param_groups:
-                group["lr"] = run.lr * schedule(step.progress)
+                group["lr"] = run.lr * run.schedule(step.progress)
             with fabric.autocast():
                 loss = run.loss(net, fabric.to_device(x), fabric.to_device(y), step)
             value = loss.item()
@@ -156,7 +135,7 @@ def _epoch(
     if fabric.world_size > 1:
         means = _mean(fabric, torch.tensor(list(figures.values())))
         figures = dict(zip(figures, means.tolist(), strict=True))
-    return figures | {"lr": run.lr * schedule((epoch + 1) / run.epochs)}
+    return figures | {"lr": run.lr * run.schedule((epoch + 1) / run.epochs)}
 
 
 def _average_gradients(fabric: Fabric, net: nn.Module) -> None:

@@ -11,6 +11,9 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from sparring.attack import Attack
+from sparring.threat import Threat
+
 
 @dataclass
 class Step:
@@ -77,5 +80,6 @@ def describe(loss: object) -> dict[str, object]:
 def _plain(value: object) -> object:
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    to_dict = getattr(value, "to_dict", None)
-    return to_dict() if callable(to_dict) else repr(value)
+    if isinstance(value, Attack):
+        return value.spec
+    return value.to_dict() if isinstance(value, Threat) else repr(value)

@@ -48,10 +48,16 @@ SCHEDULES: dict[str, Schedule] = {
     "cosine": cosine,
 }
 
+
+def momentum_sgd(parameters: Iterable[nn.Parameter], lr: float) -> Optimizer:
+    """Stochastic gradient descent with momentum 0.9."""
+    return torch.optim.SGD(parameters, lr, momentum=0.9)
+
+
 OPTIMIZERS: dict[str, OptimizerFactory] = {
-    "adam": lambda parameters, lr: torch.optim.Adam(parameters, lr),
-    "adamw": lambda parameters, lr: torch.optim.AdamW(parameters, lr),
-    "sgd": lambda parameters, lr: torch.optim.SGD(parameters, lr, momentum=0.9),
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": momentum_sgd,
 }
 
 

@@ -1,0 +1,63 @@
+"""Square: random search with squares of shrinking size; a change stays if it brings the sample closer to fooled.
+
+    propose z' = z with one square repainted inside the ball;   z <- z' if margin(z') > margin(z)
+
+Needs scores only. Andriushchenko et al. 2020, arXiv:1912.00049 (Linf and L2; `p` as in AutoAttack, 0.8; the
+paper: 0.05 Linf, 0.1 L2). Differs from the reference code: windows and colours for each sample, the last row and
+column included; L2 points are projected exactly on ball and box; `queries` counts all of them.
+Fails on: tight budgets, high resolution. Its use is as an alarm: it should never beat attacks that see gradients.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import Field, PositiveInt
+
+from sparring.attack import Attack, register
+from sparring.blocks.squares import SQUARES, area
+from sparring.bout import Bout
+from sparring.losses import Loss, margin
+from sparring.norms import L2, Linf, per
+
+
+@register(
+    "square",
+    title="Square",
+    sees="score",
+    norms=(L2, Linf),
+    approach="approximation",
+    year=2019,
+    paper="arXiv:1912.00049",
+    aliases=("square-attack",),
+    peers=("autoattack", "torchattacks", "art"),
+    random=True,
+)
+class Square(Attack):
+    """Random search with shrinking squares (Andriushchenko et al. 2020).
+
+    Args:
+        queries: for each sample, the first point of the search included.
+        p: the share of the image that the first squares cover.
+        restarts: searches, each for the samples still standing. loss: what must rise.
+    """
+
+    queries: PositiveInt = 5000
+    p: Annotated[float, Field(gt=0, le=1)] = 0.8
+    restarts: PositiveInt = 1
+    loss: Loss = margin
+
+    def run(self, bout: Bout) -> None:
+        squares = SQUARES[bout.ball.norm]
+        for b in bout.restarts(self.restarts):
+            z = squares.start(b.ball, b.noise)
+            value = self.loss(b.logits(z), b.goal)
+            for k in range(self.queries - 1):
+                z, value = b.standing(z, value)
+                if not len(b):
+                    break
+                new = squares.change(b.ball, z, area(self.p, k, self.queries), b.noise)
+                new_value = self.loss(b.logits(new), b.goal)
+                z = torch.where(per(new_value > value, z), new, z)
+                value = torch.maximum(value, new_value)

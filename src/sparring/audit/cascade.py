@@ -1,0 +1,225 @@
+"""The cascade: one attack after the other, each on the images that still stand; the worst of all counts, per image.
+
+A few images, the sanity subset, are shown to most attacks in full, also after they are broken: only so can attacks
+be compared with each other. One run serves both purposes, as a result never depends on who else is in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparring.audit.clean import Clean
+from sparring.audit.intervals import Figure
+from sparring.audit.progress import Clock
+from sparring.audit.suites import Family, Stage
+from sparring.batches import run_batches
+from sparring.model import Model
+from sparring.referee import Keep
+from sparring.result import Result
+from sparring.threat import Threat, Untargeted
+
+STANDING, WRONG = -1, -2
+"codes in `Cascade.broken_by`: nothing has broken it; wrong before any attack"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one stage did.
+
+    Attributes:
+        stage: the attack. rows: [r] numbers of the images it was run on. result: on these.
+        tried: of them, images that still stood. broke: [b] numbers of those it broke first.
+        robust: images that still stand afterwards, of all.
+    """
+
+    stage: Stage
+    rows: Tensor
+    result: Result
+    tried: int
+    broke: Tensor
+    robust: Figure
+
+    def alone(self, among: Tensor) -> Figure:
+        """Of the images `among` (numbers) that it was run on: how many stand against it alone."""
+        where = torch.isin(self.rows, among)
+        return Figure(int((~self.result.success[where]).sum()), int(where.sum()))
+
+    @property
+    def queries(self) -> int:
+        return int(self.result.queries.sum())
+
+    @property
+    def gradients(self) -> int:
+        return int(self.result.gradients.sum())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "attack": self.stage.title,
+            "spec": self.stage.spec,
+            "family": self.stage.family,
+            "tried": self.tried,
+            "broke": len(self.broke),
+            "robust_accuracy_after": self.robust.value,
+            "standing_after": self.robust.hits,
+            "queries": self.queries,
+            "gradients": self.gradients,
+            "seconds": self.result.seconds,
+        }
+
+
+@dataclass
+class Cascade:
+    """The state of play.
+
+    Attributes:
+        threat: what is allowed. clean: the images. subset: [s] numbers of the images that all `seen` stages get.
+        broken_by: [N] number of the outcome that broke it first, or STANDING, or WRONG.
+        outcomes: what the stages did, in order. unneeded: stages that found nothing to do.
+    """
+
+    threat: Threat
+    clean: Clean
+    subset: Tensor
+    seed: int
+    batch_size: int
+    broken_by: Tensor = field(init=False)
+    outcomes: list[Outcome] = field(default_factory=list)
+    unneeded: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.broken_by = torch.where(self.clean.correct, STANDING, WRONG)
+
+    @property
+    def standing(self) -> Tensor:
+        """[N] bool."""
+        return self.broken_by == STANDING
+
+    @property
+    def robust(self) -> Figure:
+        """Images that nothing has broken, of all."""
+        return Figure(int(self.standing.sum()), len(self.clean))
+
+    def run(self, model: Model, stages: Sequence[Stage], clock: Clock) -> Cascade:
+        """All stages, in order."""
+        for stage in stages:
+            rows = self.standing.clone()
+            if stage.seen:
+                rows[self.subset] = True
+            at = rows.nonzero().squeeze(1)
+            clock.start(len(at), self.robust.hits)
+            if len(at):
+                self.add(stage, at, self._attack(model, stage, at, clock))
+            else:
+                self.unneeded.append(f"{stage.title}: nothing was left standing")
+        return self
+
+    def run_claimed(self, model: Model, stage: Stage, clock: Clock) -> Outcome:
+        """An attack as somebody else ran it: on all images, and only its last point counts."""
+        at = torch.arange(len(self.clean))
+        clock.start(len(at), self.robust.hits)
+        self.add(stage, at, self._attack(model, stage, at, clock, keep="last"))
+        return self.outcomes[-1]
+
+    def add(self, stage: Stage, rows: Tensor, result: Result) -> None:
+        """Take the result of a stage on `rows` into account."""
+        before = self.standing
+        new = result.success & before[rows]
+        self.broken_by[rows[new]] = len(self.outcomes)
+        self.outcomes.append(Outcome(stage, rows, result, int(before[rows].sum()), rows[new], self.robust))
+
+    def _attack(self, model: Model, stage: Stage, at: Tensor, clock: Clock, keep: Keep = "best") -> Result:
+        standing, fallen = self.standing[at], 0
+
+        def tell(done: int, part: Result) -> None:
+            nonlocal fallen
+            fallen += int((part.success & standing[done - len(part) : done]).sum())
+            clock.tell(done, self.robust.hits - fallen)
+
+        data = (self.clean.x[at], self.clean.y[at])
+        return run_batches(
+            stage.attack(),
+            model,
+            data,
+            self.threat,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            keep=keep,
+            progress=tell,
+        )
+
+    # --- what came out ----------------------------------------------------------------------------------------
+
+    def worst(self, model: Model) -> Result:
+        """The worst case of each image over all attacks: the smallest success, else the point nearest to one."""
+        x, n = self.clean.x, len(self.clean)
+        threat = self.threat.within(model.box)
+        margin = Untargeted(self.clean.y).margin(self.clean.logits).double()
+        wrong = ~self.clean.correct
+        best = Result(
+            x_adv=x.clone(),
+            success=wrong.clone(),
+            distance=torch.where(wrong, 0.0, torch.inf).double(),
+            margin=margin,
+            clean_correct=~wrong,
+            queries=torch.ones(n, dtype=torch.int64),
+            gradients=torch.zeros(n, dtype=torch.int64),
+            first_hit=torch.where(wrong, 1, -1),
+            threat=threat,
+            attack=" + ".join(outcome.stage.spec for outcome in self.outcomes),
+            seed=self.seed,
+            seconds=sum(outcome.result.seconds for outcome in self.outcomes),
+        )
+        for outcome in self.outcomes:
+            rows, result = outcome.rows, outcome.result
+            closer = (result.distance < best.distance[rows]) | (
+                ~result.success & ~best.success[rows] & (result.margin > best.margin[rows])
+            )
+            at = rows[closer]
+            for name in ("x_adv", "success", "distance", "margin"):
+                value = getattr(result, name)[closer]
+                getattr(best, name)[at] = value.to(getattr(best, name).dtype)
+            new = (best.first_hit[rows] < 0) & (result.first_hit >= 0)
+            best.first_hit[rows[new]] = best.queries[rows[new]] + result.first_hit[new]
+            best.queries[rows] += result.queries
+            best.gradients[rows] += result.gradients
+        return best
+
+    def broken_on_subset(self, *families: Family, blind: bool | None = None) -> Tensor | None:
+        """[s] bool: images of the sanity subset that any stage of these families broke; None if there is no such."""
+        chosen = [
+            outcome
+            for outcome in self.outcomes
+            if outcome.stage.family in families and not outcome.stage.claimed and blind in (None, outcome.stage.blind)
+        ]
+        if not chosen:
+            return None
+        broken = torch.zeros(len(self.clean), dtype=torch.bool)
+        for outcome in chosen:
+            broken[outcome.rows[outcome.result.success]] = True
+        return broken[self.subset]
+
+    def matrix(self) -> dict[str, dict[str, int]]:
+        """Images of the subset that the attack of the row breaks and the attack of the column does not."""
+        broken = {}
+        for outcome in self.outcomes:
+            if outcome.stage.seen:
+                flags = torch.zeros(len(self.clean), dtype=torch.bool)
+                flags[outcome.rows] = outcome.result.success
+                broken[outcome.stage.title] = flags[self.subset]
+        return {a: {b: int((ours & ~theirs).sum()) for b, theirs in broken.items()} for a, ours in broken.items()}
+
+    def strongest(self) -> Outcome | None:
+        """The stage after which least stood on the subset when it was alone; None if none was seen in full."""
+        seen = [one for one in self.outcomes if one.stage.seen and one.stage.family != "noise"]
+        return min(seen, key=lambda outcome: outcome.alone(self.subset).hits, default=None)
+
+
+def subset_of(clean: Clean, size: int) -> Tensor:
+    """[s] numbers of the first `size` images that the model gets right."""
+    return clean.correct.nonzero().squeeze(1)[:size]

@@ -1,0 +1,174 @@
+"""From what was measured to doubts: pure functions of numbers, each with its criterion.
+
+The b rule: an attack beats others when it breaks at least 3 images of the sanity subset, and more than 1 % of it,
+that the others do not break.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from sparring.audit.intervals import Figure, percent
+from sparring.audit.probes import Probes
+from sparring.result import Doubt, Result
+
+LEAST, SHARE = 3, 0.01
+
+
+def beats(one: Tensor, others: Tensor) -> int:
+    """Images broken by `one` [s] and not by `others` [s], 0 unless the b rule is met."""
+    only = int((one & ~others).sum())
+    return only if only >= LEAST and only > SHARE * len(one) else 0
+
+
+@dataclass(frozen=True)
+class OnSubset:
+    """Who broke which image of the sanity subset, [s] bool each; None = no such attack ran."""
+
+    single: Tensor | None
+    climbing: Tensor | None
+    "iterative attacks on the same, blind, loss"
+    gradient: Tensor | None
+    "all attacks that see gradients"
+    query: Tensor | None
+    noise: Tensor | None
+
+
+def comparisons(on: OnSubset) -> Iterable[Doubt]:
+    """C1, C2 and C3: attacks in an order that makes no sense."""
+    pairs = [
+        (
+            "single-step-beats-iterative",
+            on.single,
+            on.climbing,
+            "one step breaks {} of {} images that iterations do not",
+        ),
+        (
+            "black-box-beats-white-box",
+            on.query,
+            on.gradient,
+            "queries alone break {} of {} images that gradients do not",
+        ),
+        ("noise-beats-gradient", on.noise, on.gradient, "random noise breaks {} of {} images that gradients do not"),
+    ]
+    for code, one, others, text in pairs:
+        if one is None or others is None:
+            continue
+        only = beats(one, others)
+        if only:
+            yield Doubt(code, text.format(only, len(one)), only / len(one))
+
+
+def gradients(probes: Probes) -> Iterable[Doubt]:
+    """Zero gradients (5 % of the images), and whether the loss is to blame (1 point more than on the logits)."""
+    ce, margin = probes.flat_ce, probes.flat_margin
+    if ce is None or margin is None or not probes.n:
+        return
+    if ce - margin > 0.01 and (ce - margin) * probes.n >= LEAST - 0.5:
+        yield Doubt(
+            "loss-saturation",
+            f"the cross-entropy gradient is exactly zero for {percent(ce)} of {probes.n} images, the gradient of the "
+            f"margin for {percent(margin)}; the median margin is {probes.gap:.4g}",
+            ce,
+        )
+    if margin >= 0.05:
+        yield Doubt(
+            "zero-gradients",
+            f"the gradient is exactly zero for {percent(margin)} of {probes.n} images, even on the logits",
+            margin,
+        )
+
+
+def budget_used(probes: Probes) -> Iterable[Doubt]:
+    """C9: FGSM left over 1 % of the images where they were, or over 5 % short of eps."""
+    if probes.moved is None or probes.filled is None or not probes.n:
+        return
+    still, short = 1 - probes.moved, 1 - probes.filled
+    if (still > 0.01 and still * probes.n > LEAST - 0.5) or (short > 0.05 and short * probes.n > LEAST - 0.5):
+        yield Doubt(
+            "budget-not-used",
+            f"FGSM did not move {percent(still)} of {probes.n} images at all, and {percent(short)} not as far as "
+            "eps allows",
+            max(still, short),
+        )
+
+
+def behaviour(probes: Probes, classes: int) -> Iterable[Doubt]:
+    """Train mode, randomness, few classes, a predictor that says nearly always the same."""
+    if probes.training:
+        names = ", ".join(probes.training[:3]) + (", ..." if len(probes.training) > 3 else "")
+        how = "and stayed so, as it was wrapped with mode='as_is'" if probes.active else "the audit put it in eval mode"
+        yield Doubt("train-mode", f"the model came in train mode: {names}; {how}")
+    if probes.changed > 0:
+        yield Doubt(
+            "random-outputs",
+            f"two passes over the same images differ for {percent(probes.changed)} of them",
+            probes.changed,
+        )
+    if classes <= 3:
+        yield Doubt("few-classes", f"the model has {classes} classes, too few for some losses")
+    if probes.top_share > 0.5 and probes.top_truth <= 0.5:
+        yield Doubt(
+            "constant-predictor",
+            f"{percent(probes.top_share)} of the predictions are class {probes.top}, but {percent(probes.top_truth)} "
+            "of the labels",
+            probes.top_share,
+        )
+
+
+def monotone(raw: Sequence[Figure], epsilons: Sequence[float]) -> Iterable[Doubt]:
+    """C4: the raw curve rises by over a point, and by at least 3 images, from an eps to any larger one."""
+    worst = 0
+    where = (0.0, 0.0)
+    for i, early in enumerate(raw):
+        for j in range(i + 1, len(raw)):
+            if raw[j].hits - early.hits > worst:
+                worst, where = raw[j].hits - early.hits, (epsilons[i], epsilons[j])
+    if worst >= LEAST and worst > SHARE * raw[0].of:
+        yield Doubt(
+            "not-monotone",
+            f"from eps {where[0]:.4g} to {where[1]:.4g} the share that survives rises by {worst} of {raw[0].of} images",
+            worst / raw[0].of,
+        )
+
+
+def unbounded(large: Figure, whole_box: bool, classes: int, eps: float) -> Iterable[Doubt]:
+    """C5: at half the box more than chance survives; with the whole box more than 1 %; at least 3 images anyway."""
+    if large.of and (large.value > 0.01 if whole_box else large.low > 1 / classes) and large.hits >= LEAST:
+        yield Doubt(
+            "large-eps-survives",
+            f"at eps {eps:.4g}, where {'any' if whole_box else 'a grey'} image is allowed, {large.hits} of {large.of} "
+            "images survive",
+            large.value,
+        )
+
+
+def rounding(undone: Figure) -> Iterable[Doubt]:
+    """At least 3 successes, and 5 % of them, are gone after rounding to 8 bits."""
+    if undone.of and undone.hits >= LEAST and undone.value >= 0.05:
+        yield Doubt(
+            "rounding",
+            f"{undone.hits} of {undone.of} adversarial images are classified correctly again once saved with 8 bits",
+            undone.value,
+        )
+
+
+def diversity(families: set[str]) -> Iterable[Doubt]:
+    """Fewer than two families of attacks, noise not counted."""
+    if len(families - {"noise"}) < 2:
+        names = ", ".join(sorted(families - {"noise"}))
+        yield Doubt("few-attacks", f"only one family of attacks could run ({names})")
+
+
+def reported(results: Iterable[Result]) -> Iterable[Doubt]:
+    """What the referee or the attacks themselves doubt, less what is checked here more exactly."""
+    found: dict[str, Doubt] = {}
+    for result in results:
+        for doubt in result.doubts:
+            known = found.get(doubt.code)
+            if doubt.code not in ("zero-gradients", "budget-spent") and (known is None or known.share < doubt.share):
+                found[doubt.code] = Doubt(doubt.code, f"{result.attack}: {doubt.message}", doubt.share)
+    yield from found.values()

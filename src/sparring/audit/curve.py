@@ -1,0 +1,119 @@
+"""The security curve: how much survives at each eps, on a subset, by one attack run afresh at each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparring.audit.clean import Clean
+from sparring.audit.intervals import Figure
+from sparring.audit.progress import Clock
+from sparring.audit.suites import Stage
+from sparring.batches import run_batches
+from sparring.model import Model
+from sparring.result import Result
+from sparring.threat import Threat
+
+FACTORS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+"of the audited eps"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One eps of the curve.
+
+    Attributes:
+        raw: what survives this attack. envelope: what survives everything that was tried at this eps or below.
+    """
+
+    eps: float
+    raw: Figure
+    envelope: Figure
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"eps": self.eps, "raw": self.raw.to_dict(), "envelope": self.envelope.to_dict()}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Robust accuracy over eps, of the first `n` images.
+
+    Attributes:
+        attack: the spec of the attack that drew it. points: by eps, from 0; the last is `large`.
+        large: an eps at which anything should fall. whole_box: it allows any image, not only a grey one.
+        passes: forward plus backward passes.
+    """
+
+    attack: str
+    n: int
+    points: tuple[Point, ...]
+    large: float
+    whole_box: bool
+    passes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "attack": self.attack,
+            "n": self.n,
+            "large_eps": self.large,
+            "points": [point.to_dict() for point in self.points],
+        }
+
+
+def epsilons(threat: Threat, model: Model, clean: Clean) -> tuple[list[float], bool]:
+    """The radii of the curve, 0 left out, and whether the last one allows any image."""
+    assert threat.eps is not None
+    grid = [threat.eps * factor for factor in FACTORS]
+    grey = full_size(threat, model.box, clean.x, 0.5)
+    whole_box = grey <= grid[-1] or str(threat.norm) == "L0"
+    large = full_size(threat, model.box, clean.x, 1.0) if whole_box else grey
+    return [eps for eps in grid if eps < large] + [large], whole_box
+
+
+def draw(
+    model: Model,
+    clean: Clean,
+    threat: Threat,
+    worst: Result,
+    stage: Stage,
+    size: int,
+    seed: int,
+    batch_size: int,
+    clock: Clock,
+) -> Curve:
+    """Run the stage at each eps. `worst` (of all images, at the audited eps) sharpens the envelope."""
+    n = min(size, len(clean))
+    x, y, correct = clean.x[:n], clean.y[:n], clean.correct[:n]
+    nearest = torch.where(worst.success[:n], worst.distance[:n].double(), torch.inf)
+    grid, whole_box = epsilons(threat, model, clean)
+    results: list[Result] = []
+    clock.start(n * len(grid), int((~worst.success).sum()))
+    for eps in grid:
+        results.append(
+            run_batches(stage.attack(), model, (x, y), replace(threat, eps=eps), batch_size=batch_size, seed=seed)
+        )
+        nearest = torch.minimum(nearest, results[-1].distance.double())
+        clock.tell(n * len(results), int((~worst.success).sum()))
+    start = Figure(int(correct.sum()), n)
+    points = [Point(0.0, start, start)]
+    for eps, result in zip(grid, results, strict=True):
+        survivors = int((nearest > eps * (1 + 1e-5)).sum())
+        points.append(Point(eps, Figure(int((~result.success).sum()), n), Figure(survivors, n)))
+    passes = sum(int(result.queries.sum() + result.gradients.sum()) for result in results)
+    return Curve(stage.spec, n, tuple(points), grid[-1], whole_box, passes)
+
+
+def raw(curve: Curve) -> tuple[Sequence[Figure], Sequence[float]]:
+    """The raw figures and their radii, for the check that they fall."""
+    return [point.raw for point in curve.points], [point.eps for point in curve.points]
+
+
+def full_size(threat: Threat, box: tuple[float, float], x: Tensor, share: float) -> float:
+    """The size, in the threat's norm, of moving every pixel by `share` of the box: 0.5 reaches a grey image."""
+    return float(threat.norm.size(torch.full_like(x[:1], share * (box[1] - box[0])))[0])

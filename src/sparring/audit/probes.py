@@ -1,0 +1,160 @@
+"""Probes: what the model is like, before and beside the attacks. Seconds, and counted.
+
+Each probe only measures; `checks` says what is doubtful.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparring import losses
+from sparring.attack import attack
+from sparring.audit.clean import Clean
+from sparring.batches import batches, run_batches
+from sparring.bout import LossFunction
+from sparring.model import Model
+from sparring.norms import Ball
+from sparring.rng import Noise
+from sparring.threat import Threat, Untargeted
+
+MODAL = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+"modules that behave differently in train mode"
+
+
+@dataclass(frozen=True)
+class Probes:
+    """What was measured; shares are of the `n` images of the sanity subset unless said otherwise.
+
+    Attributes:
+        training: the modules found in train mode. active: whether they stayed so while the model was attacked.
+        changed: share of up to 250 images whose class or logits differed between two clean passes.
+        gap: median difference of the two largest logits. certain: share with a probability of exactly 1.
+        flat_ce, flat_margin: share whose gradient is exactly zero, at the image or at a random point of the ball;
+            None where the model grants no gradients.
+        moved, filled: share of images that FGSM moved at all, and by (99 % of) eps.
+        top: the class predicted most. top_share: of the predictions. top_truth: of the labels.
+        passes: forward plus backward passes spent.
+    """
+
+    n: int
+    training: tuple[str, ...]
+    active: bool
+    changed: float
+    gap: float
+    certain: float
+    flat_ce: float | None
+    flat_margin: float | None
+    moved: float | None
+    filled: float | None
+    top: int
+    top_share: float
+    top_truth: float
+    passes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**self.__dict__, "training": list(self.training)}
+
+
+def training_modules(model: Model) -> tuple[str, ...]:
+    """Names of the dropout and normalisation modules that are in train mode now."""
+    if not isinstance(model.net, nn.Module):
+        return ()
+    modules = model.net.named_modules()
+    return tuple(
+        f"{name or 'the net'} ({type(m).__name__})" for name, m in modules if isinstance(m, MODAL) and m.training
+    )
+
+
+def probe(
+    model: Model, clean: Clean, subset: Tensor, threat: Threat, seed: int, batch_size: int, training: tuple[str, ...]
+) -> Probes:
+    """Measure everything. `training`: see `training_modules`, asked for before anything else was done."""
+    x, y = clean.x[subset], clean.y[subset]
+    top2 = clean.logits[subset].topk(2, 1).values
+    certain = F.softmax(clean.logits[subset], 1).amax(1) == 1.0
+    counts = torch.bincount(clean.prediction)
+    top = int(counts.argmax())
+    passes = min(250, len(clean))
+    flat_ce = flat_margin = moved = filled = None
+    if model.access == "gradient" and len(x):
+        points = _points(model, x, threat, seed)
+        flat_ce = _flat(model, points, y, losses.cross_entropy, batch_size)
+        flat_margin = _flat(model, points, y, losses.margin, batch_size)
+        moved, filled = _moved(model, x, y, threat, seed, batch_size)
+        passes += (2 * 2 * len(points) + 3) * len(x)
+    return Probes(
+        n=len(x),
+        training=training,
+        active=bool(training) and model.mode == "as_is",
+        changed=_changed(model, clean, batch_size),
+        gap=float((top2[:, 0] - top2[:, 1]).median()) if len(x) else float("nan"),
+        certain=_share(certain),
+        flat_ce=flat_ce,
+        flat_margin=flat_margin,
+        moved=moved,
+        filled=filled,
+        top=top,
+        top_share=int(counts.max()) / len(clean),
+        top_truth=_share(clean.y == top),
+        passes=passes,
+    )
+
+
+def _changed(model: Model, clean: Clean, batch_size: int) -> float:
+    """Share of images whose answer differs from the first look's: class, or unit-length logits by over 1e-4."""
+    again = []
+    x = clean.x[:250]
+    with model.guard(), torch.no_grad():
+        for part, _ in batches((x, clean.y[:250]), batch_size):
+            again.append(model.logits(model.accept(part)).float().cpu())
+    first, second = clean.logits[: len(x)], torch.cat(again)
+    apart = (F.normalize(first, dim=1) - F.normalize(second, dim=1)).abs().amax(1) > 1e-4
+    return _share(apart | (first.argmax(1) != second.argmax(1)))
+
+
+def _points(model: Model, x: Tensor, threat: Threat, seed: int) -> list[Tensor]:
+    """The images, and a random point of each one's ball."""
+    settled = threat.within(model.box)
+    assert settled.eps is not None
+    assert settled.box is not None
+    taken = model.accept(x).cpu()
+    eps = torch.full((len(x),), settled.eps, dtype=taken.dtype)
+    return [taken, Ball(taken, settled.norm, eps, settled.box).sample(Noise.of(taken, seed))]
+
+
+def _flat(model: Model, points: list[Tensor], y: Tensor, loss: LossFunction, batch_size: int) -> float:
+    """Share of images with a gradient of exactly zero at any of the points; a graph that is cut counts as zero."""
+    zero = torch.zeros(len(y), dtype=torch.bool)
+    with model.guard():
+        for point in points:
+            done = 0
+            for part, labels in batches((point, y), batch_size):
+                z = model.accept(part).requires_grad_()
+                logits = model.logits(z)
+                value = loss(logits, Untargeted(labels.to(logits.device))).sum()
+                slope = torch.autograd.grad(value, z, allow_unused=True)[0] if value.requires_grad else None
+                flat = torch.ones(len(z), dtype=torch.bool)
+                if slope is not None:
+                    flat = (slope.flatten(1).abs().amax(1) == 0).cpu()
+                zero[done : done + len(z)] |= flat
+                done += len(z)
+    return _share(zero)
+
+
+def _moved(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, batch_size: int) -> tuple[float, float]:
+    """Shares of the images that FGSM moved at all, and as far as the threat allows."""
+    threat = replace(threat, levels=None)
+    last = run_batches(attack("fgsm"), model, (x, y), threat, batch_size=batch_size, seed=seed, keep="last")
+    assert threat.eps is not None
+    size = threat.norm.size(last.x_adv - model.accept(x).cpu())
+    return _share(size > 0), _share(size >= 0.99 * threat.eps)
+
+
+def _share(flags: Tensor) -> float:
+    return float(flags.double().mean()) if len(flags) else float("nan")

@@ -1,0 +1,109 @@
+"""Proof: the adversarial images shown to the model once more, as they are and rounded to 8 bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from sparring.audit.cascade import STANDING, WRONG, Cascade
+from sparring.audit.clean import Clean
+from sparring.audit.intervals import Figure
+from sparring.export.answers import ask
+from sparring.export.pngs import eight_bit
+from sparring.model import Model
+from sparring.result import Result, finite
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the model says of the worst points [N].
+
+    Attributes:
+        prediction, confidence: of the class predicted. confirmed: successes that are wrong again, of all successes
+            by an attack. undone: successes that are right again once rounded to 8 bits. passes: spent.
+    """
+
+    prediction: Tensor
+    confidence: Tensor
+    confirmed: Figure
+    undone: Figure
+    passes: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """A pair of pictures for the gallery: clean and adversarial, [C, H, W] in the model's box."""
+
+    index: int
+    clean: Tensor
+    adversarial: Tensor
+    label: int
+    before: float
+    prediction: int
+    after: float
+    attack: str
+    distance: float
+
+
+def prove(model: Model, clean: Clean, worst: Result, batch_size: int) -> Proof:
+    """Show all worst points again, and those that fooled once more after rounding."""
+    answers = ask(model, worst.x_adv, batch_size)
+    hit = worst.success & worst.clean_correct
+    again = ask(model, eight_bit(worst.x_adv[hit], clean.x[hit], worst.threat), batch_size).prediction
+    return Proof(
+        answers.prediction,
+        answers.confidence,
+        Figure(int((answers.prediction != clean.y)[hit].sum()), int(hit.sum())),
+        Figure(int((again == clean.y[hit]).sum()), int(hit.sum())),
+        len(clean) + int(hit.sum()),
+    )
+
+
+def samples(cascade: Cascade, worst: Result, proof: Proof) -> tuple[dict[str, Any], ...]:
+    """One row an image: what it is, who broke it first, the smallest perturbation that did, what it cost."""
+    clean = cascade.clean
+    rows = []
+    for i in range(len(clean)):
+        code = int(cascade.broken_by[i])
+        broken = code not in (STANDING, WRONG)
+        row = {
+            "index": i,
+            "label": int(clean.y[i]),
+            "prediction": int(clean.prediction[i]),
+            "status": "broken" if broken else ("standing" if code == STANDING else "wrong"),
+            "broken_by": cascade.outcomes[code].stage.title if broken else None,
+            "adversarial_prediction": int(proof.prediction[i]) if broken else None,
+            "distance": float(worst.distance[i]),
+            "margin": float(worst.margin[i]),
+            "queries": int(worst.queries[i]),
+            "gradients": int(worst.gradients[i]),
+        }
+        rows.append(finite(row))
+    return tuple(rows)
+
+
+def gallery(cascade: Cascade, worst: Result, proof: Proof, most: int = 8) -> tuple[Example, ...]:
+    """The smallest successes, one a label as far as there are enough."""
+    clean = cascade.clean
+    broken = (worst.success & worst.clean_correct).nonzero().squeeze(1)
+    order = broken[worst.distance[broken].argsort(stable=True)].tolist()
+    seen: set[int] = set()
+    first = [i for i in order if not (int(clean.y[i]) in seen or seen.add(int(clean.y[i])))]  # type: ignore[func-returns-value]
+    chosen = (first + [i for i in order if i not in first])[:most]
+    before = clean.logits.softmax(1)
+    return tuple(
+        Example(
+            i,
+            clean.x[i],
+            worst.x_adv[i],
+            int(clean.y[i]),
+            float(before[i, clean.y[i]]),
+            int(proof.prediction[i]),
+            float(proof.confidence[i]),
+            cascade.outcomes[int(cascade.broken_by[i])].stage.title,
+            float(worst.distance[i]),
+        )
+        for i in sorted(chosen, key=lambda i: (int(clean.y[i]), float(worst.distance[i])))
+    )

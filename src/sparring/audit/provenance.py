@@ -1,0 +1,83 @@
+"""Where a figure comes from: fingerprints of the weights and the data, versions, the machine."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparring.audit.clean import Clean
+from sparring.model import Model
+
+
+def weights_sha256(model: Model) -> str | None:
+    """SHA-256 over name, type, shape and bytes of every parameter and buffer, by name; None without any."""
+    if not isinstance(model.net, nn.Module):
+        return None
+    digest = hashlib.sha256()
+    state = {name: value for name, value in model.net.state_dict().items() if isinstance(value, Tensor)}
+    for name, value in sorted(state.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
+        digest.update(_bytes(value))
+    return digest.hexdigest() if state else None
+
+
+def data_sha256(clean: Clean) -> str:
+    """SHA-256 over label, shape and float32 pixels of each image, in order (as `ImageData.fingerprint`)."""
+    digest = hashlib.sha256()
+    for x, label in zip(clean.x, clean.y.tolist(), strict=True):
+        digest.update(f"{label} {tuple(x.shape)} ".encode())
+        digest.update(x.float().contiguous().numpy().astype("<f4", copy=False).tobytes())
+    return digest.hexdigest()
+
+
+def about_model(model: Model) -> dict[str, Any]:
+    """What the report says of the model."""
+    net = model.net
+    parameters = sum(p.numel() for p in net.parameters()) if isinstance(net, nn.Module) else None
+    return {
+        "name": model.name,
+        "sha256": weights_sha256(model),
+        "parameters": parameters,
+        "box": list(model.box),
+        "access": model.access,
+        "mode": model.mode,
+        "mean": None if model.mean is None else model.mean.tolist(),
+        "std": None if model.std is None else model.std.tolist(),
+        "device": str(model.device or "cpu"),
+        "dtype": str(model.dtype or torch.float32).removeprefix("torch."),
+    }
+
+
+def about_data(clean: Clean) -> dict[str, Any]:
+    """What the report says of the data."""
+    return {
+        "name": clean.name,
+        "split": clean.split,
+        "n": len(clean),
+        "shape": list(clean.x.shape[1:]),
+        "classes": clean.classes,
+        "class_names": clean.class_names,
+        "sha256": data_sha256(clean),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of what the figures depend on."""
+    import sparring
+
+    return {
+        "sparring": sparring.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _bytes(value: Tensor) -> bytes:
+    flat = value.detach().cpu().contiguous().reshape(-1)
+    raw: bytes = flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
+    return raw

@@ -1,0 +1,85 @@
+"""Auto-PGD under L1: sparse steps whose number of pixels adapts, on the exact L1 ball with its box.
+
+    z_{k+1} = P(z_k + step * sign(top(grad)) / |sign(top(grad))|_1),   top: the s largest entries of the gradient
+
+Every 4 % of the steps: s = (pixels changed by the best point) / 1.5; where that shrank, step = eps from the best point
+again, elsewhere the step falls by 1.5 down to eps / 10. Run at 3 eps, 2 eps, then eps, each from the projected best
+point of the one before. Croce & Hein 2021, "Mind the box", arXiv:2103.01208.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sparring.blocks.apgd import remember_best
+from sparring.bout import Bout, LossFunction, View
+from sparring.norms import L0, Ball, per
+
+
+def sparse_ascend(bout: Bout, z: Tensor, steps: int, loss: LossFunction, view: View | None = None) -> Tensor:
+    """Climb the loss under L1 from `z` [b, ...] with `steps` gradients a row; returns each row's best point."""
+    first, second = math.ceil(0.3 * steps), math.ceil(0.3 * steps)
+    stages = [(3.0, first), (2.0, second), (1.0, steps - first - second)]
+    sparsity = torch.full_like(bout.eps, 0.2)
+    for wide, count in stages:
+        if count < 1:
+            continue
+        z = bout.ball.with_eps(wide * bout.eps).project(z)
+        z, sparsity = _stage(bout, z, count, loss, view, wide, sparsity)
+        if not len(bout):
+            break
+    return z
+
+
+def _stage(
+    bout: Bout, z: Tensor, steps: int, loss: LossFunction, view: View | None, wide: float, sparsity: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One radius, `wide` * eps. `sparsity` [b]: the share of pixels that a step moves at first."""
+    value, g = bout.value_and_grad(z, loss, view)
+    features = z[0].numel()
+    row = {
+        "z": z, "g": g, "value": value, "best": z, "best_g": g, "best_value": value,
+        "share": sparsity, "pixels": (sparsity * features * 1.5 if wide < 3 else torch.full_like(value, features)),
+        "step": wide * bout.eps,
+    }  # fmt: skip
+    period = max(int(0.04 * steps), 1)
+    for k in range(1, steps + 1):
+        row = bout.standing(row)
+        if not len(bout):
+            break
+        ball = bout.ball.with_eps(wide * bout.eps)
+        z = row["z"]
+        row["z"] = ball.project(z + per(row["step"], z) * _sparse_sign(row["g"], row["share"]))
+        value, row["g"] = bout.value_and_grad(row["z"], loss, view)
+        row["value"] = value
+        remember_best(row)
+        if k % period == 0:
+            _adapt(row, ball)
+    if view is not None:
+        bout.visit(row["best"])
+    return row["best"], row["share"]
+
+
+def _sparse_sign(g: Tensor, share: Tensor) -> Tensor:
+    """The signs of the largest entries of `g`, a `share` [b] of all, scaled to L1 size 1."""
+    flat = g.flatten(1)
+    ranked = flat.abs().sort(dim=1).values
+    at = ((1 - share) * flat.shape[1]).long().clamp(0, flat.shape[1] - 1)
+    sign = flat.sign() * (flat.abs() >= ranked.gather(1, at[:, None]))
+    return (sign / sign.abs().sum(1, keepdim=True).clamp(min=1)).reshape(g.shape)
+
+
+def _adapt(row: dict[str, Tensor], ball: Ball) -> None:
+    """A checkpoint: fewer pixels where the best point uses fewer, smaller steps elsewhere."""
+    pixels = L0.size(row["best"] - ball.x)
+    sparser = pixels < 0.95 * row["pixels"]
+    full = ball.eps
+    row["share"] = pixels / ball.x[0].numel() / 1.5
+    row["step"] = torch.where(sparser, full, torch.maximum(row["step"] / 1.5, full / 10))
+    row["pixels"] = pixels
+    back = per(sparser, row["z"])
+    row["z"] = torch.where(back, row["best"], row["z"])
+    row["g"] = torch.where(back, row["best_g"], row["g"])

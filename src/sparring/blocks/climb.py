@@ -1,0 +1,16 @@
+"""Auto-PGD from a random point at distance eps, in the version that fits the norm."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sparring.blocks.apgd import auto_ascend
+from sparring.blocks.apgd_l1 import sparse_ascend
+from sparring.bout import Bout, LossFunction, View
+from sparring.norms import L1
+
+
+def climb(bout: Bout, steps: int, loss: LossFunction, view: View | None = None) -> Tensor:
+    """The best points [b, ...] of one run of `steps` gradients a row, for the rows that still stand."""
+    ascend = sparse_ascend if bout.ball.norm == L1 else auto_ascend
+    return ascend(bout, bout.ball.surface(bout.noise), steps, loss, view)

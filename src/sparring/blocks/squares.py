@@ -1,0 +1,156 @@
+"""Random squares: the proposals of the Square attack, drawn for each sample on its own.
+
+Andriushchenko et al. 2020, arXiv:1912.00049. The reference code draws one window for the whole batch and
+never reaches the last row and column; here each sample has its own, anywhere in the image.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from sparring.norms import L2, Ball, Linf, Norm, per
+from sparring.rng import Noise
+
+HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+"of 10,000 iterations: after each the area of the squares halves"
+
+
+def area(first: float, k: int, total: int) -> float:
+    """The share of the image that a square covers at iteration `k` of `total`."""
+    at = int(k / total * 10000)
+    return first * math.pow(0.5, sum(at > mark for mark in HALVINGS))
+
+
+class Squares(ABC):
+    """A first point and changes to it. Inputs that are no images are taken as one line of pixels."""
+
+    def start(self, ball: Ball, noise: Noise) -> Tensor:
+        """Where the search begins: [b, ...]."""
+        return self.first(_image_ball(ball), noise).reshape(ball.x.shape)
+
+    def change(self, ball: Ball, z: Tensor, share: float, noise: Noise) -> Tensor:
+        """`z` [b, ...] with one square, that covers a `share` of the image, repainted."""
+        return self.repaint(_image_ball(ball), _image(z), share, noise).reshape(z.shape)
+
+    @abstractmethod
+    def first(self, ball: Ball, noise: Noise) -> Tensor: ...
+
+    @abstractmethod
+    def repaint(self, ball: Ball, z: Tensor, share: float, noise: Noise) -> Tensor: ...
+
+
+class LinfSquares(Squares):
+    """Vertical stripes of +-eps; then squares of one colour, each channel at +eps or -eps."""
+
+    def first(self, ball: Ball, noise: Noise) -> Tensor:
+        _, channels, _, width = ball.x.shape
+        return ball.project(ball.x + ball.column(ball.eps) * noise.signs(channels, 1, width, dtype=ball.x.dtype))
+
+    def repaint(self, ball: Ball, z: Tensor, share: float, noise: Noise) -> Tensor:
+        channels, height, width = z.shape[1:]
+        tall, wide = _sides(share, height, width)
+        top, left = noise.below(height - tall + 1, 1), noise.below(width - wide + 1, 1)
+        inside = _within(top, tall, height)[:, None, :, None] & _within(left, wide, width)[:, None, None, :]
+        colour = 2 * ball.column(ball.eps) * noise.signs(channels, 1, 1, dtype=z.dtype)
+        return ball.project(z + colour * inside)
+
+
+class L2Squares(Squares):
+    """Tiles of a bump and its negative; then a new bump in one window, paid for by the mass of a second window."""
+
+    def first(self, ball: Ball, noise: Noise) -> Tensor:
+        channels, height, width = ball.x.shape[1:]
+        side = max(min(height, width) // 5, 1)
+        delta = torch.zeros_like(ball.x)
+        for top in range((height % side) // 2, height - side + 1, side):
+            for left in range((width % side) // 2, width - side + 1, side):
+                bumps = _bumps(side, noise, ball.x) * noise.signs(channels, 1, 1, dtype=ball.x.dtype)
+                delta[:, :, top : top + side, left : left + side] += bumps
+        return self._full(ball, delta)
+
+    def repaint(self, ball: Ball, z: Tensor, share: float, noise: Noise) -> Tensor:
+        channels, height, width = z.shape[1:]
+        side = max(round(math.sqrt(share * height * width)), 3)
+        side = min(side + (side % 2 == 0), height, width)
+        delta = z - ball.x
+        here, there = (self._window(noise, side, height, width) for _ in range(2))
+        both = torch.maximum(*(_mask(window, side, height, width) for window in (here, there)))[:, None]
+        at = _grid(here, side)
+        old = delta[at[0], :, at[1], at[2]].movedim(-1, 1)
+        bump = _bumps(side, noise, z) * noise.signs(channels, 1, 1, dtype=z.dtype) + _unit(old)
+        unspent = (ball.eps.square() - delta.square().flatten(1).sum(1)).clamp(min=0)
+        mass = (per(unspent, z) / channels + (delta * both).square().sum((-2, -1), keepdim=True)).sqrt()
+        delta = delta * ~_mask(there, side, height, width)[:, None]
+        delta[at[0], :, at[1], at[2]] = (_unit(bump) * mass).movedim(1, -1)
+        return self._full(ball, delta)
+
+    def _window(self, noise: Noise, side: int, height: int, width: int) -> tuple[Tensor, Tensor]:
+        return noise.below(height - side + 1, 1), noise.below(width - side + 1, 1)
+
+    def _full(self, ball: Ball, delta: Tensor) -> Tensor:
+        """All of eps along `delta`, then into the box."""
+        return ball.project(ball.x + delta * per(ball.eps / L2.size(delta).clamp(min=1e-12), delta))
+
+
+SQUARES: dict[Norm, Squares] = {Linf: LinfSquares(), L2: L2Squares()}
+
+
+def _image(z: Tensor) -> Tensor:
+    """[b, ...] as [b, C, H, W]."""
+    return z if z.dim() == 4 else z.reshape(len(z), *[1] * max(0, 4 - z.dim()), *z.shape[1:]).flatten(1, -3)
+
+
+def _image_ball(ball: Ball) -> Ball:
+    return ball if ball.x.dim() == 4 else Ball(_image(ball.x), ball.norm, ball.eps, ball.box, ball.levels)
+
+
+def _sides(share: float, height: int, width: int) -> tuple[int, int]:
+    """Height and width of a square that covers `share` of the image; a flat image gets a flat rectangle."""
+    side = max(round(math.sqrt(share * height * width)), 1)
+    tall = min(side, height)
+    return tall, min(side if tall == side else max(round(share * height * width / tall), 1), width)
+
+
+def _within(start: Tensor, length: int, size: int) -> Tensor:
+    """bool [b, size]: start <= i < start + length, `start` [b, 1]."""
+    i = torch.arange(size, device=start.device)
+    return (i >= start) & (i < start + length)
+
+
+def _mask(window: tuple[Tensor, Tensor], side: int, height: int, width: int) -> Tensor:
+    return _within(window[0], side, height)[:, :, None] & _within(window[1], side, width)[:, None, :]
+
+
+def _grid(window: tuple[Tensor, Tensor], side: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Indices [b, side, side] of the rows, lines and columns of each sample's window."""
+    i = torch.arange(side, device=window[0].device)
+    row = torch.arange(len(window[0]), device=i.device)[:, None, None]
+    return row, (window[0] + i)[:, :, None], (window[1] + i)[:, None, :]
+
+
+def _unit(values: Tensor) -> Tensor:
+    """Each channel of [b, C, s, s] at L2 size 1, zero stays zero."""
+    return values / values.square().sum((-2, -1), keepdim=True).sqrt().clamp(min=1e-12)
+
+
+def _bumps(side: int, noise: Noise, like: Tensor) -> Tensor:
+    """[b, 1, side, side]: a bump above its negative, half of the samples transposed, L2 size 1."""
+    bump = torch.zeros(side, side, dtype=like.dtype, device=like.device)
+    bump[: side // 2] = _rings(side // 2, side, bump)
+    bump[side // 2 :] = -_rings(side - side // 2, side, bump)
+    bump = bump / bump.square().sum().sqrt().clamp(min=1e-12)
+    turned = noise.uniform(1, 1, 1) > 0.5
+    return torch.where(turned, bump.T, bump)
+
+
+def _rings(height: int, width: int, like: Tensor) -> Tensor:
+    """[height, width], L2 size 1: concentric rectangles, each adding 1 / k^2 to all that it holds."""
+    values = torch.zeros(height, width, dtype=like.dtype, device=like.device)
+    top, left = height // 2, width // 2
+    for k in range(max(height // 2 + 1, width // 2 + 1)):
+        values[max(top - k, 0) : top + k + 1, max(left - k, 0) : left + k + 1] += 1 / (k + 1) ** 2
+    return values / values.square().sum().sqrt().clamp(min=1e-12)

@@ -1,0 +1,60 @@
+"""`sparring models`: the trained nets that the package ships, and what they are worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparring.cli.app import app
+
+if TYPE_CHECKING:
+    from sparring.zoo.shipped import ModelInfo
+
+
+@app.command("models")
+def models(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON, with the whole cards, instead of a table.")] = False,
+) -> None:
+    """List the shipped models with their clean accuracy and what attacks leave of it."""
+    from sparring.zoo.shipped import list_models
+
+    infos = list_models()
+    if json:
+        import dataclasses
+        from json import dumps
+
+        typer.echo(dumps([dataclasses.asdict(info) for info in infos], indent=2))
+    else:
+        _table(infos)
+
+
+def _table(infos: list[ModelInfo]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("model", "net", "params", "size", "data", "trained", "clean", "robust"):
+        number = column in ("params", "size", "clean", "robust")
+        table.add_column(column, justify="right" if number else "left", no_wrap=column != "trained")
+    notes: dict[str, None] = {}  # a set that keeps the order
+    for info in infos:
+        robust = "-"
+        if info.robust_accuracy is not None:
+            robust = f"{info.robust_accuracy:.1%}"
+            attacks = ", ".join(info.attacks)
+            notes[f"robust: at most, {info.threat}, first {info.robust_images:,} test images, after {attacks}"] = None
+        table.add_row(
+            info.name,
+            info.net,
+            f"{info.parameters:,}",
+            f"{info.bytes / 1e6:.2f} MB",
+            info.data,
+            info.recipe,
+            f"{info.clean_accuracy:.2%}",
+            robust,
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    for note in notes:
+        console.print(note, style="dim")

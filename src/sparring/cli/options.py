@@ -1,0 +1,128 @@
+"""The options that several commands share, each said once. A command writes `model: ModelOption`.
+
+Nothing heavy is imported here: what the texts mean (a model, a radius) is found out inside the commands.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_WHAT = "Model and data"
+_HOW = "Threat"
+_RUN = "Run"
+_OUT = "Output"
+
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="SPEC",
+        help="The classifier: a shipped name (see [bold]sparring models[/bold]), file.py:factory, "
+        "pkg.mod:factory, net:NAME, hf:NAME_OR_DIR, timm:NAME, torchvision:NAME, torchscript:FILE.",
+        rich_help_panel=_WHAT,
+    ),
+]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="Weights for it: .safetensors, .pt or .pth.",
+        rich_help_panel=_WHAT,
+    ),
+]
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Let weights files and hub models run the code that they carry.",
+        rich_help_panel=_WHAT,
+    ),
+]
+DataOption = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        "-d",
+        metavar="SPEC",
+        help="The images: mnist5k, mnist, fashion_mnist, folder:PATH, npz:FILE, ... "
+        "(see [bold]sparring data[/bold]).",
+        rich_help_panel=_WHAT,
+    ),
+]
+SplitOption = Annotated[
+    str,
+    typer.Option("--split", metavar="NAME", help="Which part of the data.", rich_help_panel=_WHAT),
+]
+CountOption = Annotated[
+    int | None,
+    typer.Option("--n", "-n", min=1, metavar="N", help="Only the first N images.", rich_help_panel=_WHAT),
+]
+NormOption = Annotated[
+    str,
+    typer.Option(
+        "--norm",
+        metavar="NORM",
+        help="How a perturbation is measured: Linf, L2, L1 or L0.",
+        rich_help_panel=_HOW,
+    ),
+]
+EpsOption = Annotated[
+    str,
+    typer.Option(
+        "--eps",
+        metavar="EPS",
+        help="The largest perturbation allowed, in pixels of the model's box: 0.3 or 8/255.",
+        rich_help_panel=_HOW,
+    ),
+]
+OptionalEpsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--eps",
+        metavar="EPS",
+        help="The largest perturbation allowed: 0.3 or 8/255. Without it, attacks that look for the "
+        "smallest perturbation have no limit.",
+        rich_help_panel=_HOW,
+    ),
+]
+SeedOption = Annotated[
+    int,
+    typer.Option("--seed", metavar="S", help="The same seed gives the same result.", rich_help_panel=_RUN),
+]
+BatchSizeOption = Annotated[
+    int,
+    typer.Option(
+        "--batch-size",
+        min=1,
+        metavar="B",
+        help="Images at once; the result does not depend on it.",
+        rich_help_panel=_RUN,
+    ),
+]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--device", metavar="DEVICE", help="Where to compute: cpu, cuda, cuda:1, mps.", rich_help_panel=_RUN
+    ),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o", metavar="DIR", help="Write everything into this folder.", rich_help_panel=_OUT
+    ),
+]
+JsonOption = Annotated[
+    Path | None,
+    typer.Option("--json", metavar="FILE", help="Write the figures as JSON.", rich_help_panel=_OUT),
+]
+QuietOption = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="No table and no progress; only files and the exit code.", rich_help_panel=_OUT
+    ),
+]

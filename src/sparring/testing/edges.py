@@ -1,0 +1,154 @@
+"""Does it survive what breaks others: bounds of the box, odd shapes, few classes, NaN, zero gradients, 8 bits?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from sparring.testing.examinee import Examinee, check, demand, same, size
+from sparring.testing.papers import Affine, Paper, affine, pair
+from sparring.testing.truth import SLACK
+
+
+class _Stairs(nn.Module):
+    """A net behind rounded pixels: the graph is whole, and every gradient exactly zero."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> Tensor:
+        z: Tensor = self.net((x * 8).round() / 8)
+        return z
+
+
+class _Cut(_Stairs):
+    """A net that detaches its input: there is no gradient at all."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        z: Tensor = self.net(x.detach())
+        return z
+
+
+@check("zero-gradient", applies=lambda info: info.sees == "gradient")
+def zero_gradient(case: Examinee) -> None:
+    """On a model whose gradient is zero, or cut off, it ends in finite numbers and a doubt that says so."""
+    paper = affine()
+    eps = float(paper.optimum(case.norm).min()) * 0.9
+    for net in (_Stairs(paper.net), _Cut(paper.net)):
+        result = case(replace(paper, net=net, y=net(paper.x).argmax(1)), eps=eps)
+        demand(bool(result.x_adv.isfinite().all()), "x_adv holds NaN or Inf")
+        codes = [doubt.code for doubt in result.doubts]
+        demand("zero-gradients" in codes, f"the gradient is zero everywhere, but the doubts are {codes}")
+
+
+@check("nan-on-the-way")
+def nan_on_the_way(case: Examinee) -> None:
+    """A point whose logits hold NaN or Inf is never a success, and a doubt says that there were some."""
+    paper = affine()
+    eps = None if case.info.aim == "minimum" else float(paper.optimum(case.norm).max()) * 2
+
+    def away(x: Tensor) -> Tensor:
+        gaps = (x.flatten(1)[:, None] - paper.x.flatten(1)[None]).abs().amax(2)
+        return gaps.amin(1, keepdim=True) > 1e-9
+
+    ways: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "NaN": lambda z, x: torch.where(away(x), torch.nan, z),
+        "Inf in one class": lambda z, x: torch.where(
+            away(x) & (torch.arange(5) == (z.argmin(1, keepdim=True))), torch.inf, z
+        ),
+    }
+    for what, after in ways.items():
+        result = case(paper.strange(after), eps=eps)
+        demand(
+            not bool(result.success.any()),
+            f"{what}: success is {result.success.tolist()}, all points but the clean are broken",
+        )
+        demand(bool(result.x_adv.isfinite().all()), f"{what}: x_adv holds NaN or Inf")
+        demand(bool((result.distance == torch.inf).all()), f"{what}: distance is {result.distance.tolist()}")
+        codes = [doubt.code for doubt in result.doubts]
+        demand("non-finite" in codes, f"{what}: the doubts are {codes}")
+
+
+@check("two-classes", applies=lambda info: "untargeted" in info.specificity)
+def two_classes(case: Examinee) -> None:
+    """A head with one logit, [B] or [B, 1], gives the same as the two-class head that it stands for."""
+    paper = pair()
+    assert isinstance(paper.net, Affine)
+    w, b = paper.net.weight.detach(), paper.net.bias.detach()
+    eps = case.eps(paper)
+    one = Affine(w[1:] - w[:1], b[1:] - b[:1])
+    two = Affine(torch.cat([0 * w[:1], w[1:] - w[:1]]), torch.cat([0 * b[:1], b[1:] - b[:1]]))
+    expected = case(replace(paper, net=two), eps=eps)
+    same(expected, case(replace(paper, net=one), eps=eps), "with one logit [B, 1]")
+    same(expected, case(replace(paper, net=one).strange(lambda z, x: z.squeeze(1)), eps=eps), "with one logit [B]")
+
+
+@check("pixels-at-bounds")
+def pixels_at_bounds(case: Examinee) -> None:
+    """Where all pixels are exactly 0 or 1 it still succeeds, and moves both kinds."""
+    paper = pair(binary=True)
+    best = paper.optimum(case.norm)
+    eps = None if case.info.aim == "minimum" else float(best.max()) * 1.2 * case.factor
+    result = case(paper, eps=eps)
+    demand(
+        bool(result.success.all()), f"success is {result.success.tolist()} at eps {eps}, the optimum is {best.tolist()}"
+    )
+    for bound in (0, 1):
+        moved = ((result.x_adv != paper.x) & (paper.x == bound)).any()
+        demand(bool(moved), f"no pixel that is exactly {bound} has moved in any image")
+
+
+@check("shift-invariance", every_norm=False)
+def shift_invariance(case: Examinee) -> None:
+    """Subtracting 1000 from all logits changes nothing."""
+    paper = affine()
+    eps = case.eps(paper)
+    same(case(paper, eps=eps), case(paper.strange(lambda z, x: z - 1000), eps=eps), "with all logits 1000 lower", 1e-5)
+
+
+@check("shapes", every_norm=False)
+def shapes(case: Examinee) -> None:
+    """Vectors [N, d] and pictures that are not square, of one and three channels, are taken as they come."""
+    for shape in ((12,), (1, 3, 5), (3, 4, 3)):
+        paper = affine(shape=shape)
+        result = case(paper)
+        demand(result.x_adv.shape == paper.x.shape, f"{shape}: x_adv has shape {tuple(result.x_adv.shape)}")
+        said = paper.classes(result.x_adv) != paper.y
+        wrong = "untargeted" in case.info.specificity and not torch.equal(said, result.success)
+        demand(not wrong, f"{shape}: success is {result.success.tolist()}, a fresh look says {said.tolist()}")
+        moved = size(case.norm, result.x_adv - paper.x)
+        demand(bool((moved > 0).any()), f"{shape}: no image was changed")
+
+
+@check("eight-bits")
+def eight_bits(case: Examinee) -> None:
+    """With levels=256 every x_adv lies on the grid, and what succeeds still does after a trip through uint8."""
+    grid = pair().single()
+    x = (grid.x * 255).round() / 255
+    paper = Paper(grid.net, x, grid.classes(x))
+    best = paper.optimum(case.norm)
+    eps = None if case.info.aim == "minimum" else float(best.max()) * 1.3 * case.factor
+    result = case(paper, eps=eps, levels=256)
+    bytes_ = (result.x_adv * 255).round().to(torch.uint8)
+    again = bytes_.float() / 255
+    off = float((again - result.x_adv).abs().max())
+    demand(off < 1e-6, f"x_adv is up to {off * 255:.3g} grey levels off the grid")
+    demand(
+        bool(result.success.all()), f"success is {result.success.tolist()} at eps {eps}, the optimum is {best.tolist()}"
+    )
+    fooled = paper.classes(again) != paper.y
+    wrong = "untargeted" in case.info.specificity and not torch.equal(fooled, result.success)
+    demand(not wrong, f"success is {result.success.tolist()}, after uint8 it is {fooled.tolist()}")
+    moved = size(case.norm, again - paper.x)
+    demand(
+        torch.allclose(moved, result.distance.double(), rtol=1e-4, atol=1e-6),
+        f"distance is {result.distance.tolist()}, after uint8 it is {moved.tolist()}",
+    )
+    if eps is not None:
+        demand(
+            bool((moved <= eps * SLACK + 1e-6).all()), f"after uint8 the distances are {moved.tolist()}, eps is {eps}"
+        )

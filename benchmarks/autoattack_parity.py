@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import count_passes, load_images, load_net, skip, sparring_or_skip, standing, table
 from torch import Tensor, nn
+
+from common import count_passes, load_images, load_net, skip, sparring_or_skip, standing, table
 
 ATTACKS = ("apgd-ce", "apgd-dlr", "apgd-t", "square")
 Side = dict[str, dict[str, Any]]
@@ -167,7 +168,10 @@ def main() -> None:
     if args.standard:
         record["standard"] = public_standard(net, x, y, args.eps, args.seed)
         s = record["standard"]
-        print(f"public standard cascade: {s['robust_accuracy']:.3f}, {s['forward']} forward, {s['backward']} backward,", end=" ")
+        print(
+            f"public standard cascade: {s['robust_accuracy']:.3f}, {s['forward']} forward, {s['backward']} backward,",
+            end=" ",
+        )
         print(f"{s['cpu_seconds']:.1f} CPU s")
     if args.json:
         known = json.loads(args.json.read_text()) if args.json.exists() else {}

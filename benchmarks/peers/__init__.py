@@ -1,1 +1,1 @@
-"""Peers side by side with sparring: their isolated environment (`install.py`) and what they need to import (`shims.py`)."""
+"""The peers' isolated environment (`install.py`) and what they need to import (`shims.py`)."""

@@ -43,7 +43,8 @@ def main() -> int:
     python = args.into / "bin" / "python"
     if not python.exists():
         venv.create(args.into, with_pip=True)
-    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    tested = ROOT / "constraints.txt"  # the versions that sparring is tested with, torch among them
+    pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint", tested)
 
     print("installing what the peers need", flush=True)
     if reason := run(*pip, "-r", HERE / "requirements.txt"):

@@ -7,6 +7,7 @@ both only for plots and uploads that no benchmark makes.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 import types
@@ -22,7 +23,7 @@ def declare_torchvision_operators() -> None:
 
     if _declared:
         return
-    library = torch.library.Library("torchvision", "DEF")
+    library: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for name in _NAMES:
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _declared.append(library)
@@ -50,7 +51,5 @@ def install() -> None:
     stand_in("visdom", Visdom=Visdom)
     stand_in("wandb", Api=None)
     if importlib.util.find_spec("torchvision") is not None:
-        try:
+        with contextlib.suppress(RuntimeError):  # they exist already: a complete torchvision is installed
             declare_torchvision_operators()
-        except RuntimeError:  # the operators exist: a complete torchvision is installed
-            pass

@@ -18,7 +18,7 @@ from sparring._callable import callable_module
 from sparring.bout import Bout
 from sparring.budget import Budget, BudgetSpent
 from sparring.errors import AccessError, InputError
-from sparring.model import LEVELS, Access, Model, check_labels, wrap
+from sparring.model import LEVELS, Access, Model, check_labels, check_pixels, wrap
 from sparring.norms import Ball, Norm
 from sparring.referee import Keep, Referee
 from sparring.result import Result
@@ -70,6 +70,8 @@ class Attack(ABC):
         self._check(model, threat)
         with model.guard():
             x = model.accept(x)
+            assert threat.box is not None
+            check_pixels(x, threat.box)
             referee, bout = self._open(model, x, y, threat, seed, budget or Budget(), keep, trace)
             try:
                 if len(bout):
@@ -131,6 +133,10 @@ class Attack(ABC):
         if LEVELS.index(info.sees) > LEVELS.index(model.access):
             raise AccessError(f"{info.name} needs {info.sees} access, but the model grants only {model.access} access")
 
+    def __repr__(self) -> str:
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))  # type: ignore[arg-type]
+        return f"{type(self).__name__}({', '.join(f'{name}={_brief(value)}' for name, value in values)})"
+
     @property
     def spec(self) -> str:
         """This attack as text, with the fields that differ from the defaults: "pgd:steps=100,restarts=5"."""
@@ -185,8 +191,8 @@ class AttackInfo:
         return (self.cls.__doc__ or "").strip().splitlines()[0]
 
     def schema(self) -> dict[str, Any]:
-        """JSON Schema of its fields."""
-        return TypeAdapter(self.cls).json_schema()
+        """JSON Schema of its fields, defaults as they are written in specs."""
+        return TypeAdapter(self.cls).json_schema(mode="serialization")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -224,7 +230,9 @@ def register(
     """Class decorator: makes an attack a frozen validated dataclass and lists it. Arguments: see `AttackInfo`."""
 
     def enter(cls: type[Any]) -> type[Any]:
-        made: Any = validated(frozen=True, config=ConfigDict(arbitrary_types_allowed=True, extra="forbid"))(cls)
+        made: Any = validated(frozen=True, repr=False, config=ConfigDict(arbitrary_types_allowed=True, extra="forbid"))(
+            cls
+        )
         made.info = AttackInfo(
             name, made, title, sees, norms, aim, scope, visibility, specificity, approach, year, paper, aliases, peers,
             random, survey,
@@ -296,6 +304,11 @@ def build(info: AttackInfo, values: dict[str, Any]) -> Attack:
         raise InputError(f"{info.name}: {where}={first.get('input')!r}: {first['msg']}") from None
 
 
+def _brief(value: Any) -> str:
+    """A field for people: functions by their name."""
+    return str(getattr(value, "__name__", repr(value)))
+
+
 def _plain(text: str) -> Any:
     if text.lower() in ("none", "null"):
         return None
@@ -304,8 +317,9 @@ def _plain(text: str) -> Any:
 
 def _goal(y: Tensor | Goal, batch: int, classes: int, device: torch.device) -> Goal:
     goal = y if isinstance(y, Goal) else Untargeted(y)
-    truth = None if goal.y is None else check_labels(goal.y, batch, classes, "labels").to(device)
-    wanted = None if goal.t is None else check_labels(goal.t, batch, classes, "target classes").to(device)
+    wanted = None if goal.t is None else check_labels(goal.t, batch, classes, "target classes").to(device, copy=True)
+    blind = goal.targeted and goal.y is None
+    truth = None if blind else check_labels(goal.y, batch, classes, "labels").to(device, copy=True)
     if isinstance(goal, Targeted):
         assert wanted is not None
         if truth is not None and bool((truth == wanted).any()):

@@ -86,12 +86,18 @@ class Bout:
         """
         self._need("gradient" if z.requires_grad else "score")
         if not z.requires_grad:
-            return self._logits(z, view, handed=False)
-        point, rows = z.view_as(z), self._rows
-        point.register_hook(lambda slope: self._note(rows, slope))
-        logits = self._logits(point, view, handed=False)
-        if not logits.requires_grad:  # the net cuts the graph
-            self._note(rows, torch.zeros_like(point))
+            return self._logits(z, view, handed=False)[0]
+        point, everybody = z.view_as(z), self._rows
+        logits, payers = self._logits(point, view, handed=False)
+        if not logits.requires_grad:
+            self._referee.note_cut(everybody)
+            return logits
+
+        def note(slope: Tensor) -> None:  # returns nothing: a hook's answer would replace the gradient
+            self._referee.note_gradient(everybody, _peak(slope))
+
+        point.register_hook(note)  # type: ignore[no-untyped-call]
+        logits.register_hook(lambda _: self._pay_backward(payers))  # type: ignore[no-untyped-call]
         return logits
 
     def grad(self, z: Tensor, loss: LossFunction, view: View | None = None) -> Tensor:
@@ -106,8 +112,7 @@ class Bout:
         for copy in range(1, copies):  # a running mean
             more_value, more_slope = self._once(z, loss, view)
             value, slope = value.lerp(more_value, 1 / (copy + 1)), slope.lerp(more_slope, 1 / (copy + 1))
-        peak = self._note(self._rows, slope)
-        return value, slope if bool(peak.isfinite().all()) else slope.nan_to_num(0.0, 0.0, 0.0)
+        return value, slope
 
     def visit(self, z: Tensor) -> None:
         """Hand a point over: it is shown to the model and judged. One query."""
@@ -126,7 +131,8 @@ class Bout:
 
         The state is any nest of tuples, lists and dicts of tensors [b, ...]; one value comes back as itself.
         """
-        stay = ~self._referee.over[self._rows]
+        over = self._referee.over
+        stay = ~(over if len(over) == len(self._rows) else over[self._rows])
         if not bool(stay.all()):
             at = stay.nonzero().squeeze(1)
             self._rows, self.goal = self._rows[at], self.goal[at]
@@ -182,13 +188,8 @@ class Bout:
         """Fooled; never where the model gave NaN or Inf, which it says as class -1."""
         return self.goal.hit(labels) & (labels >= 0)
 
-    def _note(self, rows: Tensor, slope: Tensor) -> Tensor:
-        """The largest magnitude of each row's gradient, remembered by the referee: [b]."""
-        peak = slope.flatten(1).abs().amax(1)
-        self._referee.note_gradient(rows, peak)
-        return peak
-
-    def _logits(self, z: Tensor, view: View | None, handed: bool) -> Tensor:
+    def _logits(self, z: Tensor, view: View | None, handed: bool) -> tuple[Tensor, Tensor]:
+        """The model's answer, judged, and the rows that took part in it."""
         shown = self._shown(z)
         point = shown.detach()
         if view is not None:
@@ -199,30 +200,30 @@ class Bout:
             with torch.no_grad():
                 margin = self.goal.margin(logits)
                 broken = ~margin.isfinite()
-                self._referee.note_broken(self._rows, broken)
-                margin = margin.masked_fill(broken, torch.nan)
+                if bool(broken.any()):
+                    self._referee.note_broken(self._rows, broken)
+                    margin = margin.masked_fill(broken, torch.nan)
                 self._judge(point, margin, margin > 0, able, handed)
-        if logits.requires_grad:
-            rows = self._rows if able is None else self._rows[able]
-            logits.register_hook(lambda _: self._pay_backward(rows))
-        return logits
+        return logits, self._rows if able is None else self._rows[able]
 
     def _once(self, z: Tensor, loss: LossFunction, view: View | None) -> tuple[Tensor, Tensor]:
         """Loss and gradient from one pass each."""
         point = z.detach().requires_grad_()
-        losses = loss(self._logits(point, view, handed=False), self.goal)
-        return losses.detach(), self._differentiate(losses, point)
+        logits, payers = self._logits(point, view, handed=False)
+        losses = loss(logits, self.goal)
+        if not losses.requires_grad:
+            self._referee.note_cut(self._rows)
+            return losses.detach(), torch.zeros_like(z)
+        self._pay_backward(payers)
+        (slope,) = torch.autograd.grad(losses.sum(), point, allow_unused=True)
+        slope = torch.zeros_like(z) if slope is None else slope
+        if self._referee.note_gradient(self._rows, _peak(slope)):
+            slope = slope.nan_to_num(0.0, 0.0, 0.0)
+        return losses.detach(), slope
 
     def _pay_backward(self, rows: Tensor) -> None:
-        """Runs when the gradient reaches the logits, before it goes through the net."""
+        """Before a gradient goes through the net."""
         self._referee.charge(rows, gradients=1, together=True)
-
-    def _differentiate(self, losses: Tensor, point: Tensor) -> Tensor:
-        """d losses / d point; zero where the graph does not reach the point."""
-        if not losses.requires_grad:
-            return torch.zeros_like(point)
-        (slope,) = torch.autograd.grad(losses.sum(), point, allow_unused=True)
-        return torch.zeros_like(point) if slope is None else slope
 
     def _shown(self, z: Tensor) -> Tensor:
         """The point as the threat lets it be: on the grid, where there is one; the gradient passes straight through."""
@@ -249,3 +250,9 @@ class Bout:
                 f"this asks for {level} access, but the attack may only see: {self._sees}. An attack declares what it "
                 "sees when it is registered; a model grants it with wrap(..., access=)"
             )
+
+
+def _peak(slope: Tensor) -> Tensor:
+    """The largest magnitude of each row's gradient: [b]."""
+    flat = slope.flatten(1)
+    return torch.maximum(flat.amax(1), -flat.amin(1)) if flat.shape[1] else flat.new_zeros(len(flat))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.errors import InputError, OutputError
-from sparring.outputs import as_logits, refuse_probabilities, unpack
+from sparring.outputs import as_logits, refuse_probabilities, rows_of, unpack
 from sparring.threat import Box
 
 Access = Literal["decision", "score", "gradient"]
@@ -47,8 +47,13 @@ class Model:
     ) -> None:
         if not callable(net):
             raise InputError(f"the model is a {type(net).__name__}, which can't be called; pass a torch.nn.Module")
-        if access not in LEVELS:
-            raise InputError(f"access is {access!r}; it must be one of {', '.join(LEVELS)}")
+        for what, value, known in (
+            ("access", access, LEVELS),
+            ("outputs", outputs, ("logits", "probabilities", "log_probabilities")),
+            ("mode", mode, ("eval", "as_is")),
+        ):
+            if value not in known:
+                raise InputError(f"{what} is {value!r}; it must be one of {', '.join(known)}")
         if not box[0] < box[1]:
             raise InputError(f"box is {box}; it must be (low, high) with low < high")
         self.net = net
@@ -57,6 +62,7 @@ class Model:
         self.num_classes = num_classes
         self.outputs: Outputs = outputs
         self.mode = mode
+        self._guarded: torch.dtype | None = None
         self.name = name or type(net).__name__
         self.input_size = input_size
         self.classes = None if classes is None else tuple(classes)
@@ -88,7 +94,17 @@ class Model:
             x = x - self._like(self.mean, x)
         if self.std is not None:
             x = x / self._like(self.std, x)
-        return unpack(self.net(x if self.dtype is None else x.to(self.dtype)))
+        try:
+            dtype = self._guarded or self.dtype
+            answer = self.net(x if dtype is None else x.to(dtype))
+        except (RuntimeError, ValueError) as error:
+            if x.dim() != 3:
+                raise
+            raise InputError(
+                f"the model can't take images of shape {tuple(x.shape)}; most take [B, C, H, W] (x.unsqueeze(0) for "
+                f"one image): {error}"
+            ) from error
+        return rows_of(unpack(answer), len(x))
 
     def read(self, raw: Tensor) -> Tensor:
         """The net's answer (see `raw`) as logits [B, K], at least float32."""
@@ -106,11 +122,11 @@ class Model:
     def labels(self, x: Tensor) -> Tensor:
         """Pixels [B, ...] -> predicted classes [B], -1 where the largest logit is NaN or Inf.
 
-        A net with access "decision" may say the classes itself.
+        A net with access "decision" may say the classes itself, as integers.
         """
         raw = self.raw(x)
-        if self.access == "decision" and (raw.dim() < 2 or not raw.is_floating_point()):
-            return raw.reshape(-1).long()
+        if self.access == "decision" and not raw.is_floating_point():
+            return raw.reshape(len(x), -1)[:, 0].long()
         logits = self.read(raw)
         top, label = logits.max(1)
         return label.masked_fill(~top.isfinite(), -1)
@@ -154,9 +170,10 @@ class Model:
         modules = list(self.net.modules()) if isinstance(self.net, nn.Module) else []
         modes = [module.training for module in modules]
         wanted = [p for m in modules for p in m.parameters(recurse=False) if p.requires_grad]
-        buffers = [(b, b.detach().clone()) for m in modules for b in m.buffers(recurse=False)]
+        buffers = [(m, n, b, b.detach().clone()) for m in modules for n, b in m.named_buffers(recurse=False)]
         device = self.device
         devices = [device] if device is not None and device.type == "cuda" else []
+        outer, self._guarded = self._guarded, self.dtype  # looked up once, not at every pass
         with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
             try:
                 for module in modules if self.mode == "eval" else []:
@@ -165,12 +182,14 @@ class Model:
                     parameter.requires_grad_(False)
                 yield
             finally:
+                self._guarded = outer
                 for module, mode in zip(modules, modes, strict=True):
                     module.training = mode
                 for parameter in wanted:
                     parameter.requires_grad_(True)
                 with torch.no_grad():
-                    for buffer, before in buffers:
+                    for module, name, buffer, before in buffers:
+                        module._buffers[name] = buffer  # a net may have put another in its place
                         if not torch.equal(buffer, before):
                             buffer.copy_(before)
 
@@ -235,8 +254,10 @@ def _cause(low: float, high: float, box: Box) -> str:
     return "pass pixels inside the box, or state the true box in wrap(..., box=)"
 
 
-def check_labels(labels: Tensor, batch: int, classes: int, what: str = "labels") -> Tensor:
+def check_labels(labels: Tensor | None, batch: int, classes: int, what: str = "labels") -> Tensor:
     """Class numbers as int64 [B], or a clear `InputError`. One-hot rows [B, K] are understood."""
+    if labels is None:
+        raise InputError(f"the {what} are None; give one class number for each image")
     if not isinstance(labels, Tensor):
         labels = torch.as_tensor(labels)
     if labels.dim() == 2 and labels.shape == (batch, classes) and classes > 1:

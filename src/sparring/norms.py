@@ -46,11 +46,13 @@ class Norm:
 
     def size(self, d: Tensor) -> Tensor:
         """[B, ...] -> [B]."""
-        return d.flatten(1).norm(self.p, 1)
+        size: Tensor = torch.linalg.vector_norm(d.flatten(1), self.p, dim=1)
+        return size
 
     def dual_size(self, g: Tensor) -> Tensor:
         """The dual norm of gradients: [B, ...] -> [B]."""
-        return g.flatten(1).norm(self.dual, 1)
+        size: Tensor = torch.linalg.vector_norm(g.flatten(1), self.dual, dim=1)
+        return size
 
     def project(self, d: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """The nearest (Euclidean) perturbation of at most this size between the bounds."""
@@ -83,7 +85,8 @@ class _Linf(Norm):
         return g.sign()
 
     def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        return self.project(g.sign() * per(eps, g), eps, low, high)
+        e = per(eps, g)
+        return torch.where(g > 0, torch.minimum(high, e), torch.where(g < 0, torch.maximum(low, -e), 0))
 
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         e = per(eps, low)
@@ -98,16 +101,17 @@ class _L2(Norm):
         return _shrink(d, eps, low, high, at_most=1.0)
 
     def steepest(self, g: Tensor) -> Tensor:
+        g = _unit_peak(g)
         return g / per(_floor(self.size(g)), g)
 
     def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        g = g / per(_floor(g.flatten(1).abs().amax(1)), g)
+        g = _unit_peak(g)
+        g = g.masked_fill(g.abs() < 1e-15, 0)  # nothing to gain there, and its square would underflow
         return _shrink(g, eps, low, high, at_most=float("inf"))
 
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         d = self.steepest(noise.normal(*low.shape[1:], dtype=low.dtype))
-        radius = eps * noise.uniform(1, dtype=low.dtype).squeeze(1) ** (1 / max(1, low[0].numel()))
-        return self.project(d * per(radius, d), eps, low, high)
+        return self.project(d * per(_radius(noise, eps, low, high), d), eps, low, high)
 
 
 class _L1(Norm):
@@ -122,9 +126,10 @@ class _L1(Norm):
         over = torch.minimum(magnitude, cap).sum(1) > eps
         if not over.any():
             return d.clamp(low, high)
-        cut = torch.zeros_like(eps)
-        cut[over] = _l1_cut(magnitude[over], cap[over], eps[over])
-        kept = torch.minimum((magnitude - cut[:, None]).clamp(min=0), cap)
+        kept = torch.minimum(magnitude, cap)
+        magnitude, cap = magnitude[over].double(), cap[over].double()
+        cut = _l1_cut(magnitude, cap, eps[over])[:, None]
+        kept[over] = torch.minimum((magnitude - cut).clamp(min=0), cap).to(d.dtype)
         return d.sign() * kept.reshape(d.shape)
 
     def steepest(self, g: Tensor) -> Tensor:
@@ -145,8 +150,7 @@ class _L1(Norm):
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         shape = low.shape[1:]
         d = -(1 - noise.uniform(*shape, dtype=low.dtype)).log() * noise.signs(*shape, dtype=low.dtype)
-        radius = eps * noise.uniform(1, dtype=low.dtype).squeeze(1) ** (1 / max(1, low[0].numel()))
-        return self.project(d * per(radius / _floor(self.size(d)), d), eps, low, high)
+        return self.project(d * per(_radius(noise, eps, low, high) / _floor(self.size(d)), d), eps, low, high)
 
 
 class _L0(Norm):
@@ -238,8 +242,11 @@ class Ball:
     def project(self, z: Tensor) -> Tensor:
         """The nearest allowed points to `z` [B, ...]: exact, box and ball together."""
         if self.norm is Linf:
-            return z.clamp(*self.span)
-        return self._at(self.norm.project(z - self.x, self.eps, self.low, self.high))
+            inside = z.clamp(*self.span)
+        else:
+            inside = self._at(self.norm.project(z - self.x, self.eps, self.low, self.high))
+        self.__dict__["_known"] = (inside, inside._version)
+        return inside
 
     def steepest(self, g: Tensor, z: Tensor | None = None) -> Tensor:
         """The direction of size 1 that gains most along `g` from the points `z` (default: anywhere)."""
@@ -269,8 +276,9 @@ class Ball:
 
     def holds(self, z: Tensor) -> Tensor:
         """bool [B]: the point is allowed. Float rounding is forgiven, nothing else."""
-        if self.norm is Linf and torch.equal(z.clamp(*self.span), z):
-            return torch.ones_like(self.eps, dtype=torch.bool)  # one pass instead of four, nearly always
+        known, version = self.__dict__.get("_known", (None, 0))
+        if known is not None and z.data_ptr() == known.data_ptr() and z._version == version and z.shape == known.shape:
+            return torch.ones_like(self.eps, dtype=torch.bool)  # it comes from `project`, and nobody wrote to it since
         slack = 1e-6 * (self.box[1] - self.box[0])
         flat = z.flatten(1)
         inside = (flat >= self.box[0] - slack).all(1) & (flat <= self.box[1] + slack).all(1)
@@ -309,6 +317,18 @@ class Ball:
         return (self.x + d).clamp(*self.box)
 
 
+def _unit_peak(g: Tensor) -> Tensor:
+    """Scaled so that the largest entry is 1: squares of it can neither underflow nor overflow."""
+    return g / per(_floor(g.flatten(1).abs().amax(1)), g)
+
+
+def _radius(noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """[B] radii of points uniform in a ball of so many dimensions; without an eps, one that reaches across the box."""
+    n = max(1, low[0].numel())
+    reach = torch.where(eps.isfinite(), eps, n * (high - low).flatten(1).amax(1))
+    return reach * noise.uniform(1, dtype=low.dtype).squeeze(1) ** (1 / n)
+
+
 def _floor(size: Tensor) -> Tensor:
     """Sizes to divide by: a zero stays harmless, a tiny gradient keeps its direction."""
     return size.clamp(min=torch.finfo(size.dtype).tiny)
@@ -337,20 +357,20 @@ def _shrink(d: Tensor, eps: Tensor, low: Tensor, high: Tensor, at_most: float) -
 
 
 def _l1_cut(magnitude: Tensor, cap: Tensor, eps: Tensor) -> Tensor:
-    """The cut >= 0 with sum_i clip(m_i - cut, 0, cap_i) = eps: [B, n], [B, n], [B] -> [B].
+    """The cut >= 0 with sum_i clip(m_i - cut, 0, cap_i) = eps: [B, n], [B, n], [B] -> [B], all in float64.
 
     The sum is piecewise linear in the cut, with a kink where a pixel starts (cut = m_i) and where it is
     full (cut = m_i - cap_i). Walk the sorted kinks from above until the sum reaches eps.
     """
-    kinks = torch.cat([magnitude, magnitude - cap], 1).double()
-    turn = torch.cat([torch.ones_like(magnitude), -torch.ones_like(magnitude)], 1).double()
+    kinks = torch.cat([magnitude, magnitude - cap], 1)
+    turn = torch.cat([torch.ones_like(magnitude), -torch.ones_like(magnitude)], 1)
     kinks, order = kinks.sort(1, descending=True)
     slope = turn.gather(1, order).cumsum(1)  # how many pixels grow below each kink
     total = torch.cat([torch.zeros_like(kinks[:, :1]), (slope[:, :-1] * -kinks.diff(dim=1)).cumsum(1)], 1)
     at = torch.searchsorted(total, eps.double()[:, None], right=True).clamp(1, kinks.shape[1]) - 1
     start, grown, growing = (values.gather(1, at).squeeze(1) for values in (kinks, total, slope))
     cut = start - (eps.double() - grown) / growing.clamp(min=1)
-    return cut.clamp(min=0).to(magnitude.dtype)
+    return cut.clamp(min=0)
 
 
 def _keep_top(d: Tensor, worth: Tensor, eps: Tensor) -> Tensor:

@@ -13,19 +13,27 @@ from sparring.errors import OutputError
 
 def unpack(answer: Any) -> Tensor:
     """The logits in a tensor, an object with `.logits`, a dict with "logits" or a tuple: a tensor."""
-    if isinstance(answer, Tensor):
-        return answer
-    if isinstance(answer, Mapping) and isinstance(answer.get("logits"), Tensor):
-        return answer["logits"]
-    if isinstance(getattr(answer, "logits", None), Tensor):
-        return answer.logits
-    if isinstance(answer, (tuple, list)) and answer and isinstance(answer[0], Tensor):
-        return answer[0]
+    first = answer[0] if isinstance(answer, (tuple, list)) and answer else None
+    named = answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", None)
+    for found in (answer, named, first):
+        if isinstance(found, Tensor):
+            return found
     keys = f" with keys {sorted(map(str, answer))}" if isinstance(answer, Mapping) else ""
     raise OutputError(
         f"the model returned a {type(answer).__name__}{keys}; a tensor of logits [B, K], an object or dict with "
         "'logits', or a tuple that starts with them is needed (sparring judges classifiers only)"
     )
+
+
+def rows_of(answer: Tensor, count: int) -> Tensor:
+    """The answer to `count` images with a row for each, also where the net has squeezed a batch of one."""
+    if count == 1 and (answer.dim() == 0 or (answer.dim() == 1 and len(answer) > 1)):
+        return answer[None]
+    if not answer.dim() or len(answer) != count:
+        raise OutputError(
+            f"the model returned shape {tuple(answer.shape)} for {count} images; a row for each is needed"
+        )
+    return answer
 
 
 def as_logits(answer: Tensor, outputs: str = "logits") -> Tensor:
@@ -53,32 +61,47 @@ def refuse_probabilities(answer: Tensor, traced: Callable[[], Tensor]) -> None:
 
     Args:
         answer: the net's answer to clean images. traced: asks it about one of them with gradients on; called only
-            when a single output lies in [0, 1] everywhere, which a logit may do too: then its graph tells.
+            when the numbers look like probabilities, which logits may do too: then the graph tells.
     """
-    kind = _single(answer, traced) if answer.dim() < 2 or answer.shape[1] == 1 else _several(answer.double())
-    if kind is not None:
+    kind = _looks_like(answer)
+    if kind is not None and _made_by(traced().grad_fn, MAKERS[kind], unknown=kind != "sigmoids"):
+        said = "probabilities" if kind == "sigmoids" else kind
         raise OutputError(
-            f"the model returns {kind.replace('_', '-')}, not logits: drop its last softmax, log-softmax or sigmoid "
-            f"layer, or pass wrap(..., outputs='{kind}') to judge it as it is"
+            f"the model returns {said.replace('_', '-')}, not logits: drop its last softmax, log-softmax or sigmoid "
+            f"layer, or pass wrap(..., outputs='{said}') to judge it as it is"
         )
 
 
-def _several(values: Tensor) -> str | None:
-    if bool((values >= -1e-5).all()) and bool(((values.sum(1) - 1).abs() < 1e-4).all()):
+MAKERS = {
+    "probabilities": ("Softmax", "Sigmoid", "Exp"),
+    "log_probabilities": ("LogSoftmax", "LogSigmoid", "Logsumexp", "Log"),
+    "sigmoids": ("Sigmoid",),
+}
+"the operations, by the names of their backward nodes, that make each kind of number"
+
+
+def _looks_like(values: Tensor) -> str | None:
+    """What the numbers [B, ...] could be instead of logits, going by themselves."""
+    slack = 1e-4 if values.dtype in (torch.float32, torch.float64) else 0.03
+    values = values.double()
+    several = values.dim() > 1 and values.shape[1] > 1
+    if several and bool((values >= -slack).all()) and bool(((values.sum(1) - 1).abs() < slack).all()):
         return "probabilities"
-    if bool((values <= 1e-5).all()) and bool((values.logsumexp(1).abs() < 1e-4).all()):
+    if several and bool((values <= slack).all()) and bool((values.logsumexp(1).abs() < slack).all()):
         return "log_probabilities"
-    return None
+    return "sigmoids" if bool(((values >= 0) & (values <= 1)).all()) else None
 
 
-def _single(values: Tensor, traced: Callable[[], Tensor]) -> str | None:
-    if not bool(((values >= 0) & (values <= 1)).all()):
-        return None
-    node = traced().grad_fn
-    for _ in range(4):  # behind a squeeze, a cast ...
-        if node is None:
-            return None
-        if "Sigmoid" in type(node).__name__:
-            return "probabilities"
-        node = node.next_functions[0][0] if node.next_functions else None
-    return None
+def _made_by(node: Any, makers: tuple[str, ...], unknown: bool, reach: int = 12) -> bool:
+    """Is one of these operations among the last few of the graph? `unknown` if there is no graph to look at."""
+    if node is None:
+        return unknown
+    nodes = [node]
+    for _ in range(reach):
+        if not nodes:
+            return False
+        node = nodes.pop(0)
+        if type(node).__name__.partition("Backward")[0] in makers:
+            return True
+        nodes += [parent for parent, _ in node.next_functions if parent is not None]
+    return False

@@ -16,6 +16,7 @@ from sparring.norms import Ball
 from sparring.result import Doubt, Result, Trace
 from sparring.threat import Goal, Threat
 
+UNLIMITED = Budget()
 Keep = Literal["best", "margin", "last"]
 
 
@@ -39,10 +40,11 @@ class Referee:
         self.over = torch.zeros(n, dtype=torch.bool, device=device)
         self.size = torch.full((n,), torch.inf, dtype=x.dtype, device=device)
         self.margin = torch.full((n,), -torch.inf, dtype=x.dtype, device=device)
+        self.bar = self.margin.clone()  # what the margin of a point that fools nobody must exceed to be kept
         self.correct = torch.zeros(n, dtype=torch.bool, device=device)
         self.prediction = torch.zeros(n, dtype=torch.int64, device=device)  # of the clean images
-        self.asked = torch.zeros(n, dtype=torch.int64, device=device)  # for how many gradients
-        self.flat = torch.zeros(n, dtype=torch.int64, device=device)  # those that were exactly zero
+        self.flat = torch.zeros(n, dtype=torch.int64, device=device)  # gradients that were exactly zero
+        self.cut = torch.zeros(n, dtype=torch.int64, device=device)  # those not there, as the graph is cut
         self.broken = torch.zeros(n, dtype=torch.bool, device=device)  # NaN or Inf seen on the way
         self.unpaid = torch.zeros(n, dtype=torch.bool, device=device)
         self.logits: Tensor | None = None  # of the clean images
@@ -70,13 +72,15 @@ class Referee:
             if together or not len(rows):
                 raise BudgetSpent
         if queries:
-            self.queries[rows] += queries
+            _add(self.queries, rows, queries)
         if gradients:
-            self.gradients[rows] += gradients
+            _add(self.gradients, rows, gradients)
         return able
 
     def _able(self, rows: Tensor, queries: int, gradients: int) -> Tensor | None:
         limit = self.budget
+        if limit == UNLIMITED:
+            return None
         if limit.seconds is not None and time.perf_counter() - self.started > limit.seconds:
             return torch.zeros_like(rows, dtype=torch.bool)
         able = torch.ones_like(rows, dtype=torch.bool)
@@ -97,6 +101,7 @@ class Referee:
         self.correct = self.goal.correct(prediction)
         fooled = self.goal.hit(prediction)
         self.margin = margin.to(self.margin.dtype)
+        self.bar = self.margin.masked_fill(fooled, torch.inf)
         self.success = fooled.clone()
         self.over = fooled.clone()
         self.size[fooled] = 0
@@ -109,38 +114,51 @@ class Referee:
             return
         margin = margin.to(self.margin.dtype)
         allowed = ball.holds(z)
-        fooled = hit & allowed
         if self.looks is not None:
             self._look(rows, margin, ball.size(z))
-        size = torch.full_like(margin, torch.inf)
+        fooled = hit & allowed
         if bool(fooled.any()):
             at = fooled.nonzero().squeeze(1)
-            size[at] = ball.norm.size(z[at] - ball.x[at])
-            first = rows[at][self.first_hit[rows[at]] < 0]
-            self.first_hit[first] = self.queries[first]
-        take = (allowed & self._better(rows, size, margin, fooled)).nonzero().squeeze(1)
-        if not len(take):
-            return
-        at = rows[take]
-        self.best.index_copy_(0, at, z.index_select(0, take))
-        self.margin[at], self.size[at], self.success[at] = margin[take], size[take], fooled[take]
-        if self.keep == "best" and self.threat.eps is not None:
-            self.over[at] |= fooled[take]
+            self._success(rows[at], z[at], margin[at], ball.norm.size(z[at] - ball.x[at]))
+        last = self.keep == "last"
+        take = (allowed & (~fooled if last else margin > self.bar[rows])).nonzero().squeeze(1)
+        if len(take):
+            at = rows[take]
+            if len(take) == len(self.best):
+                self.best.copy_(z)
+            else:
+                self.best.index_copy_(0, at, z.index_select(0, take))
+            self.margin[at] = self.bar[at] = margin[take]
+            if last:  # where a point before it did fool, it is forgotten
+                self.size[at], self.success[at] = torch.inf, False
 
-    def _better(self, rows: Tensor, size: Tensor, margin: Tensor, fooled: Tensor) -> Tensor:
+    def _success(self, rows: Tensor, z: Tensor, margin: Tensor, size: Tensor) -> None:
+        """Points that fool, of a certain size: all arguments are about them alone."""
+        first = rows[self.first_hit[rows] < 0]
+        self.first_hit[first] = self.queries[first]
         if self.keep == "last":
-            return torch.ones_like(fooled)
-        before = self.success[rows]
-        closer = ~before & ~fooled & (margin > self.margin[rows])
-        if self.keep == "margin":
-            return fooled & (~before | (margin > self.margin[rows])) | closer
-        return fooled & (~before | (size < self.size[rows])) | closer
+            better = torch.ones_like(rows, dtype=torch.bool)
+        else:
+            more = margin > self.margin[rows] if self.keep == "margin" else size < self.size[rows]
+            better = ~self.success[rows] | more
+        at = rows[better]
+        self.best[at], self.margin[at], self.size[at] = z[better], margin[better], size[better]
+        self.success[at], self.bar[at] = True, torch.inf
+        if self.keep == "best" and self.threat.eps is not None:
+            self.over[at] = True
 
-    def note_gradient(self, rows: Tensor, peak: Tensor) -> None:
-        """Largest magnitude of each sample's gradient [b]: zeros and non-finite ones are remembered."""
-        self.asked[rows] += 1
+    def note_gradient(self, rows: Tensor, peak: Tensor) -> bool:
+        """Largest magnitude of each sample's gradient [b]: zeros, NaN and Inf are remembered. Returns: any of them."""
+        if bool(((peak > 0) & (peak < torch.inf)).all()):
+            return False
         self.flat[rows] += peak == 0
         self.note_broken(rows, ~peak.isfinite())
+        return True
+
+    def note_cut(self, rows: Tensor) -> None:
+        """A gradient was asked for, but the graph does not reach the pixels."""
+        self.cut[rows] += 1
+        self.flat[rows] += 1
 
     def note_broken(self, rows: Tensor, signs: Tensor) -> None:
         """Where NaN or Inf was seen, bool [b]."""
@@ -183,12 +201,13 @@ class Referee:
         return Trace(torch.stack(margin), torch.stack(size), torch.stack(query))
 
     def _doubts(self) -> list[Doubt]:
-        asked = self.asked > 0
+        wanted = self.gradients + self.cut
+        asked = wanted > 0
         failed = ~self.success
         signs = [
             (
                 "zero-gradients",
-                asked & (2 * self.flat >= self.asked),
+                asked & (2 * self.flat >= wanted),
                 asked,
                 "{} of {} samples had a gradient of exactly zero at least half of the time: the loss is saturated or "
                 "the graph is cut, and the attack could not steer",
@@ -206,3 +225,11 @@ class Referee:
             for code, sign, among, text in signs
             if sign.any()
         ]
+
+
+def _add(counts: Tensor, rows: Tensor, amount: int) -> None:
+    """counts[rows] += amount, at once where the rows are all there are."""
+    if len(rows) == len(counts):
+        counts += amount
+    else:
+        counts[rows] += amount

@@ -84,10 +84,10 @@ class Result:
     def robust_accuracy(self, eps: float | None = None) -> float:
         """Not fooled within `eps` (default: the threat's), of all samples: clean errors count as broken."""
         if eps is None:
-            return 1.0 - _share(self.success) if len(self) else float("nan")
+            return _share(~self.success & self.clean_correct)
         if self.threat.eps is not None and eps > self.threat.eps * (1 + 1e-9):
             raise InputError(f"the attack searched up to eps {self.threat.eps:g}; nothing is known about eps {eps:g}")
-        return _share(self.distance > eps * (1 + 1e-5))
+        return _share((self.distance > eps * (1 + 1e-5)) & self.clean_correct)
 
     def curve(self, epsilons: Iterable[float]) -> list[float]:
         """Robust accuracy at each eps. Free for a minimum-norm attack; an upper bound below a fixed eps."""
@@ -153,7 +153,7 @@ def concat(results: Sequence[Result]) -> Result:
     """Results of one attack on consecutive batches as one. Doubts of the same code are joined by their share."""
     if not results:
         raise InputError("there are no results to join")
-    joined = {name: torch.cat([getattr(result, name) for result in results]) for name in PER_SAMPLE}
+    joined: dict[str, Any] = {name: torch.cat([getattr(result, name) for result in results]) for name in PER_SAMPLE}
     total = max(1, sum(len(result) for result in results))
     doubts: dict[str, Doubt] = {}
     for result in results:
@@ -180,7 +180,7 @@ def worst_case(*results: Result) -> Result:
     nearest, strongest = distance.argmin(0), margin.argmax(0)
     winner = torch.where(distance.amin(0).isfinite(), nearest, strongest)
     at = torch.arange(len(first))
-    picked = {
+    picked: dict[str, Any] = {
         name: torch.stack([getattr(result, name) for result in results])[winner, at]
         for name in ("x_adv", "success", "distance", "margin", "first_hit")
     }

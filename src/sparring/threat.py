@@ -141,9 +141,12 @@ def best_other(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
     return own, rest.amax(1)
 
 
-def _as_predicted(gap: Tensor, hit: Tensor) -> Tensor:
+def _as_predicted(gap: Tensor, logits: Tensor, goal: Goal) -> Tensor:
     """Break exact ties the way the arg max does, so that margin > 0 <=> hit."""
-    return torch.where(hit & (gap == 0), gap + torch.finfo(gap.dtype).tiny, gap)
+    tie = gap == 0
+    if not bool(tie.any()):
+        return gap
+    return torch.where(tie & goal.hit(logits.argmax(1)), gap + torch.finfo(torch.float32).tiny, gap)
 
 
 class Untargeted(Goal):
@@ -163,7 +166,7 @@ class Untargeted(Goal):
 
     def margin(self, logits: Tensor) -> Tensor:
         own, other = best_other(logits, self.label)
-        return _as_predicted(other - own, self.hit(logits.argmax(1)))
+        return _as_predicted(other - own, logits, self)
 
     def hit(self, prediction: Tensor) -> Tensor:
         return prediction != self.label
@@ -192,7 +195,7 @@ class Targeted(Goal):
 
     def margin(self, logits: Tensor) -> Tensor:
         own, other = best_other(logits, self.label)
-        return _as_predicted(own - other, self.hit(logits.argmax(1)))
+        return _as_predicted(own - other, logits, self)
 
     def hit(self, prediction: Tensor) -> Tensor:
         return prediction == self.label

@@ -31,7 +31,9 @@ def test_the_readme_is_up_to_date(script: ModuleType) -> None:
     assert script.updated(text, markdown_table(attacks())) == text, "run python scripts/readme_table.py"
 
 
-def test_the_script_writes_what_it_then_finds_up_to_date(script: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_script_writes_what_it_then_finds_up_to_date(
+    script: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
     script.README.write_text(f"# Top\n{script.BEGIN}\nold\n{script.END}\nrest\n", encoding="utf-8")
     assert script.main(["--check"]) == 1
     assert "out of date" in capsys.readouterr().err

@@ -7,7 +7,7 @@ be compared with each other. One run serves both purposes, as a result never dep
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -119,11 +119,11 @@ class Cascade:
                 self.unneeded.append(f"{stage.title}: nothing was left standing")
         return self
 
-    def run_claimed(self, model: Model, stage: Stage, clock: Clock) -> Outcome:
-        """An attack as somebody else ran it: on all images, and only its last point counts."""
+    def run_claimed(self, model: Model, stage: Stage, keep: Keep, clock: Clock) -> Outcome:
+        """An attack as somebody else ran it: on all images."""
         at = torch.arange(len(self.clean))
         clock.start(len(at), self.robust.hits)
-        self.add(stage, at, self._attack(model, stage, at, clock, keep="last"))
+        self.add(stage, at, self._attack(model, stage, at, clock, keep))
         return self.outcomes[-1]
 
     def add(self, stage: Stage, rows: Tensor, result: Result) -> None:
@@ -132,6 +132,15 @@ class Cascade:
         new = result.success & before[rows]
         self.broken_by[rows[new]] = len(self.outcomes)
         self.outcomes.append(Outcome(stage, rows, result, int(before[rows].sum()), rows[new], self.robust))
+
+    def learn(self, stage: Stage, rows: Tensor, result: Result) -> None:
+        """Count what another attack found on the way, at this eps or a smaller one, if it broke what still stands."""
+        eps = result.threat.eps
+        assert eps is not None
+        assert self.threat.eps is not None
+        if eps <= self.threat.eps and bool((result.success & self.standing[rows]).any()):
+            title = f"{stage.title} at eps {eps:.4g}"
+            self.add(replace(stage, title=title, seen=False, claimed=True), rows, result)
 
     def _attack(self, model: Model, stage: Stage, at: Tensor, clock: Clock, keep: Keep = "best") -> Result:
         standing, fallen = self.standing[at], 0

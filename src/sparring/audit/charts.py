@@ -48,14 +48,17 @@ def curve_svg(curve: Curve, eps: float, robust: Figure, chance: float, wide: boo
     parts.append(f'<path class="raw" d="{frame.path([(p.eps, p.raw.value) for p in regular])}"/>')
     parts.append(f'<path class="line" d="{frame.path([(p.eps, p.envelope.value) for p in regular])}"/>')
     for point in regular:
-        told = f"eps {point.eps:.4g}: {percent(point.envelope.value)} survive, {percent(point.raw.value)} this attack alone"
+        survive, raw = percent(point.envelope.value), percent(point.raw.value)
+        told = f"eps {point.eps:.4g}: {survive} survive, {raw} this attack alone"
         parts.append(
             f'<circle class="dot" cx="{frame.x(point.eps):.1f}" cy="{frame.y(point.envelope.value):.1f}" r="3.5">'
             f"<title>{told}</title></circle>"
         )
     x, y = frame.x(eps), frame.y(robust.value)
     parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.top}" y2="{frame.height - frame.bottom}"/>')
-    parts.append(f'<line class="bar" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.y(robust.low):.1f}" y2="{frame.y(robust.high):.1f}"/>')
+    parts.append(
+        f'<line class="bar" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.y(robust.low):.1f}" y2="{frame.y(robust.high):.1f}"/>'
+    )
     parts.append(
         f'<path class="diamond" d="M{x:.1f},{y - 7:.1f} l7,7 l-7,7 l-7,-7 Z"><title>All attacks at eps {eps:.4g}: '
         f"{robust}</title></path>"
@@ -72,10 +75,11 @@ def _axes(frame: Frame, ticks: Sequence[float], wide: bool) -> str:
     parts = []
     for share in (0, 0.25, 0.5, 0.75, 1):
         y = frame.y(share)
-        parts.append(f'<line class="grid" x1="{frame.left}" x2="{frame.width - frame.right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(
+            f'<line class="grid" x1="{frame.left}" x2="{frame.width - frame.right}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        )
         parts.append(f'<text class="tick" x="{frame.left - 8}" y="{y + 4:.1f}" text-anchor="end">{share:.0%}</text>')
-    shown = list(ticks) if wide else list(ticks[::2])
-    shown = shown if len(ticks) < 8 or wide else [ticks[0], *ticks[2::2]]
+    shown = ticks if wide else [tick for k, tick in enumerate(ticks) if k % 2 == 0 or k == len(ticks) - 1]
     base = frame.height - frame.bottom
     for eps in shown:
         parts.append(f'<text class="tick" x="{frame.x(eps):.1f}" y="{base + 17}" text-anchor="middle">{eps:.3g}</text>')
@@ -99,21 +103,20 @@ def interval_svg(figure: Figure) -> str:
         '<rect class="track" x="0" y="5" width="100%" height="6" rx="3"/>'
         f'<rect class="fill" x="0" y="5" width="{at:.2f}%" height="6" rx="3"/>'
         f'<rect class="interval" x="{low:.2f}%" y="3" width="{high - low:.2f}%" height="10" rx="3"/>'
-        f'<rect class="point" x="calc({at:.2f}% - 1.5px)" y="0" width="3" height="16" rx="1.5"/>'
+        f'<rect class="point" x="{at:.2f}%" y="0" width="3" height="16" rx="1.5" transform="translate(-1.5)"/>'
     )
-    return (
-        f'<svg class="interval-bar" width="100%" height="16" role="img" aria-label="{escape(figure.interval)}">{body}</svg>'
-    )
+    label = escape(figure.interval)
+    return f'<svg class="interval-bar" width="100%" height="16" role="img" aria-label="{label}">{body}</svg>'
 
 
-def strip_svg(codes: Sequence[int], stages: Sequence[str], wrong: int, standing: int) -> str:
+def strip_svg(codes: Sequence[int], stages: Sequence[str], wrong: int, standing: int, colours: int) -> str:
     """Every image as a square, coloured by what broke it: `codes` are numbers of `stages`, `wrong` or `standing`."""
     side, gap, columns = 14, 3, 40
     rows = -(-len(codes) // columns)
     squares = []
     for i, code in enumerate(codes):
         x, y = (i % columns) * (side + gap), (i // columns) * (side + gap)
-        name = {wrong: "wrong", standing: "standing"}.get(code, f"broke{code % 8}")
+        name = {wrong: "wrong", standing: "standing"}.get(code, f"broke{code % colours}")
         told = {wrong: "wrong before any attack", standing: "stands"}.get(code) or f"broken by {stages[code]}"
         squares.append(
             f'<rect class="{name}" x="{x}" y="{y}" width="{side}" height="{side}" rx="3"><title>image {i}: '
@@ -125,6 +128,5 @@ def strip_svg(codes: Sequence[int], stages: Sequence[str], wrong: int, standing:
 
 
 def _svg(width: float, height: float, label: str, body: str, kind: str) -> str:
-    return (
-        f'<svg class="chart {kind}" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}">{body}</svg>'
-    )
+    label = escape(label)
+    return f'<svg class="chart {kind}" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{label}">{body}</svg>'

@@ -157,10 +157,11 @@ def rounding(undone: Figure) -> Iterable[Doubt]:
 
 
 def diversity(families: set[str]) -> Iterable[Doubt]:
-    """Fewer than two families of attacks, noise not counted."""
-    if len(families - {"noise"}) < 2:
-        names = ", ".join(sorted(families - {"noise"}))
-        yield Doubt("few-attacks", f"only one family of attacks could run ({names})")
+    """Only attacks with gradients ran, or only ones without; noise is not counted."""
+    if "query" not in families:
+        yield Doubt("few-attacks", "only attacks that see gradients ran; nothing would tell if these mislead")
+    elif families <= {"query", "noise"}:
+        yield Doubt("few-attacks", "only attacks without gradients ran")
 
 
 def reported(results: Iterable[Result]) -> Iterable[Doubt]:

@@ -9,6 +9,7 @@ from typing import Any
 from sparring.attack import attack as build
 from sparring.audit.intervals import Figure, percent
 from sparring.errors import InputError
+from sparring.referee import Keep
 from sparring.result import Doubt
 from sparring.threat import parse_eps
 
@@ -39,6 +40,16 @@ class Claim:
     def clean(self) -> bool:
         """It is about images without any perturbation."""
         return self.eps == 0
+
+    @property
+    def keep(self) -> Keep:
+        """Which point counts when the attack is repeated as claimed: the last one, for those that make a single run
+        and hand over where it ended; the best for all others."""
+        assert self.attack is not None
+        made = build(self.attack)
+        fields = made.settings()
+        single = fields.get("restarts", 1) == 1 and "targets" not in fields
+        return "last" if single and made.info.sees == "gradient" and made.info.aim == "budget" else "best"
 
     @property
     def title(self) -> str | None:
@@ -79,7 +90,7 @@ def parse_claim(text: str | float | Claim) -> Claim:
     eps = _number(last)
     if eps is None:
         return Claim(accuracy, None, head)
-    return Claim(accuracy, eps, attack or None)
+    return Claim(accuracy, eps, attack.strip() or None)
 
 
 def _number(text: str) -> float | None:
@@ -104,7 +115,7 @@ class Checked:
     Attributes:
         claim: what was claimed. eps: the radius it is about. truth: at most this much survives, over all attacks.
         by: the attack that made the difference. reproduced: what the claimed attack leaves here, on all images.
-        moved: the share of correct images that the claimed attack moved at all.
+        moved: the share of correct images that the claimed attack moved at all, where its last point is known.
     """
 
     claim: Claim

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,7 +15,6 @@ from sparring.errors import InputError, OutputError
 from sparring.model import Model, check_labels
 
 
-@runtime_checkable
 class HasTensors(Protocol):
     """What `sparring.data` gives: images that can be asked for as tensors."""
 
@@ -88,21 +87,33 @@ def look(model: Model, data: Data, n: int | None, batch_size: int) -> Clean:
 
 
 def gather(data: Data, n: int | None) -> tuple[Tensor, Tensor]:
-    """The first `n` images and labels as two tensors on the CPU."""
+    """The first `n` images and labels as two tensors on the CPU, from anything that holds or gives them."""
     if n is not None and n < 1:
         raise InputError(f"n is {n}; at least one image is needed")
-    if isinstance(data, HasTensors):
+    source: Any = data
+    tensors = getattr(data, "tensors", None)
+    if callable(tensors):
         first = getattr(data, "first", None)
-        fewer = first(n) if first is not None and n is not None and n < _length(data) else data
-        x, y = fewer.tensors()
-        data = (x, y)
+        source = first(n).tensors() if first is not None and n is not None and n < _length(data) else tensors()
+    elif isinstance(tensors, tuple):  # a TensorDataset
+        source = tensors
+    alone = isinstance(source, tuple) and len(source) == 2 and hasattr(source[0], "__array__")
     xs, ys, count = [], [], 0
-    for x, y in batches(data, 1024):
-        if not isinstance(x, Tensor) or x.dim() < 2:
-            shape = f"of shape {tuple(x.shape)}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
-            raise InputError(f"the images are {shape}; give (x, y) tensors or batches, x float [B, ...]")
-        xs.append(x.detach().cpu())
-        ys.append(y.detach().cpu())
+    for pair in [source] if alone else source:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise InputError(
+                f"the data gives a {type(pair).__name__}; batches (x, y) are needed, x float [B, ...], y [B]"
+            )
+        x, y = (torch.as_tensor(part).detach().cpu() for part in pair)
+        if y.dim() == 0:  # a data set that gives one image at a time
+            x, y = x[None], y[None]
+        if x.dim() < 2 or len(x) != len(y):
+            raise InputError(
+                f"a batch has images of shape {tuple(x.shape)} and labels of shape {tuple(y.shape)}; give x [B, ...] "
+                "and one label for each image"
+            )
+        xs.append(x)
+        ys.append(y)
         count += len(x)
         if n is not None and count >= n:
             break
@@ -142,8 +153,6 @@ def likely_cause(model: Model, clean: Clean) -> str:
     """Why the clean accuracy may be this low, by trying the usual mistakes on at most 256 images."""
     x, y, prediction = clean.x[:256], clean.y[:256], clean.prediction[:256]
     bar = max(0.5, 3 * clean.accuracy.value)
-    if bool((prediction == prediction[0]).all()) and bool((y != y[0]).any()):
-        return f"the model says class {int(prediction[0])} for every image: wrong weights, or pixels in another range?"
     table = torch.zeros(clean.classes, clean.classes)
     table.index_put_((prediction, y), torch.ones(len(y)), accumulate=True)
     renamed = float(table.amax(1).sum()) / len(y)
@@ -161,6 +170,8 @@ def likely_cause(model: Model, clean: Clean) -> str:
                 continue
         if right >= bar:
             return f"{text} it is right on {percent(right)}"
+    if bool((prediction == prediction[0]).all()) and bool((y != y[0]).any()):
+        return f"the model says class {int(prediction[0])} for every image: wrong weights, or pixels in another range?"
     return "wrong weights, images normalised twice, or labels of another data set?"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,42 +75,57 @@ def epsilons(threat: Threat, model: Model, clean: Clean) -> tuple[list[float], b
     return [eps for eps in grid if eps < large] + [large], whole_box
 
 
-def draw(
+@dataclass(frozen=True)
+class Trials:
+    """The attacks behind a curve: one result for the first `n` images at each radius of `grid`."""
+
+    stage: Stage
+    n: int
+    grid: tuple[float, ...]
+    whole_box: bool
+    results: tuple[Result, ...]
+
+    @property
+    def passes(self) -> int:
+        return sum(int(result.queries.sum() + result.gradients.sum()) for result in self.results)
+
+
+def attack_all(
     model: Model,
     clean: Clean,
     threat: Threat,
-    worst: Result,
     stage: Stage,
-    size: int,
+    n: int,
+    *,
     seed: int,
     batch_size: int,
+    standing: int,
     clock: Clock,
-) -> Curve:
-    """Run the stage at each eps. `worst` (of all images, at the audited eps) sharpens the envelope."""
-    n = min(size, len(clean))
-    x, y, correct = clean.x[:n], clean.y[:n], clean.correct[:n]
-    nearest = torch.where(worst.success[:n], worst.distance[:n].double(), torch.inf)
+) -> Trials:
+    """Run the stage on the first `n` images, afresh at each eps. `standing`: for the progress."""
+    data = clean.x[:n], clean.y[:n]
     grid, whole_box = epsilons(threat, model, clean)
     results: list[Result] = []
-    clock.start(n * len(grid), int((~worst.success).sum()))
+    clock.start(len(data[1]) * len(grid), standing)
     for eps in grid:
-        results.append(
-            run_batches(stage.attack(), model, (x, y), replace(threat, eps=eps), batch_size=batch_size, seed=seed)
-        )
-        nearest = torch.minimum(nearest, results[-1].distance.double())
-        clock.tell(n * len(results), int((~worst.success).sum()))
-    start = Figure(int(correct.sum()), n)
+        harder = replace(threat, eps=eps)
+        results.append(run_batches(stage.attack(), model, data, harder, batch_size=batch_size, seed=seed))
+        clock.tell(len(data[1]) * len(results), standing)
+    return Trials(stage, len(data[1]), tuple(grid), whole_box, tuple(results))
+
+
+def draw(trials: Trials, clean: Clean, worst: Result) -> Curve:
+    """The curve; `worst` (of all images, at the audited eps) sharpens its envelope."""
+    n = trials.n
+    nearest = torch.where(worst.success[:n], worst.distance[:n].double(), torch.inf)
+    for result in trials.results:
+        nearest = torch.minimum(nearest, result.distance.double())
+    start = Figure(int(clean.correct[:n].sum()), n)
     points = [Point(0.0, start, start)]
-    for eps, result in zip(grid, results, strict=True):
+    for eps, result in zip(trials.grid, trials.results, strict=True):
         survivors = int((nearest > eps * (1 + 1e-5)).sum())
         points.append(Point(eps, Figure(int((~result.success).sum()), n), Figure(survivors, n)))
-    passes = sum(int(result.queries.sum() + result.gradients.sum()) for result in results)
-    return Curve(stage.spec, n, tuple(points), grid[-1], whole_box, passes)
-
-
-def raw(curve: Curve) -> tuple[Sequence[Figure], Sequence[float]]:
-    """The raw figures and their radii, for the check that they fall."""
-    return [point.raw for point in curve.points], [point.eps for point in curve.points]
+    return Curve(trials.stage.spec, n, tuple(points), trials.grid[-1], trials.whole_box, trials.passes)
 
 
 def full_size(threat: Threat, box: tuple[float, float], x: Tensor, share: float) -> float:

@@ -142,7 +142,8 @@ MEANINGS: dict[str, Meaning] = {
     ),
     "few-attacks": Meaning(
         "Few attacks could run",
-        "Fewer than two families of attacks could run under this norm and access: the figure is a weak upper bound.",
+        "Attacks with and attacks without gradients did not both run under this norm, access or suite: the figure is a "
+        "weak upper bound.",
         "Grant more access, or use a norm that more attacks know.",
     ),
     "non-finite": Meaning(

@@ -6,6 +6,7 @@ from collections import Counter
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from sparring.audit.cascade import STANDING, WRONG
 from sparring.audit.charts import curve_svg, interval_svg, strip_svg
 from sparring.audit.doubts import MEANINGS, meaning
 from sparring.audit.intervals import percent
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 STRIP = 2000
 "more images than this are not drawn one by one"
+
+COLOURS = 12
+"stages that can be told apart in the strip of images"
 
 TONES = {
     "claim-holds": ("good", "Claim holds at this budget"),
@@ -32,9 +36,14 @@ def render(report: Report) -> str:
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(percent=percent, svg=Markup, number=lambda value: f"{value:,}")
+    environment.filters.update(percent=percent, svg=Markup, number=lambda value: f"{value:,}", tight=tight)
     source = files("sparring.audit").joinpath("report.html.j2").read_text(encoding="utf-8")
     return environment.from_string(source).render(**context(report))
+
+
+def tight(text: str) -> str:
+    """No line break between a number and its per cent sign."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def context(report: Report) -> dict[str, Any]:
@@ -46,7 +55,10 @@ def context(report: Report) -> dict[str, Any]:
         "tone": tone,
         "label": label,
         "cards": _cards(report),
-        "doubts": [(doubt, meaning(doubt.code)) for doubt in report.doubts],
+        "doubts": [
+            (code, meaning(code), [doubt.message for doubt in report.doubts if doubt.code == code])
+            for code in dict.fromkeys(doubt.code for doubt in report.doubts)
+        ],
         "fine": _fine(report),
         "stages": _stages(report),
         "matrix": _matrix(report),
@@ -120,7 +132,7 @@ def _stages(report: Report) -> list[dict[str, Any]]:
             "alone": report.alone.get(one.stage.title),
             "passes": one.queries + one.gradients,
             "seconds": one.result.seconds,
-            "code": k % 8,
+            "code": k % COLOURS,
         }
         for k, one in enumerate(report.attacks)
     ]
@@ -154,14 +166,14 @@ def _strip(report: Report) -> dict[str, Any] | None:
         return None
     titles = [one.stage.title for one in report.attacks]
     codes = [
-        {"wrong": -2, "standing": -1}.get(row["status"], titles.index(row["broken_by"]) if row["broken_by"] else -1)
+        titles.index(row["broken_by"]) if row["broken_by"] else {"wrong": WRONG}.get(row["status"], STANDING)
         for row in report.samples
     ]
     counts = Counter(codes)
-    legend = [(f"broke{k % 8}", title, counts[k]) for k, title in enumerate(titles) if counts[k]]
-    legend += [("standing", "stands", counts[-1])] if counts[-1] else []
-    legend += [("wrong", "wrong before any attack", counts[-2])] if counts[-2] else []
-    return {"svg": strip_svg(codes, titles, -2, -1), "legend": legend}
+    legend = [(f"broke{k % COLOURS}", title, counts[k]) for k, title in enumerate(titles) if counts[k]]
+    legend += [("standing", "stands", counts[STANDING])] if counts[STANDING] else []
+    legend += [("wrong", "wrong before any attack", counts[WRONG])] if counts[WRONG] else []
+    return {"svg": strip_svg(codes, titles, WRONG, STANDING, COLOURS), "legend": legend}
 
 
 def _curves(report: Report, eps: float) -> list[str]:

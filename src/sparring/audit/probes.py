@@ -24,6 +24,8 @@ from sparring.threat import Threat, Untargeted
 
 MODAL = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 "modules that behave differently in train mode"
+REPEATED = 250
+"images that are shown twice, to see whether the model answers at random"
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def probe(
     certain = F.softmax(clean.logits[subset], 1).amax(1) == 1.0
     counts = torch.bincount(clean.prediction)
     top = int(counts.argmax())
-    passes = min(250, len(clean))
+    passes = 2 * min(REPEATED, len(clean))
     flat_ce = flat_margin = moved = filled = None
     if model.access == "gradient" and len(x):
         points = _points(model, x, threat, seed)
@@ -107,15 +109,17 @@ def probe(
 
 
 def _changed(model: Model, clean: Clean, batch_size: int) -> float:
-    """Share of images whose answer differs from the first look's: class, or unit-length logits by over 1e-4."""
-    again = []
-    x = clean.x[:250]
+    """Share of images whose answer differs between two passes: the class, or unit-length logits by over 1e-4.
+
+    Both passes are made under one guard, as each guard starts with the same random state.
+    """
+    apart = []
     with model.guard(), torch.no_grad():
-        for part, _ in batches((x, clean.y[:250]), batch_size):
-            again.append(model.logits(model.accept(part)).float().cpu())
-    first, second = clean.logits[: len(x)], torch.cat(again)
-    apart = (F.normalize(first, dim=1) - F.normalize(second, dim=1)).abs().amax(1) > 1e-4
-    return _share(apart | (first.argmax(1) != second.argmax(1)))
+        for part, _ in batches((clean.x[:REPEATED], clean.y[:REPEATED]), batch_size):
+            first, second = (model.logits(model.accept(part)).float().cpu() for _ in range(2))
+            far = (F.normalize(first, dim=1) - F.normalize(second, dim=1)).abs().amax(1) > 1e-4
+            apart.append(far | (first.argmax(1) != second.argmax(1)))
+    return _share(torch.cat(apart))
 
 
 def _points(model: Model, x: Tensor, threat: Threat, seed: int) -> list[Tensor]:

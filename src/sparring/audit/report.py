@@ -29,10 +29,13 @@ class Report:
         clean, robust, success: accuracy before and after all attacks, of all images; broken, of those right before.
         strongest: the attack that leaves least by itself, and what, on the sanity subset.
         doubts, claims: what is doubtful, what was claimed.
-        attacks: what each stage did. alone: what it leaves by itself on the sanity subset, by title. left_out: stages that could not run, and why. matrix: see `to_json`.
+        attacks: what each stage did. alone: what it leaves by itself on the sanity subset, by title.
+        left_out: stages that did not run, and why.
+        matrix: images of the subset that the attack of the row breaks and that of the column does not.
         worst: the worst case of each image, as a `Result`. samples: one dict an image. examples: for the gallery.
-        curve: robust accuracy over eps. probes: what the model is like. rounded: successes that rounding undoes.
-        threat, suite, seed, settings, model, data, versions: what was done, to what, by what.
+        curve: robust accuracy over eps. probes: what the model is like.
+        confirmed: successes that are wrong again when shown once more. rounded: those that 8 bits undo.
+        threat, suite, seed, settings, model, data, versions, command: what was done, to what, by what.
         passes: forward plus backward passes of all images together. cost: the same by part. seconds: wall time.
     """
 
@@ -54,6 +57,7 @@ class Report:
     examples: tuple[Example, ...]
     curve: Curve | None
     probes: Probes
+    confirmed: Figure
     rounded: Figure
     threat: Threat
     suite: str
@@ -149,6 +153,7 @@ class Report:
             "broken_by_row_not_by_column": {row: dict(cells) for row, cells in self.matrix.items()},
             "curve": None if self.curve is None else self.curve.to_dict(),
             "probes": self.probes.to_dict(),
+            "confirmed": self.confirmed.to_dict(),
             "undone_by_rounding": self.rounded.to_dict(),
             "model": dict(self.model),
             "data": dict(self.data),

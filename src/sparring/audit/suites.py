@@ -28,7 +28,7 @@ class Stage:
         title: what the report calls it. spec: the attack as text, see `sparring.attack`; "noise" is random noise.
         family: what the sanity checks compare it as. blind: its loss saturates (cross-entropy).
         seen: run in full on the sanity subset too, also on images that an earlier stage has broken.
-        claimed: repeats what somebody else did, and is compared with nothing.
+        claimed: repeats what somebody else did, or was run for another purpose, and is compared with nothing.
     """
 
     title: str
@@ -103,13 +103,13 @@ def unfit(stage: Stage, model: Model, threat: Threat) -> str | None:
     return None
 
 
-def _gradient(steps: int, restarts: int, targets: int) -> tuple[Stage, ...]:
+def _ladder(steps: int, restarts: int, targets: int) -> tuple[Stage, ...]:
     again = f",restarts={restarts}" if restarts > 1 else ""
     return (
-        Stage("Random noise", "noise:draws=100", "noise"),
         Stage("FGSM", "fgsm", "single-step", blind=True),
         Stage("PGD-40", "pgd", "iterative", blind=True),
         Stage("PGD-40 (margin)", "pgd:loss=margin", "iterative"),
+        Stage("Random noise", "noise:draws=100", "noise"),
         Stage("APGD-CE", f"apgd-ce:steps={steps}{again}", "iterative", blind=True),
         Stage("APGD-DLR", f"apgd-dlr:steps={steps}{again}", "iterative"),
         Stage("APGD-T", f"apgd-t:steps={steps},targets={targets}{again}", "iterative", seen=False),
@@ -123,18 +123,18 @@ SUITES: dict[str, Suite] = {
             "quick",
             "A first look, about a minute for 200 digits on two cores: APGD with 50 steps, 3 targets, "
             "Square with 1,000 queries.",
-            (*_gradient(50, 1, 3), Stage("Square", "square:queries=1000", "query")),
+            (*_ladder(50, 1, 3), Stage("Square", "square:queries=1000", "query")),
         ),
         Suite(
             "standard",
             "AutoAttack's standard ensemble less FAB, with FGSM and PGD before it: APGD with 100 steps, "
             "9 targets, Square with 5,000 queries.",
-            (*_gradient(100, 1, 9), Stage("Square", "square:queries=5000", "query")),
+            (*_ladder(100, 1, 9), Stage("Square", "square:queries=5000", "query")),
         ),
         Suite(
             "full",
             "As standard, with five restarts of every APGD.",
-            (*_gradient(100, 5, 9), Stage("Square", "square:queries=5000", "query")),
+            (*_ladder(100, 5, 9), Stage("Square", "square:queries=5000", "query")),
         ),
     )
 }

@@ -4,10 +4,11 @@ It never promises: a pass reads "no attack within this budget ...". Rules (gap =
 
     gap within max(1 point, half the interval), nothing severe      claim-holds
     the same, but a severe doubt                                    inconclusive
-    gap above 5 points and a severe doubt                           gradient-masking, with its cause
+    gap above 5 points and a severe doubt, for 10 % of the images   gradient-masking, with its cause
     any other gap                                                   overestimated: the attack was too weak
-    no claim, a severe doubt                                        gradient-masking
-    no claim                                                        no-claim
+    no claim, a severe doubt, for 10 % of the images                gradient-masking
+    no claim, a severe doubt for fewer                              inconclusive
+    no claim, nothing severe                                        no-claim
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sparring.result import Doubt
 
 Status = Literal["claim-holds", "overestimated", "gradient-masking", "inconclusive", "no-claim"]
 MASKING_GAP = 0.05
+MASKING_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def judge(facts: Facts) -> Verdict:
     """The verdict on the most overstated claim, or on the model where nothing was claimed."""
     claims = [one for one in facts.claims if not one.claim.clean]
     worst = max(claims, key=lambda one: one.gap - one.tolerance, default=None)
-    cause = next((doubt for code in SEVERE for doubt in facts.doubts if doubt.code == code), None)
+    severe = [doubt for code in SEVERE for doubt in facts.doubts if doubt.code == code]
+    cause = next((doubt for doubt in severe if doubt.share >= MASKING_SHARE), severe[0] if severe else None)
     verdict = _of_model(facts, cause) if worst is None else _of_claim(facts, worst, cause)
     first = _preface(facts)
     sentence = first + verdict.sentence
@@ -101,7 +104,7 @@ def _of_claim(facts: Facts, one: Checked, cause: Doubt | None) -> Verdict:
             f"{claimed}; {left}: inconclusive, as there are signs of gradient masking - {_because(cause)}",
             cause.code,
         )
-    if one.gap > MASKING_GAP and cause is not None:
+    if one.gap > MASKING_GAP and cause is not None and cause.share >= MASKING_SHARE:
         return Verdict(
             "gradient-masking",
             f"{claimed}; {left}: gradient masking - {_because(cause)}{_remedy(facts, cause)}",
@@ -137,12 +140,13 @@ def _of_model(facts: Facts, cause: Doubt | None) -> Verdict:
         )
     if cause is None:
         return Verdict("no-claim", sentence)
-    warning = (
-        "; attacks that report more are deceived" if robust.hits == 0 else ", and the true figure may be far lower"
-    )
+    if cause.share < MASKING_SHARE:
+        doubt = f"{sentence}; inconclusive, as there are signs of gradient masking - {_because(cause)}"
+        return Verdict("inconclusive", doubt, cause.code)
+    deceived = "attacks that report more are deceived" if robust.hits == 0 else "the true figure may be far lower"
     return Verdict(
         "gradient-masking",
-        f"{sentence}; gradient masking - {_because(cause)}{warning}{_remedy(facts, cause)}",
+        f"{sentence}; gradient masking - {_because(cause)}, {deceived}{_remedy(facts, cause)}",
         cause.code,
     )
 
@@ -159,14 +163,15 @@ def _because(doubt: Doubt) -> str:
 
 
 def _remedy(facts: Facts, cause: Doubt) -> str:
-    """What helps, tried: what is left by the attacks that the cause does not stop, the strongest of each kind."""
-    kinds = ["scores"] if cause.code != "loss-saturation" else ["logits", "scores"]
-    best = [
-        min((one for one in facts.alone if one.by == kind), key=lambda one: one.figure.value, default=None)
-        for kind in kinds
-    ]
-    told = ", ".join(f"{one.title} alone leaves {percent(one.figure.value)}" for one in best if one is not None)
-    if not told:
-        return ""
-    what = "a margin or DLR loss, or no gradients" if len(kinds) > 1 else "an attack without gradients"
-    return f"; the remedy is {what}: {told}"
+    """What helps, tried: what is left by attacks that the cause does not stop, where that is less."""
+    blind = cause.code == "loss-saturation"
+    stopped = ("cross-entropy",) if blind else ("cross-entropy", "logits")
+    bar = min((one.figure.value for one in facts.alone if one.by in stopped), default=1.0)
+    told = []
+    for kind in ("logits", "scores"):
+        able = [one for one in facts.alone if one.by == kind and kind not in stopped and one.figure.value < bar]
+        if able:
+            best = min(able, key=lambda one: one.figure.value)
+            told.append(f"{best.title} alone leaves {percent(best.figure.value)}")
+    what = "a margin or DLR loss, or no gradients" if blind else "an attack without gradients"
+    return f"; the remedy is {what}: {', '.join(told)}" if told else ""

@@ -34,5 +34,6 @@ def ascend(
             break
         g, memory = rule(g, memory)
         length = step(k) if callable(step) else step
-        z = bout.ball.project(z + per(length * bout.eps, z) * bout.ball.steepest(g, z))
+        move = bout.ball.steepest(g, z).mul_(per(length * bout.eps, z))
+        z = bout.ball.project(move.add_(z))
     return z

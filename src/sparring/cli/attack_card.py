@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sparring.cli.console import Stdout
+
 if TYPE_CHECKING:
     from sparring.attack import AttackInfo
 
@@ -32,9 +34,9 @@ def plain(info: AttackInfo) -> dict[str, Any]:
 
 def print_table(infos: list[AttackInfo]) -> None:
     """The table, whole where there is room (and in pipes), else without the columns that matter least."""
-    console = Console()
+    console = Stdout()
     if not console.is_terminal:
-        console = Console(width=WIDE + 30)
+        console = Stdout(width=WIDE + 30)
     columns = {
         "name": [info.name for info in infos],
         "attack": [info.title for info in infos],
@@ -65,7 +67,7 @@ def print_table(infos: list[AttackInfo]) -> None:
 
 def print_card(info: AttackInfo) -> None:
     """Everything about one attack."""
-    console = Console()
+    console = Stdout()
     facts = Table.grid(padding=(0, 2))
     for name, value in (
         ("name", ", ".join((info.name, *info.aliases))),

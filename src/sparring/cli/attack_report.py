@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from sparring.cli.console import Stdout
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def print_result(result: Result, about: Mapping[str, Any], saved: Saved | None) -> None:
     """Print to stdout: a line on what was done, the figures, the doubts, where the files are."""
-    console = Console()
+    console = Stdout()
     aim = "untargeted" if about["target"] is None else f"towards {_target(about['target'])}"
     subject = f"{result.attack} on {about['model']}, {about['data']} {about['split']}"
     head = f"{subject}, {result.threat}, {aim}, seed {result.seed}"
@@ -67,13 +68,10 @@ def figures(result: Result, about: Mapping[str, Any], saved: Saved | None) -> li
             note = (
                 f"; {recheck.png_outside} more fool, but rounding took them out of eps" if recheck.png_outside else ""
             )
-            rows.append(
-                (
-                    "read back, 8-bit PNG",
-                    f"{recheck.png}",
-                    f"of the {recheck.reported} {done}: still, as pictures{note}",
-                )
-            )
+            if recheck.png < recheck.reported and result.threat.levels is None:
+                note += "; --levels 256 searches among such pictures only"
+            meaning = f"of the {recheck.reported} {done}: still, as pictures{note}"
+            rows.append(("read back, 8-bit PNG", f"{recheck.png}", meaning))
     return rows
 
 

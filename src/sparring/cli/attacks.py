@@ -26,6 +26,7 @@ def attacks(
     from sparring.attack import attacks as registered
     from sparring.attack import find
     from sparring.cli.attack_card import plain, print_card, print_table
+    from sparring.cli.console import Stdout
     from sparring.errors import InputError
     from sparring.model import LEVELS
 
@@ -38,9 +39,9 @@ def attacks(
         from json import dumps
 
         content: Any = [plain(info) for info in infos]
-        typer.echo(dumps(content if name is None else content[0], indent=1, allow_nan=False))
+        Stdout().out(dumps(content if name is None else content[0], indent=1, allow_nan=False), highlight=False)
     elif markdown:
-        typer.echo(markdown_table(infos))
+        Stdout().out(markdown_table(infos), highlight=False)
     elif name is not None:
         print_card(infos[0])
     else:

@@ -49,8 +49,7 @@ DataOption = Annotated[
         "--data",
         "-d",
         metavar="SPEC",
-        help="The images: mnist5k, mnist, fashion_mnist, folder:PATH, npz:FILE, ... "
-        "(see [bold]sparring data[/bold]).",
+        help="The images: mnist5k, mnist, fashion_mnist, folder:PATH, npz:FILE, ... (see [bold]sparring data[/bold]).",
         rich_help_panel=_WHAT,
     ),
 ]
@@ -106,15 +105,11 @@ BatchSizeOption = Annotated[
 ]
 DeviceOption = Annotated[
     str | None,
-    typer.Option(
-        "--device", metavar="DEVICE", help="Where to compute: cpu, cuda, cuda:1, mps.", rich_help_panel=_RUN
-    ),
+    typer.Option("--device", metavar="DEVICE", help="Where to compute: cpu, cuda, cuda:1, mps.", rich_help_panel=_RUN),
 ]
 OutOption = Annotated[
     Path | None,
-    typer.Option(
-        "--out", "-o", metavar="DIR", help="Write everything into this folder.", rich_help_panel=_OUT
-    ),
+    typer.Option("--out", "-o", metavar="DIR", help="Write everything into this folder.", rich_help_panel=_OUT),
 ]
 JsonOption = Annotated[
     Path | None,
@@ -122,7 +117,9 @@ JsonOption = Annotated[
 ]
 QuietOption = Annotated[
     bool,
-    typer.Option(
-        "--quiet", "-q", help="No table and no progress; only files and the exit code.", rich_help_panel=_OUT
-    ),
+    typer.Option("--quiet", "-q", help="No table and no progress; only files and the exit code.", rich_help_panel=_OUT),
+]
+ForceOption = Annotated[
+    bool,
+    typer.Option("--force", help="Write into the folder even if it holds other files.", rich_help_panel=_OUT),
 ]

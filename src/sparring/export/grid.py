@@ -10,17 +10,17 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from torch import Tensor
 
 from sparring.errors import InputError
 from sparring.export.files import replacing
 from sparring.threat import Box
+
+if TYPE_CHECKING:  # matplotlib takes a second to import, and not everybody who writes results draws
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Outcome = Literal["fooled", "moved", "held"]
 COLORS = {"fooled": "#b3261e", "moved": "#8a5a00", "held": "#1b6e3c"}
@@ -55,6 +55,9 @@ def picture_grid(panels: Sequence[Panel], path: Path, *, title: str, box: Box = 
     Raises:
         InputError: no panels, more than 60, or images that are neither grey nor colour. OutputPathError: see there.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     if not 0 < len(panels) <= LIMIT:
         raise InputError(f"a figure shows 1 to {LIMIT} samples; got {len(panels)}")
     shape = tuple(panels[0].clean.shape)
@@ -122,6 +125,8 @@ def _show(axes: Axes, image: Tensor, caption: str, color: str, colors: str = "gr
 
 def _frame(figure: Figure, title: str, width: float, height: float, panels: Sequence[Panel]) -> None:
     """Title above, legend and note below."""
+    from matplotlib.patches import Patch
+
     left = 0.1 / width
     figure.text(left, 1 - 0.1 / height, title, fontsize=11, weight="bold", color=PLAIN, va="top", parse_math=False)
     shown = [outcome for outcome in COLORS if any(panel.outcome == outcome for panel in panels)]

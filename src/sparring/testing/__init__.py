@@ -7,5 +7,6 @@
 
 from sparring.testing.exam import check_attack, sit
 from sparring.testing.examinee import CHECKS, Check, Examinee
+from sparring.testing.norms import check_norm
 
-__all__ = ["CHECKS", "Check", "Examinee", "check_attack", "sit"]
+__all__ = ["CHECKS", "Check", "Examinee", "check_attack", "check_norm", "sit"]

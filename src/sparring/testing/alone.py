@@ -14,13 +14,13 @@ from sparring.testing.papers import Paper, affine, curved, generator
 @check("batch-of-one")
 def batch_of_one(case: Examinee) -> None:
     """Five samples at once, in another order and one by one give the same results and counts."""
-    for paper in (affine(), curved()):
-        eps = case.eps(paper)
-        together = case(paper, eps=eps)
-        order = torch.randperm(len(paper), generator=generator(0))
-        same(pick(together, order), case(paper[order], eps=eps), "in another order")
-        single = [case(paper[i : i + 1], eps=eps) for i in range(len(paper))]
-        same(together, concat(single), "one by one")
+    paper = curved()
+    eps = case.eps(paper)
+    together = case(paper, eps=eps)
+    order = torch.randperm(len(paper), generator=generator(0))
+    same(pick(together, order), case(paper[order], eps=eps), "in another order")
+    single = [case(paper[i : i + 1], eps=eps) for i in range(len(paper))]
+    same(together, concat(single), "one by one")
 
 
 @check("odd-batches", every_norm=False)

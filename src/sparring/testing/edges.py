@@ -8,8 +8,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from sparring.model import wrap
 from sparring.testing.examinee import Examinee, check, demand, same, size
-from sparring.testing.papers import Affine, Paper, affine, pair
+from sparring.testing.papers import Affine, Changed, Paper, affine, pair
 from sparring.testing.truth import SLACK
 
 
@@ -43,6 +44,7 @@ def zero_gradient(case: Examinee) -> None:
         demand(bool(result.x_adv.isfinite().all()), "x_adv holds NaN or Inf")
         codes = [doubt.code for doubt in result.doubts]
         demand("zero-gradients" in codes, f"the gradient is zero everywhere, but the doubts are {codes}")
+        demand("non-finite" not in codes, "the model is finite everywhere, but the attack has shown it NaN or Inf")
 
 
 @check("nan-on-the-way")
@@ -100,6 +102,23 @@ def pixels_at_bounds(case: Examinee) -> None:
     for bound in (0, 1):
         moved = ((result.x_adv != paper.x) & (paper.x == bound)).any()
         demand(bool(moved), f"no pixel that is exactly {bound} has moved in any image")
+
+
+@check("other-box", applies=lambda info: "untargeted" in info.specificity)
+def other_box(case: Examinee) -> None:
+    """With pixels from -1 to 1 it is as strong as with pixels from 0 to 1, and stays inside."""
+    paper = pair()
+    best = paper.optimum(case.norm) * (1 if str(case.norm) == "L0" else 2)
+    wide = Paper(Changed(paper.net, before=lambda x: (x + 1) / 2), paper.x * 2 - 1, paper.y)
+    eps = None if case.info.aim == "minimum" else float(best.max()) * 1.2 * case.factor
+    result = case(wide, wide.y, eps=eps, model=wrap(wide.net, box=(-1, 1)))
+    demand(
+        bool(result.success.all()), f"success is {result.success.tolist()} at eps {eps}, the optimum is {best.tolist()}"
+    )
+    low, high = float(result.x_adv.min()), float(result.x_adv.max())
+    demand(low >= -1 and high <= 1, f"x_adv goes from {low:.6g} to {high:.6g}")
+    wrong = wide.classes(result.x_adv) == wide.y
+    demand(not bool(wrong.any()), "x_adv is not misclassified")
 
 
 @check("shift-invariance", every_norm=False)

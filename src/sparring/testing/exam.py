@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sparring.attack import Attack, attack
 from sparring.errors import InputError
@@ -10,13 +10,15 @@ from sparring.norms import Norm, norm
 from sparring.testing import alone, books, edges, truth, victim, words  # noqa: F401  (they fill the list)
 from sparring.testing.examinee import CHECKS, FACTORS, Examinee
 
+Factor = float | Mapping[str, float] | None
+
 
 def check_attack(
     examined: Attack | type[Attack] | str,
     *,
     norms: Sequence[Norm | str] | None = None,
     checks: Iterable[str] | None = None,
-    factor: float | None = None,
+    factor: Factor = None,
 ) -> None:
     """Put an attack through the exam.
 
@@ -25,8 +27,8 @@ def check_attack(
             (20 pixels), but there are some hundred runs.
         norms: only under these; None = under all that it is registered for.
         checks: only these of `CHECKS`; None = all that apply, judged by its `AttackInfo`.
-        factor: at this multiple of the known optimum it must succeed. None = the class attribute `exam_factor`,
-            else 1.05 for attacks that see gradients and 1.5 for others.
+        factor: at this multiple of the known optimum it must succeed; a number, or a dict by name of the norm.
+            None = the class attribute `exam_factor`, else 1.05 for attacks that see gradients and 1.5 for others.
 
     Raises:
         AssertionError: with one line for each check that failed, by name, and what was found.
@@ -54,10 +56,12 @@ def check_attack(
         raise AssertionError(f"{it.spec} fails {len(failures)} of the exam's checks:\n{lines}") from failures[0][1]
 
 
-def sit(it: Attack, check: str, under: Norm, factor: float | None = None) -> None:
+def sit(it: Attack, check: str, under: Norm, factor: Factor = None) -> None:
     """Ask one question of the exam: raises AssertionError if the answer is wrong."""
-    granted = factor or getattr(it, "exam_factor", None) or FACTORS[it.info.sees]
-    CHECKS[check].ask(Examinee(it, under, granted))
+    granted: Factor = factor if factor is not None else getattr(it, "exam_factor", None)
+    if isinstance(granted, Mapping):
+        granted = granted.get(str(under))
+    CHECKS[check].ask(Examinee(it, under, granted or FACTORS[it.info.sees]))
 
 
 def _words(error: Exception) -> str:

@@ -80,7 +80,7 @@ class Paper:
 
     def distance(self, norm: Norm, towards: Tensor) -> Tensor:
         """[N] how far the class `towards` [N] is, inf where the box forbids it: exact for affine nets."""
-        x = self.x.to(self.dtype).requires_grad_()
+        x = self.x.to(self.dtype, copy=True).requires_grad_()
         with torch.enable_grad():
             z = self.logits(x)
             gap = (z.gather(1, self.y[:, None]) - z.gather(1, towards[:, None])).squeeze(1)

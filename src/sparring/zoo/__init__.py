@@ -9,16 +9,14 @@ if TYPE_CHECKING:
     from sparring.zoo.loaders import load_model as load_model
     from sparring.zoo.shipped import ModelInfo as ModelInfo
     from sparring.zoo.shipped import list_models as list_models
-    from sparring.zoo.shipped import shipped as shipped
 
 _HOMES = {
     "ModelInfo": "shipped",
     "list_models": "shipped",
     "load_model": "loaders",
-    "shipped": "shipped",
 }
 
-__all__ = ["ModelInfo", "list_models", "load_model", "shipped"]
+__all__ = ["ModelInfo", "list_models", "load_model"]
 
 
 def __getattr__(name: str) -> Any:

@@ -28,13 +28,12 @@ class Batches:
 
     Args:
         data: the images.
-        size: images in a batch, all processes together; the last batch of an epoch may be smaller.
+        size: images in a batch, all processes together and at least one for each. The last of an epoch may be
+            smaller.
         seed: of the order.
     """
 
     def __init__(self, data: ImageData, size: int, seed: int, rank: int = 0, world: int = 1) -> None:
-        if size < world:
-            raise InputError(f"batch_size is {size}; it must be at least {world}, one image a process")
         self.data, self.size, self.seed, self.rank, self.world = data, size, seed, rank, world
 
     def __len__(self) -> int:

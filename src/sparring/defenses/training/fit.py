@@ -99,6 +99,8 @@ def fit(
     """
     if epochs < 1 or batch_size < 1 or not lr > 0:
         raise InputError(f"epochs={epochs}, batch_size={batch_size}, lr={lr}; all must be above 0")
+    if batch_size < devices:
+        raise InputError(f"batch_size is {batch_size}; it must be at least {devices}, one image a process")
     data = as_data(train, "train on")
     settings = {
         "epochs": epochs,

@@ -10,8 +10,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from sparring.defenses.training.callbacks import Callback, RunInfo
 from sparring.defenses.training.loss import Step
 
-SMOOTH = 0.98
-"weight of the past in the running means that the bar shows"
+SMOOTH = 0.95
+"weight of the past in the running means of loss and accuracy that the bar shows"
 
 
 class ProgressDisplay(Callback):
@@ -23,7 +23,7 @@ class ProgressDisplay(Callback):
         self._task = TaskID(0)
         self._run: RunInfo | None = None
         self._seconds: list[float] = []
-        self._means: dict[str, float] = {}
+        self._figures: dict[str, float] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """A display is opened in the process that shows it, so nothing of it is sent along."""
@@ -54,9 +54,10 @@ class ProgressDisplay(Callback):
         if self._bar is None:
             return
         for name, figure in {"loss": loss, **step.notes}.items():
-            past = self._means.get(name, figure)
-            self._means[name] = SMOOTH * past + (1 - SMOOTH) * figure
-        self._bar.update(self._task, advance=1, epoch=step.epoch + 1, figures=_text(self._means))
+            if name == "loss" or name.endswith("accuracy"):
+                figure = SMOOTH * self._figures.get(name, figure) + (1 - SMOOTH) * figure
+            self._figures[name] = figure
+        self._bar.update(self._task, advance=1, epoch=step.epoch + 1, figures=_text(self._figures))
 
     def on_epoch(self, record: dict[str, float]) -> None:
         """Write the epoch's line."""
@@ -83,7 +84,7 @@ def _text(figures: dict[str, float]) -> str:
     """The figures of a step or an epoch as people write them.
 
     >>> _text({"loss": 0.5, "accuracy": 0.875, "eps": 0.3, "lr": 0.001, "seconds": 3.0})
-    'loss 0.5000  accuracy 87.5 %  eps 0.300  lr 0.001'
+    'loss 0.5000  accuracy 87.5 %  eps 0.3  lr 0.001'
     """
     parts = []
     for name, value in figures.items():

@@ -1,0 +1,49 @@
+"""All benchmarks, one after the other: builds the peers' environment first. This is `make bench`.
+
+    python3 benchmarks/run.py            # on the shipped nets and digits; about a quarter of an hour on two cores
+    python3 benchmarks/run.py --full     # also on the reference nets of $SPARRING_DATA, and the 1,000-image parity
+
+Each script also runs alone; see its own --help. A benchmark that lacks its data or its peers says so and is skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PEERS = HERE.parent / ".venv-peers" / "bin" / "python"
+
+QUICK = (
+    "pgd_overhead.py --net mnist-cnn-pgd --peers",
+    "attack_parity.py --net mnist-cnn-pgd --n 200",
+    "autoattack_parity.py --net mnist-cnn-pgd --n 200",
+)
+FULL = (
+    "pgd_overhead.py --net trades",
+    "attack_parity.py --net trades --losses 2",
+    "attack_parity.py --net plain --eps 0.1",
+    "autoattack_parity.py --net trades",
+    "autoattack_parity.py --net plain --eps 0.1",
+    "autoattack_parity.py --net mnist-cnn-pgd --n 1000",
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="the reference nets and 1,000 images too (hours)")
+    args = parser.parse_args()
+    built = subprocess.run([sys.executable, HERE / "peers" / "install.py"], check=False).returncode
+    python = PEERS if built == 0 else Path(sys.executable)
+    failed = 0
+    for line in QUICK + (FULL if args.full else ()):
+        script, *options = line.split()
+        print(f"\n=== {line}", flush=True)
+        failed += subprocess.run([python, HERE / script, *options], check=False).returncode != 0
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

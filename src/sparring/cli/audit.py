@@ -1,0 +1,136 @@
+"""`sparring audit`: how robust a classifier is, with what there is to doubt, and a verdict in one sentence."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sparring.cli.app import app
+from sparring.cli.options import (
+    BatchSizeOption,
+    CountOption,
+    DataOption,
+    DeviceOption,
+    EpsOption,
+    ForceOption,
+    JsonOption,
+    ModelOption,
+    NormOption,
+    OutOption,
+    QuietOption,
+    SeedOption,
+    SplitOption,
+    TrustOption,
+    WeightsOption,
+)
+
+_JUDGE = "Judgement"
+
+
+@app.command("audit")
+def audit(
+    model: ModelOption = "",
+    weights: WeightsOption = None,
+    trust: TrustOption = False,
+    data: DataOption = "mnist5k",
+    split: SplitOption = "test",
+    n: CountOption = None,
+    norm: NormOption = "Linf",
+    eps: EpsOption = "",
+    suite: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="quick (about a minute for 200 digits), standard (AutoAttack's less FAB) or full (five restarts).",
+            rich_help_panel=_JUDGE,
+        ),
+    ] = "standard",
+    claim: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--claim",
+            metavar="CLAIM",
+            help="What is said of the model, to be checked: fgsm:0.3=0.88, 0.3=88%, 0.88, clean=0.99. "
+            "May be given again.",
+            rich_help_panel=_JUDGE,
+        ),
+    ] = None,
+    fail_under: Annotated[
+        str | None,
+        typer.Option(
+            "--fail-under",
+            metavar="P",
+            help="Exit code 1 if robust accuracy is below: 0.85, 85 or 85%.",
+            rich_help_panel=_JUDGE,
+        ),
+    ] = None,
+    clean_floor: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Refuse a model below this clean accuracy. Default: near chance; 0 = never.",
+            rich_help_panel=_JUDGE,
+        ),
+    ] = None,
+    seed: SeedOption = 0,
+    batch_size: BatchSizeOption = 256,
+    device: DeviceOption = None,
+    out: OutOption = None,
+    force: ForceOption = False,
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Audit a classifier: attacks in a cascade, checks of the attacks themselves, and an honest verdict.
+
+    Four figures with their intervals, which attack broke what, what a claim is worth, and what there is to doubt.
+    With --out: report.html (one file, no network), report.json, report.md and samples.csv.
+
+    [dim]sparring audit --model mnist-cnn --n 200 --eps 0.3 --suite quick --out runs/mine[/dim]
+
+    [dim]sparring audit --model net.py:build --weights net.pt --data folder:pictures --eps 8/255 --claim pgd=0.45[/dim]
+
+    Exit code: 0 = done, 1 = below --fail-under, 2 = bad input.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+
+    from sparring.audit.report import write
+    from sparring.audit.run import audit as run
+    from sparring.audit.suites import suite as find_suite
+    from sparring.cli.audit_progress import watching
+    from sparring.cli.audit_report import command_line, fraction, print_report
+    from sparring.cli.loading import load_subject
+    from sparring.errors import InputError
+    from sparring.export.files import check_writable, open_folder
+    from sparring.threat import Threat
+
+    log = Console(stderr=True, quiet=quiet)
+    if not eps:
+        raise InputError("say how large a perturbation may be: --eps 0.3 (digits, Linf) or --eps 8/255")
+    threat, chosen, least = Threat(norm, eps), find_suite(suite), fraction(fail_under)
+    if out is not None:
+        open_folder(out, force=force)
+    if json is not None:
+        check_writable(json)
+    with log.status(f"loading {escape(model)} and {escape(data)}"):
+        loaded, images = load_subject(model, weights=weights, trust=trust, device=device, data=data, split=split, n=n)
+    with watching(log) as progress:
+        report = run(
+            loaded, images, threat,
+            suite=chosen, claims=claim or (), seed=seed, batch_size=batch_size, progress=progress,
+            clean_floor=clean_floor,
+        )  # fmt: skip
+    report = command_line(
+        report, model=model, weights=weights, trust=trust, data=data, split=split, n=n, norm=norm, eps=eps,
+        suite=suite, claim=claim or [], clean_floor=clean_floor, seed=seed, batch_size=batch_size, device=device,
+    )  # fmt: skip
+    if json is not None:
+        write(json, report.to_json())
+    saved = report.save(out) if out is not None else {}
+    if not quiet:
+        print_report(report, saved.get("report.html"), least)
+    if least is not None and report.robust_accuracy < least:
+        raise typer.Exit(1)

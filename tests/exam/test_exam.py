@@ -1,0 +1,57 @@
+"""Every registered attack takes the exam, under every norm that it is registered for.
+
+A new attack gets it for free. `CHEAP` holds the few that need other settings than their defaults: the nets have 20
+pixels, so a tenth of the usual steps is plenty, and there are some hundred runs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+import sparring as sp
+from sparring.norms import Norm
+from sparring.testing import CHECKS, sit
+
+
+class Cheap(NamedTuple):
+    """How an attack sits the exam: its spec, and how far above the known optimum it may end, by norm."""
+
+    spec: str
+    factor: dict[str, float] = {}  # noqa: RUF012
+
+
+CHEAP = {
+    "apgd-ce": Cheap("apgd-ce:steps=12"),
+    "apgd-dlr": Cheap("apgd-dlr:steps=12"),
+    "apgd-l1": Cheap("apgd-l1:steps=15", {"L1": 1.1}),
+    "apgd-t": Cheap("apgd-t:steps=12"),
+    "bim": Cheap("bim:steps=8"),
+    "ilcm": Cheap("ilcm:steps=8"),
+    # Steps of eps / steps that keep their momentum orbit the best point of a round ball.
+    "mifgsm": Cheap("mifgsm:steps=8", {"L1": 1.5, "L2": 1.4}),
+    # From a random start, sparse steps spend most of the 8 on undoing it.
+    "pgd": Cheap("pgd:steps=8", {"L1": 2.5}),
+    # One pixel in two loses 2 * alpha of its eps to the random step.
+    "r-fgsm": Cheap("r-fgsm:alpha=0.1", {"Linf": 1.2}),
+    "square": Cheap("square:queries=60", {"Linf": 2.0, "L2": 2.5}),
+}
+
+SITTINGS = [
+    pytest.param(info.name, check.name, under, id=f"{info.name}-{under}-{check.name}")
+    for info in sp.attacks()
+    for check in CHECKS.values()
+    for under in check.norms(info)
+]
+
+
+@pytest.mark.parametrize(("name", "check", "under"), SITTINGS)
+def test_exam(name: str, check: str, under: Norm) -> None:
+    cheap = CHEAP.get(name, Cheap(name))
+    sit(sp.attack(cheap.spec), check, under, cheap.factor)
+
+
+def test_the_table_of_cheap_settings_names_registered_attacks_only() -> None:
+    for name, cheap in CHEAP.items():
+        assert sp.attack(cheap.spec).info.name == name

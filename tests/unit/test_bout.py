@@ -1,0 +1,308 @@
+"""What an attack may ask and what the referee makes of the answers, by searches that are written out point by point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import sparring as sp
+from sparring.attack import Attack, register
+from sparring.bout import Bout
+from sparring.budget import Budget
+from sparring.errors import AccessError
+from sparring.losses import cross_entropy, margin
+from sparring.norms import L0, L1, L2, Linf
+from sparring.result import Result
+from sparring.testing.papers import Affine, affine, pair
+from sparring.threat import Targeted, Untargeted
+
+
+def searching(run: Callable[[Bout], Tensor | None], **columns: Any) -> Attack:
+    """An attack that is the function `run`, in no register."""
+    plain = {
+        "title": "S",
+        "sees": "gradient",
+        "norms": (L0, L1, L2, Linf),
+        "aim": "both",
+        "paper": "none",
+        "year": 2024,
+    }
+    with patch.dict("sparring.attack.REGISTRY"):
+        made = register("searching", **{**plain, **columns})(
+            type("S", (Attack,), {"run": lambda self, bout: run(bout)})
+        )
+    attack: Attack = made()
+    return attack
+
+
+NET = Affine(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), torch.tensor([0.5, -0.5]))
+"class 1 where the first pixel is above 0.5; the margin is 2 * pixel - 1"
+
+
+def shows(*pixels: float, returns: float | None = None) -> Attack:
+    """Shows the one image with these first pixels in turn, and hands over `returns`."""
+
+    def run(bout: Bout) -> Tensor | None:
+        for pixel in pixels:
+            bout.logits(torch.full_like(bout.x, 0.2).index_fill(1, torch.tensor([0]), pixel))
+        return None if returns is None else torch.tensor([[returns, 0.2]])
+
+    return searching(run)
+
+
+def one(attack: Attack, eps: float | None = 0.6, **options: Any) -> Result:
+    return attack(NET, torch.tensor([[0.2, 0.2]]), torch.tensor([0]), ("Linf", eps), **options)
+
+
+# --- the best point -------------------------------------------------------------------------------------------
+
+
+def test_best_keeps_the_first_success_of_a_fixed_eps() -> None:
+    result = one(shows(0.4, 0.7, 0.6, returns=0.3))
+    assert (float(result.x_adv[0, 0]), float(result.distance)) == pytest.approx((0.7, 0.5))
+    assert int(result.first_hit) == 3
+    assert float(result.margin) == pytest.approx(0.4)
+
+
+def test_best_goes_on_to_smaller_successes_without_a_radius() -> None:
+    result = one(shows(0.9, 0.6, 0.8, 0.55, 0.7), eps=None)
+    assert float(result.distance) == pytest.approx(0.35)
+    assert int(result.first_hit) == 2
+    assert int(result.queries) == 6
+
+
+def test_best_of_a_failure_is_the_point_nearest_to_success() -> None:
+    result = one(shows(0.3, 0.45, 0.4, returns=0.1))
+    assert (float(result.x_adv[0, 0]), bool(result.success), float(result.distance)) == (
+        pytest.approx(0.45),
+        False,
+        float("inf"),
+    )
+
+
+def test_margin_keeps_the_surest_success() -> None:
+    result = one(shows(0.6, 0.8, 0.7, returns=0.3), keep="margin")
+    assert float(result.x_adv[0, 0]) == pytest.approx(0.8)
+    assert int(result.first_hit) == 2
+    assert int(result.queries) == 5, "nobody leaves"
+
+
+def test_last_keeps_what_is_handed_over_and_nothing_on_the_way() -> None:
+    hit = one(shows(0.3, returns=0.7), keep="last")
+    assert (bool(hit.success), int(hit.first_hit)) == (True, 3)
+    missed = one(shows(0.7, returns=0.4), keep="last")
+    assert (bool(missed.success), float(missed.x_adv[0, 0]), int(missed.first_hit)) == (False, pytest.approx(0.4), -1)
+
+
+def test_points_outside_eps_or_box_do_not_count_however_they_are_classified() -> None:
+    result = one(shows(0.9, returns=1.2), eps=0.5)
+    assert not bool(result.success)
+    assert torch.equal(result.x_adv, torch.tensor([[0.2, 0.2]]))
+    outside = one(shows(-0.1), eps=0.5)
+    assert float(outside.x_adv[0, 0]) == pytest.approx(0.2)
+
+
+def test_the_answer_of_run_is_shown_to_the_model_and_counted() -> None:
+    result = one(shows(returns=0.7))
+    assert (bool(result.success), int(result.queries), int(result.gradients)) == (True, 2, 0)
+
+
+# --- gradients ------------------------------------------------------------------------------------------------
+
+
+def test_gradients_are_the_same_by_grad_and_by_hand() -> None:
+    seen: list[Tensor] = []
+
+    def run(bout: Bout) -> None:
+        seen.append(bout.grad(bout.x, margin))
+        z = bout.x.clone().requires_grad_()
+        seen.append(torch.autograd.grad(bout.goal.margin(bout.logits(z)).sum(), z)[0])
+
+    paper = affine()
+    result = searching(run)(paper.net, paper.x, paper.y, ("Linf", 1e-3))
+    assert torch.allclose(seen[0], seen[1])
+    assert float(seen[0].abs().sum()) > 0
+    assert result.gradients.tolist() == [2] * 5
+
+
+class Stairs(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return NET((x * 4).round() / 4)
+
+
+class Cut(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return NET(x.detach())
+
+
+@pytest.mark.parametrize("net", [Stairs(), Cut()])
+@pytest.mark.parametrize("how", ["grad", "eot", "by hand"])
+def test_zero_gradients_are_doubted_however_they_are_asked_for(net: nn.Module, how: str) -> None:
+    def run(bout: Bout) -> None:
+        if how == "by hand":
+            z = bout.x.clone().requires_grad_()
+            cost = bout.goal.margin(bout.logits(z)).sum() + (z - bout.x).square().sum()
+            torch.autograd.grad(cost, z)
+        else:
+            bout.grad(bout.x, cross_entropy, sp.EOT(20) if how == "eot" else None)
+
+    result = searching(run)(net, torch.tensor([[0.2, 0.2]]), torch.tensor([0]), ("Linf", 0.1))
+    assert [doubt.code for doubt in result.doubts][:1] == ["zero-gradients"]
+
+
+def test_views_cost_a_query_and_a_gradient_a_copy_and_are_not_judged() -> None:
+    def run(bout: Bout) -> None:
+        bout.grad(bout.x, cross_entropy, sp.EOT(3, lambda z, noise: z + 0.5))  # every copy is fooled
+
+    result = one(searching(run))
+    assert (int(result.queries), int(result.gradients), bool(result.success)) == (4, 3, False)
+
+
+def test_nan_gradients_become_zero_and_a_doubt() -> None:
+    class Root(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return NET(x) + 0 * (x[:, :1] - 0.2).clamp(min=0).sqrt()  # the slope of the root is infinite here
+
+    seen: list[Tensor] = []
+    result = searching(lambda bout: seen.append(bout.grad(bout.x, cross_entropy)))(
+        Root(), torch.tensor([[0.2, 0.2]]), torch.tensor([0]), ("Linf", 0.1)
+    )
+    assert bool(seen[0].isfinite().all())
+    assert "non-finite" in [doubt.code for doubt in result.doubts]
+
+
+# --- access ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sees", "ask"),
+    [
+        ("score", lambda bout: bout.grad(bout.x, margin)),
+        ("score", lambda bout: bout.logits(bout.x.clone().requires_grad_())),
+        ("decision", lambda bout: bout.logits(bout.x)),
+        ("decision", lambda bout: bout.clean_logits),
+    ],
+)
+def test_more_than_the_declared_access_is_refused(sees: str, ask: Callable[[Bout], Any]) -> None:
+    with pytest.raises(AccessError, match=f"the attack may only see: {sees}"):
+        one(searching(lambda bout: ask(bout) and None, sees=sees))
+
+
+def test_a_model_grants_what_it_grants() -> None:
+    model = sp.wrap(NET, access="score")
+    with pytest.raises(AccessError, match="pgd needs gradient access, but the model grants only score access"):
+        sp.PGD()(model, torch.tensor([[0.2, 0.2]]), torch.tensor([0]), ("Linf", 0.1))
+
+
+def test_a_net_that_only_says_classes_is_enough_for_labels() -> None:
+    def run(bout: Bout) -> None:
+        assert bout.labels(bout.x).tolist() == [0]
+        assert bout.fooled(bout.x + torch.tensor([[0.5, 0.0]])).tolist() == [True]
+
+    model = sp.wrap(lambda x: (x[:, 0] > 0.5).long(), access="decision")
+    result = searching(run, sees="decision")(model, torch.tensor([[0.2, 0.2]]), torch.tensor([0]), ("Linf", 0.6))
+    assert bool(result.success)
+    assert bool(result.margin.isnan())
+    assert float(result.distance) == pytest.approx(0.5)
+
+
+def test_one_logit_and_decision_access_is_a_logit_not_a_class() -> None:
+    model = sp.wrap(lambda x: 8 * x[:, 0] - 4, access="decision")
+    assert model.labels(torch.tensor([[0.2, 0.0], [0.9, 0.0]])).tolist() == [0, 1]
+
+
+# --- who pays, who stands -------------------------------------------------------------------------------------
+
+
+def test_rows_that_cannot_pay_are_told_their_clean_class_and_not_a_hit() -> None:
+    """Under a target the label of the goal is the target: told as the answer, it would look like a success."""
+    told: list[list[bool]] = []
+
+    def run(bout: Bout) -> None:
+        alone = bout.part(0)
+        alone._referee.over[1:] = True
+        alone.standing()
+        alone.labels(alone.x)
+        told.append(bout.fooled(bout.x).tolist())
+
+    paper = pair()
+    goal = Targeted(1 - paper.y, paper.y)
+    attack = searching(run, sees="decision")
+    attack(paper.net, paper.x, goal, ("Linf", 1e-3), budget=Budget(queries=2))
+    assert told == [[False] * 5]
+
+
+def test_standing_keeps_the_state_of_those_who_stay() -> None:
+    sizes: list[int] = []
+
+    def run(bout: Bout) -> None:
+        number = torch.arange(len(bout))
+        target = torch.where(number % 2 == 0, 0.9, 0.3)
+        bout.logits(bout.x.index_copy(1, torch.tensor([0]), target[:, None].to(bout.x.dtype)))
+        state = {"number": number, "pair": (bout.x, [number * 2]), "name": "kept", "none": None}
+        after, single = bout.standing(state, number)
+        assert after["number"].tolist() == single.tolist() == [1, 3]
+        assert after["pair"][1][0].tolist() == [2, 6]
+        assert (after["name"], after["none"]) == ("kept", None)
+        assert len(after["pair"][0]) == len(bout.x) == len(bout.eps) == len(bout.goal) == len(bout.noise) == len(bout)
+        assert bout.standing(number[:2]).tolist() == [0, 1], "one value comes back as itself"
+        sizes.append(len(bout))
+
+    x = torch.full((4, 2), 0.2)
+    result = searching(run)(NET, x, torch.zeros(4).long(), ("Linf", 0.8))
+    assert sizes == [2]
+    assert result.success.tolist() == [True, False, True, False]
+
+
+def test_parts_draw_the_same_noise_whatever_was_drawn_before() -> None:
+    drawn: list[Tensor] = []
+
+    def run(bout: Bout) -> None:
+        first = bout.part(1).noise.uniform(4)
+        bout.noise.uniform(100)
+        drawn.extend([first, bout.part(1).noise.uniform(4), bout.part(2).noise.uniform(4)])
+
+    one(searching(run))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_targets_come_likeliest_first_and_any_mistake_counts() -> None:
+    paper = affine()
+    order: list[list[int]] = []
+
+    def run(bout: Bout) -> None:
+        assert bout.least_likely().tolist() == paper.logits(paper.x).argmin(1).tolist()
+        for b in bout.targets(9):
+            assert isinstance(b.goal, Untargeted)
+            assert b.goal.t is not None
+            order.append(b.goal.t.tolist())
+
+    searching(run)(paper.net, paper.x, paper.y, ("Linf", 1e-6))
+    ranked = paper.logits(paper.x).argsort(dim=1, descending=True)[:, 1:]
+    assert torch.equal(torch.tensor(order).T, ranked), "four wrong classes, though nine were asked for"
+
+
+# --- the grid -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("under", [L0, L1, L2, Linf])
+def test_eight_bit_points_keep_untouched_pixels_to_the_bit(under: Any) -> None:
+    """Off by one unit in the last place, a pixel would count as changed under L0."""
+    x = torch.arange(256.0).reshape(1, -1) / 255
+    net = nn.Linear(256, 2)
+
+    def run(bout: Bout) -> Tensor:
+        z = bout.x.clone()
+        z[:, 0], z[:, 1] = 0.3001, 0.2
+        return z
+
+    r = searching(run)(net, x, net(x).argmax(1), sp.Threat(under, 400.0, levels=256), keep="last")
+    moved = r.x_adv != x
+    assert moved.nonzero()[:, 1].tolist() == [0, 1]
+    assert (r.x_adv[0, :2] * 255).tolist() == pytest.approx([77, 51])

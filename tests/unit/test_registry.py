@@ -1,0 +1,212 @@
+"""The register of attacks: complete columns, unique names, specs that are read or refused in one clear line."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+import sparring as sp
+import sparring.attack
+from sparring.attack import REGISTRY, Attack, AttackInfo, build, find, register
+from sparring.bout import Bout
+from sparring.errors import InputError, SparringError
+from sparring.model import LEVELS
+from sparring.norms import L2, NORMS, Linf
+
+INFOS = sp.attacks()
+ISSUE_2 = ["fgsm", "r-fgsm", "bim", "ilcm", "pgd", "mifgsm", "apgd-ce", "apgd-dlr", "apgd-t", "apgd-l1", "square"]
+
+
+def test_the_attacks_of_the_ground_floor_are_registered() -> None:
+    assert set(ISSUE_2) <= {info.name for info in INFOS}
+    assert [info.name for info in INFOS] == sorted(info.name for info in INFOS)
+
+
+@pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)
+def test_every_column_is_filled_with_a_known_word(info: AttackInfo) -> None:
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", info.name)
+    assert info.title
+    assert info.sees in LEVELS
+    assert info.norms
+    assert set(info.norms) <= set(NORMS)
+    assert info.aim in ("budget", "minimum", "both")
+    assert info.scope
+    assert set(info.scope) <= {"individual", "universal"}
+    assert info.visibility
+    assert set(info.visibility) <= {"optimal", "visible", "physical"}
+    assert info.specificity
+    assert set(info.specificity) <= {"targeted", "untargeted"}
+    assert info.approach in ("gradient", "score", "decision", "approximation")
+    assert 2013 <= info.year <= 2030
+    assert re.match(r"(arXiv:\d{4}\.\d{4,5}|doi:10\.)", info.paper)
+    assert info.knowledge
+    assert len(info.summary) > 10
+    assert not info.summary.startswith("Attack(")
+    assert issubclass(info.cls, Attack)
+    assert info.cls.info is info
+
+
+@pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)
+def test_an_entry_can_be_written_as_json_with_the_schema_of_its_fields(info: AttackInfo) -> None:
+    read = json.loads(json.dumps(info.to_dict()))
+    assert set(read["fields"]) == {field.name for field in fields(info.cls)}  # type: ignore[arg-type]
+    assert read["norms"] == [str(norm) for norm in info.norms]
+    for name, schema in read["fields"].items():
+        assert "default" in schema, f"{info.name}.{name}: every field has a default, and the schema knows it"
+
+
+def test_names_and_aliases_are_unique() -> None:
+    names = [name for info in INFOS for name in (info.name, *info.aliases)]
+    assert len(names) == len(set(names))
+    assert set(names) <= set(REGISTRY)
+
+
+@pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)
+def test_every_name_alias_and_way_to_write_it_is_found(info: AttackInfo) -> None:
+    for name in (info.name, *info.aliases, info.name.upper(), info.name.replace("-", "_"), f" {info.name} "):
+        assert find(name) is info
+        assert sp.attack(name) == info.cls()
+
+
+def test_lists_by_access_norm_and_column() -> None:
+    def names(**columns: Any) -> set[str]:
+        return {info.name for info in sp.attacks(**columns)}
+
+    assert "square" in names(sees="score", norm="L2")
+    assert "pgd" not in names(sees="score")
+    assert names(norm="L0") == names(norm=sp.L0)
+    assert "fgsm" in names(norm="L0")
+    assert "pgd" not in names(norm="l0")
+    assert names(random=True, sees="gradient") >= {"pgd", "r-fgsm"}
+    assert "bim" not in names(random=True)
+    assert names(specificity="targeted") >= {"pgd"}
+    assert names(peers="foolbox") >= {"fgsm", "pgd"}
+    assert names(sees="decision", norm="L0", random=False) <= names(sees="decision")
+    assert {info.name for info in sp.attacks()} == names()
+
+
+# --- specs ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "meant"),
+    [
+        ("pgd", sp.PGD()),
+        ("pgd:", sp.PGD()),
+        ("PGD:steps=100,restarts=5", sp.PGD(steps=100, restarts=5)),
+        ("pgd: steps = 7 , step = 1/30 ", sp.PGD(steps=7, step=1 / 30)),
+        ("pgd:random-start=false,loss=DLR", sp.PGD(random_start=False, loss="dlr")),  # type: ignore[arg-type]
+        ("pgd:step=none,view=eot5", sp.PGD(view="eot5")),  # type: ignore[arg-type]
+        ("madry:steps=3", sp.PGD(steps=3)),
+    ],
+)
+def test_specs_are_read(spec: str, meant: Attack) -> None:
+    assert sp.attack(spec) == meant
+
+
+@pytest.mark.parametrize(
+    ("attack", "spec"),
+    [
+        (sp.PGD(), "pgd"),
+        (sp.PGD(steps=100, restarts=5), "pgd:steps=100,restarts=5"),
+        (sp.PGD(random_start=False, loss="margin", view="eot3"), "pgd:loss=margin,random_start=False,view=eot3"),  # type: ignore[arg-type]
+    ],
+)
+def test_specs_name_what_differs_from_the_defaults_and_round_trip(attack: Attack, spec: str) -> None:
+    assert attack.spec == spec
+    assert sp.attack(spec) == attack
+    assert build(attack.info, json.loads(json.dumps(attack.settings()))) == attack
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("pdg", r"no attack is called 'pdg'; did you mean pgd"),
+        ("", r"no attack is called ''; there are .*fgsm"),
+        ("zzzzzz", r"there are .*pgd"),
+        ("pgd:steps", r"'steps' in 'pgd:steps' is not understood; write field=value"),
+        ("pgd:stepz=3", r"pgd has no field 'stepz'; it has steps, step, restarts"),
+        ("pgd:info=3", r"pgd has no field 'info'"),
+        ("pgd:run=3", r"pgd has no field 'run'"),
+        ("pgd:steps=many", r"pgd: steps='many'"),
+        ("pgd:steps=0", r"pgd: steps='0'.*greater than 0"),
+        ("pgd:steps=2.5", r"pgd: steps='2.5'"),
+        ("pgd:step=1/0", r"not a number"),
+        ("pgd:loss=hinge", r"no loss is called 'hinge'; there are ce, margin"),
+        ("pgd:view=eot0", r"view 'eot0' is not known; write eot20"),
+        ("pgd:random_start=perhaps", r"random_start='perhaps'"),
+        ("r-fgsm:alpha=1.5", r"alpha.*less than or equal to 1"),
+    ],
+)
+def test_specs_that_do_not_fit_are_refused_in_one_clear_line(spec: str, says: str) -> None:
+    with pytest.raises(InputError, match=says) as error:
+        sp.attack(spec)
+    assert "\n" not in str(error.value)
+    assert isinstance(error.value, SparringError)
+
+
+def test_attacks_refuse_fields_that_they_do_not_have() -> None:
+    with pytest.raises(ValueError, match="stepz"):
+        sp.PGD(stepz=3)  # type: ignore[call-arg]
+
+
+def test_attacks_are_hashable_values() -> None:
+    assert len({sp.PGD(), sp.PGD(steps=40), sp.PGD(steps=41), sp.BIM()}) == 3
+    assert repr(sp.PGD(steps=3)).startswith("PGD(steps=3, ")
+
+
+# --- what an attack refuses -----------------------------------------------------------------------------------
+
+
+def test_norms_and_radii_that_an_attack_does_not_know_are_refused(tiny: Any) -> None:
+    net, x, y = tiny
+    with pytest.raises(InputError, match=r"pgd works under L1, L2, Linf, not L0"):
+        sp.PGD()(net, x, y, ("L0", 3))
+    with pytest.raises(InputError, match=r"pgd needs a radius: Threat\('L2', eps="):
+        sp.PGD()(net, x, y, ("L2", None))
+
+
+@pytest.fixture
+def tiny() -> Any:
+    from sparring.testing.papers import pair
+
+    paper = pair()
+    return paper.net, paper.x, paper.y
+
+
+# --- one's own attack -----------------------------------------------------------------------------------------
+
+
+def test_two_attacks_of_one_name_are_refused_and_the_first_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparring.attack.REGISTRY", dict(REGISTRY))
+    with pytest.raises(ValueError, match="two attacks are called 'madry'"):
+
+        @register("mine", title="Mine", sees="gradient", norms=(Linf,), paper="none", year=2024, aliases=("madry",))
+        class Mine(Attack):
+            """Does nothing."""
+
+            def run(self, bout: Bout) -> Tensor | None:
+                return None
+
+    assert find("madry").cls is sp.PGD
+
+
+def test_an_own_attack_is_found_once_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparring.attack.REGISTRY", dict(REGISTRY))
+
+    @register("lazy", title="Lazy", sees="decision", norms=(L2,), paper="none", year=2024, approach="decision")
+    class Lazy(Attack):
+        """Looks at the clean image only."""
+
+        tries: int = 3
+
+        def run(self, bout: Bout) -> Tensor | None:
+            return None
+
+    assert sp.attack("lazy:tries=4") == Lazy(tries=4)
+    assert "lazy" in {info.name for info in sp.attacks(sees="decision", norm="L2")}

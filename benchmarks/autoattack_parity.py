@@ -19,6 +19,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,11 @@ def public(net: nn.Module, x: Tensor, y: Tensor, eps: float, queries: int, seed:
         "apgd-t": lambda: APGDAttack_targeted(net, n_target_classes=9, **apgd),
         "square": lambda: SquareAttack(net, p_init=0.8, n_queries=queries, resc_schedule=False, **common),
     }
-    return {name: judge(net, x, y, eps, lambda name=name: makers[name]().perturb(x, y)) for name in names}
+    side: Side = {}
+    for name in names:
+        attack = makers[name]()
+        side[name] = judge(net, x, y, eps, partial(attack.perturb, x, y))
+    return side
 
 
 def public_standard(net: nn.Module, x: Tensor, y: Tensor, eps: float, seed: int) -> dict[str, Any]:
@@ -88,16 +93,18 @@ def ours(net: nn.Module, x: Tensor, y: Tensor, eps: float, queries: int, seed: i
     side: Side = {}
     for name in names:
         results: list[Any] = []
-
-        def run(name: str = name, results: list[Any] = results) -> Tensor:
-            results.append(sp.attack(specs[name])(model, x, y, threat, seed=seed))
-            return results[0].x_adv
-
-        side[name] = judge(net, x, y, eps, run)
+        side[name] = judge(net, x, y, eps, partial(_points, results, sp.attack(specs[name]), model, x, y, threat, seed))
         result = results[0]
         side[name]["claimed"] = result.robust_accuracy()
         side[name]["counted"] = [int(result.queries.sum()), int(result.gradients.sum())]
     return side
+
+
+def _points(results: list[Any], attack: Any, model: Any, x: Tensor, y: Tensor, threat: Any, seed: int) -> Tensor:
+    """Run one of ours, keep the whole result in `results`, return its points as a peer would."""
+    results.append(attack(model, x, y, threat, seed=seed))
+    points: Tensor = results[-1].x_adv
+    return points
 
 
 def worst_case(side: Side) -> Tensor:

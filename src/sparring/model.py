@@ -168,7 +168,7 @@ class Model:
         `mode="as_is"` leaves the modes alone, for nets whose randomness is meant (dropout at test time).
         """
         modules = list(self.net.modules()) if isinstance(self.net, nn.Module) else []
-        modes = [module.training for module in modules]
+        modes = [(module, module.training) for module in modules if hasattr(module, "training")]  # not if frozen by jit
         wanted = [p for m in modules for p in m.parameters(recurse=False) if p.requires_grad]
         buffers = [(m, n, b, b.detach().clone()) for m in modules for n, b in m.named_buffers(recurse=False)]
         device = self.device
@@ -176,14 +176,14 @@ class Model:
         outer, self._guarded = self._guarded, self.dtype  # looked up once, not at every pass
         with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
             try:
-                for module in modules if self.mode == "eval" else []:
+                for module, _ in modes if self.mode == "eval" else []:
                     module.training = False
                 for parameter in wanted:
                     parameter.requires_grad_(False)
                 yield
             finally:
                 self._guarded = outer
-                for module, mode in zip(modules, modes, strict=True):
+                for module, mode in modes:
                     module.training = mode
                 for parameter in wanted:
                     parameter.requires_grad_(True)

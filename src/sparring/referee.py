@@ -124,11 +124,13 @@ class Referee:
         take = (allowed & (~fooled if last else margin > self.bar[rows])).nonzero().squeeze(1)
         if len(take):
             at = rows[take]
-            if len(take) == len(self.best):
+            if len(take) == len(self.best):  # all of them at once, as often in the first steps
                 self.best.copy_(z)
+                self.margin.copy_(margin)
+                self.bar.copy_(margin)
             else:
                 self.best.index_copy_(0, at, z.index_select(0, take))
-            self.margin[at] = self.bar[at] = margin[take]
+                self.margin[at] = self.bar[at] = margin[take]
             if last:  # where a point before it did fool, it is forgotten
                 self.size[at], self.success[at] = torch.inf, False
 

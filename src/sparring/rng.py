@@ -25,14 +25,14 @@ def _signed(value: int) -> int:
 
 def _shift(z: Tensor, bits: int) -> Tensor:
     """Logical shift right (torch's own keeps the sign)."""
-    return (z >> bits) & ((1 << (64 - bits)) - 1)
+    return (z >> bits).bitwise_and_((1 << (64 - bits)) - 1)
 
 
 def _mix(z: Tensor) -> Tensor:
     """The finaliser of splitmix64: 64 bits in, 64 well-stirred bits out."""
-    z = (z ^ _shift(z, 30)) * _signed(0xBF58476D1CE4E5B9)
-    z = (z ^ _shift(z, 27)) * _signed(0x94D049BB133111EB)
-    return z ^ _shift(z, 31)
+    z = _shift(z, 30).bitwise_xor_(z).mul_(_signed(0xBF58476D1CE4E5B9))
+    z = _shift(z, 27).bitwise_xor_(z).mul_(_signed(0x94D049BB133111EB))
+    return _shift(z, 31).bitwise_xor_(z)
 
 
 def digest(x: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ class Noise:
     def uniform(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """[B, *shape] uniform in [0, 1). The same 24-bit numbers whatever the dtype."""
         count = math.prod(shape)
-        return (_shift(self.bits(count), 40).to(dtype) * 2.0**-24).reshape(-1, *shape)
+        return _shift(self.bits(count), 40).to(dtype).mul_(2.0**-24).reshape(-1, *shape)
 
     def normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """[B, *shape] standard normal (Box-Muller)."""

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import sparring.cli.audit  # noqa: F401  (registers the command)
-from sparring.cli.app import main
+from sparring.cli import main
 
 NET = """
 import torch
@@ -66,7 +65,17 @@ def options(folder: Path, factory: str = "build") -> list[object]:
 def test_the_main_job(run: Run, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code, stdout, stderr = run(
-        *options(folder), "--eps", "8/255", "--claim", "fgsm=0.5", "--claim", "clean=80%", "--out", out
+        *options(folder),
+        "--eps",
+        "8/255",
+        "--claim",
+        "fgsm=0.5",
+        "--claim",
+        "clean=80%",
+        "--clean-floor",
+        0,
+        "--out",
+        out,
     )
     assert code == 0, stderr
     assert {path.name for path in out.iterdir()} >= {"report.html", "report.json", "report.md", "samples.csv"}
@@ -77,6 +86,8 @@ def test_the_main_job(run: Run, folder: Path, tmp_path: Path) -> None:
     assert len(report["claims"]) == 2
     assert report["settings"]["options"]["data"] == "mnist5k"
     assert "--eps 8/255" in report["command"]
+    assert "--clean-floor 0" in report["command"]
+    assert "--seed" not in report["command"]
     assert "--claim fgsm=0.5 --claim clean=80%" in report["command"]
     flat = " ".join(stdout.split())
     for words in ("APGD-CE", "robust accuracy after", "clean accuracy", "95 % interval", report["verdict"]):

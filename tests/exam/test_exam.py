@@ -25,7 +25,7 @@ class Cheap(NamedTuple):
 CHEAP = {
     "apgd-ce": Cheap("apgd-ce:steps=12"),
     "apgd-dlr": Cheap("apgd-dlr:steps=12"),
-    "apgd-l1": Cheap("apgd-l1:steps=15", {"L1": 1.1}),
+    "apgd-l1": Cheap("apgd-l1:steps=15,restarts=2", {"L1": 1.1}),
     "apgd-t": Cheap("apgd-t:steps=12"),
     "bim": Cheap("bim:steps=8"),
     "ilcm": Cheap("ilcm:steps=8"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from mutants import MUTANTS, Lesson, Plain, RandomStart, WandersOff
+from mutants import MUTANTS, GuessesByLabels, Lesson, Plain, RandomStart, WandersOff
 from torch import Tensor
 
 from sparring.model import Model
@@ -41,6 +41,11 @@ def test_there_are_lessons_for_many_checks() -> None:
 
 def test_the_honest_twin_passes_the_whole_exam() -> None:
     check_attack(Plain, norms=["Linf"])
+
+
+def test_an_honest_decision_attack_passes_all_that_is_not_about_strength() -> None:
+    strength = {"known-optimum", "known-optimum-targeted", "monotone-in-eps"}
+    check_attack(GuessesByLabels, checks=[name for name in CHECKS if name not in strength], factor=4)
 
 
 # --- the victim: guards that leave traces ---------------------------------------------------------------------

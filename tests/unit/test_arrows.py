@@ -140,7 +140,7 @@ FORBIDDEN = {
     "a targeted branch": r"\.targeted\b|isinstance\([^)]*(Targeted|Untargeted)\)",
     "best-so-far bookkeeping": r"\bbest_\w+",
     "a norm branch": r"\bif [^\n]*\bnorm\b\s*(==|is|in)\b",
-    "assertions about the model": r"\._model\b|\._referee\b",
+    "reaching behind the bout": r"\._model\b|\._referee\b",
 }
 
 

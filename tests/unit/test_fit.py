@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from sparring.data import ImageData, load_data
 from sparring.defenses.training import AdversarialTraining, Callback, Fitted, Standard, Step, TrainingError, fit
 from sparring.defenses.training.checkpoint import Checkpoint, atomic_write
 from sparring.defenses.training.measure import attacks_for, clean_accuracy, measure_worst_case
-from sparring.errors import InputError
+from sparring.errors import InputError, MissingExtra
 from sparring.threat import Threat
 from sparring.zoo.nets import make_net
 
@@ -226,11 +227,21 @@ def test_bad_settings_are_refused_in_one_line(few: ImageData, options: dict[str,
         fit(make_net("wong"), few, **settings)  # type: ignore[arg-type]
 
 
+def test_without_the_extra_the_error_says_what_to_install(few: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'sparring\[train\]'"):
+        fit(make_net("wong"), few, epochs=1, device="cpu")
+
+
 def test_data_that_does_not_fit_the_net_is_refused(few: ImageData) -> None:
     x, y = few.tensors()
     with pytest.raises(InputError, match="0 to 9"):
         fit(make_net("wong", num_classes=5), few, epochs=1, device="cpu")
     with pytest.raises(InputError, match=r"\[0, 1\]"):
         fit(make_net("wong"), (x * 255, y), epochs=1, device="cpu")
+    with pytest.raises(InputError, match=r"pictures of \[1, 28, 28\]"):
+        fit(make_net("wong", in_channels=3), few, epochs=1, device="cpu")
+    with pytest.raises(InputError, match=r"logits \[B, K\]"):
+        fit(nn.Sequential(nn.Flatten(), nn.Linear(784, 1), nn.Flatten(0)), few, epochs=1, device="cpu")
     with pytest.raises(InputError, match="no image"):
         fit(make_net("wong"), (x[:0], y[:0]), epochs=1, device="cpu")

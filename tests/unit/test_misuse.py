@@ -283,6 +283,27 @@ def test_a_model_with_a_counter_in_a_buffer_is_put_back() -> None:
     assert int(net.seen) == 0
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", ["script", "trace", "freeze"])
+def test_torchscript_models_of_every_kind(kind: str) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.random.manual_seed(0)
+        plain = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 4))
+    y = plain.eval()(X).argmax(1)
+    expected = run(plain, y=y)
+    compiled: Any = torch.jit.trace(plain, X) if kind == "trace" else torch.jit.script(plain)
+    if kind == "freeze":
+        compiled = torch.jit.freeze(compiled)  # has no modes any more
+    else:
+        compiled.train()
+    before = {name: buffer.clone() for name, buffer in compiled.named_buffers()}
+    result = run(compiled, y=y)
+    assert torch.equal(result.success, expected.success)
+    assert torch.allclose(result.x_adv, expected.x_adv, atol=1e-5)
+    assert all(torch.equal(before[name], buffer) for name, buffer in compiled.named_buffers())
+    assert kind == "freeze" or compiled.training
+
+
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_inside_no_grad_and_inference_mode(mode: Callable[[], Any]) -> None:
     net = Net()

@@ -84,7 +84,7 @@ def samples(cascade: Cascade, worst: Result, proof: Proof) -> tuple[dict[str, An
     return tuple(rows)
 
 
-def gallery(cascade: Cascade, worst: Result, proof: Proof, most: int = 8) -> tuple[Example, ...]:
+def gallery(cascade: Cascade, worst: Result, proof: Proof, most: int = 9) -> tuple[Example, ...]:
     """The smallest successes, one a label as far as there are enough."""
     clean = cascade.clean
     broken = (worst.success & worst.clean_correct).nonzero().squeeze(1)

@@ -97,7 +97,8 @@ def _of_claim(facts: Facts, one: Checked, cause: Doubt | None) -> Verdict:
             return Verdict(
                 "claim-holds",
                 f"{claimed}; no attack within this budget leaves less than {percent(one.truth.value)} of "
-                f"{one.truth.of} images at {threat} ({one.truth.interval}): the claim holds at this budget",
+                f"{one.truth.of} images at {threat} ({one.truth.interval}): the claim holds at this budget"
+                + (", within the interval" if one.gap > 0 else ""),
             )
         return Verdict(
             "inconclusive",

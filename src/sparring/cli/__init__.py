@@ -4,8 +4,9 @@ The order of the imports is the order of the commands in the help.
 """
 
 # isort: off
-from sparring.cli import attack, reproduce, train, attacks, models, data
+from sparring.cli import audit, attack, reproduce, train, attacks, models, data
+
 # isort: on
 from sparring.cli.app import app, main
 
-__all__ = ["app", "attack", "attacks", "data", "main", "models", "reproduce", "train"]
+__all__ = ["app", "attack", "attacks", "audit", "data", "main", "models", "reproduce", "train"]

@@ -13,12 +13,14 @@ from sparring.cli.options import (
     DataOption,
     DeviceOption,
     JsonOption,
+    MeanOption,
     ModelOption,
     OptionalEpsOption,
     OutOption,
     QuietOption,
     SeedOption,
     SplitOption,
+    StdOption,
     TrustOption,
     WeightsOption,
 )
@@ -38,6 +40,8 @@ def attack(
     model: ModelOption = "",
     weights: WeightsOption = None,
     trust: TrustOption = False,
+    mean: MeanOption = None,
+    std: StdOption = None,
     data: DataOption = "mnist5k",
     split: SplitOption = "test",
     n: CountOption = None,
@@ -122,7 +126,9 @@ def attack(
     if json is not None:
         check_writable(json)
     with log.status(f"loading {escape(model)} and {escape(data)}"):
-        loaded, images = load_subject(model, weights=weights, trust=trust, device=device, data=data, split=split, n=n)
+        loaded, images = load_subject(
+            model, weights=weights, trust=trust, device=device, data=data, split=split, n=n, mean=mean, std=std
+        )
     x, y, index = aimable(images, target, log)
     goals: list[Goal] = []
     policy = None if target is None else remembering(target_policy(target, loaded), goals)

@@ -15,12 +15,14 @@ from sparring.cli.options import (
     EpsOption,
     ForceOption,
     JsonOption,
+    MeanOption,
     ModelOption,
     NormOption,
     OutOption,
     QuietOption,
     SeedOption,
     SplitOption,
+    StdOption,
     TrustOption,
     WeightsOption,
 )
@@ -33,6 +35,8 @@ def audit(
     model: ModelOption = "",
     weights: WeightsOption = None,
     trust: TrustOption = False,
+    mean: MeanOption = None,
+    std: StdOption = None,
     data: DataOption = "mnist5k",
     split: SplitOption = "test",
     n: CountOption = None,
@@ -116,7 +120,9 @@ def audit(
     if json is not None:
         check_writable(json)
     with log.status(f"loading {escape(model)} and {escape(data)}"):
-        loaded, images = load_subject(model, weights=weights, trust=trust, device=device, data=data, split=split, n=n)
+        loaded, images = load_subject(
+            model, weights=weights, trust=trust, device=device, data=data, split=split, n=n, mean=mean, std=std
+        )
     with watching(log) as progress:
         report = run(
             loaded, images, threat,
@@ -124,8 +130,9 @@ def audit(
             clean_floor=clean_floor,
         )  # fmt: skip
     report = command_line(
-        report, model=model, weights=weights, trust=trust, data=data, split=split, n=n, norm=norm, eps=eps,
-        suite=suite, claim=claim or [], clean_floor=clean_floor, seed=seed, batch_size=batch_size, device=device,
+        report, model=model, weights=weights, trust=trust, mean=mean, std=std, data=data, split=split, n=n, norm=norm,
+        eps=eps, suite=suite, claim=claim or [], clean_floor=clean_floor, seed=seed, batch_size=batch_size,
+        device=device,
     )  # fmt: skip
     if json is not None:
         write(json, report.to_json())

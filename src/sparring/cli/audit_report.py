@@ -135,7 +135,7 @@ def command_line(report: Report, **options: Any) -> Report:
     """The report with the command that repeats it, and the options in its settings."""
     words = ["sparring", "audit"]
     for name, value in options.items():
-        if value in (None, False, [], DEFAULTS.get(name)):
+        if value is None or value is False or (name in DEFAULTS and value == DEFAULTS[name]):
             continue
         for item in value if isinstance(value, list) else [value]:
             words += [f"--{name.replace('_', '-')}"] + ([] if item is True else [str(item)])

@@ -21,6 +21,8 @@ def load_subject(
     data: str,
     split: str,
     n: int | None,
+    mean: str | None = None,
+    std: str | None = None,
 ) -> tuple[Model, ImageData]:
     """The model and the first `n` images that the options of a command name.
 
@@ -33,10 +35,25 @@ def load_subject(
 
     if not model:
         raise InputError("say which model: --model mnist-cnn (sparring models lists more) or --model file.py:factory")
+    average, spread = channels("mean", mean), channels("std", std)
     images = load_data(data, split, n)
-    loaded = load_model(model, weights=weights, trust=trust, device=device)
+    loaded = load_model(model, weights=weights, trust=trust, device=device, mean=average, std=spread)
     check_fit(loaded, images[0][0][None], data)
     return loaded, images
+
+
+def channels(what: str, text: str | None) -> list[float] | None:
+    """The value of --mean or --std: one number, or one a channel.
+
+    Raises:
+        InputError: it is not numbers.
+    """
+    from sparring.errors import InputError
+
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--{what} is {text!r}; write one number, or one a channel: 0.485,0.456,0.406") from None
 
 
 def check_fit(model: Model, x: Tensor, data: str) -> None:

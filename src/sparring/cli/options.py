@@ -22,7 +22,8 @@ ModelOption = Annotated[
         "-m",
         metavar="SPEC",
         help="The classifier: a shipped name (see [bold]sparring models[/bold]), file.py:factory, "
-        "pkg.mod:factory, net:NAME, hf:NAME_OR_DIR, timm:NAME, torchvision:NAME, torchscript:FILE.",
+        "pkg.mod:factory, a folder made by sparring train, net:NAME, imagenet:NAME, hf:NAME_OR_DIR, timm:NAME, "
+        "torchvision:NAME, torchscript:FILE.",
         rich_help_panel=_WHAT,
     ),
 ]
@@ -34,6 +35,19 @@ WeightsOption = Annotated[
         help="Weights for it: .safetensors, .pt or .pth.",
         rich_help_panel=_WHAT,
     ),
+]
+MeanOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mean",
+        metavar="M,...",
+        help="Normalisation before the net, one number or one a channel; where the model's source says none.",
+        rich_help_panel=_WHAT,
+    ),
+]
+StdOption = Annotated[
+    str | None,
+    typer.Option("--std", metavar="S,...", help="As --mean: what is divided by.", rich_help_panel=_WHAT),
 ]
 TrustOption = Annotated[
     bool,

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparring.cli.app import app
-from sparring.cli.loading import check_fit
+from sparring.cli.loading import channels, check_fit
 from sparring.cli.options import (
     DeviceOption,
     JsonOption,
+    MeanOption,
     ModelOption,
     SeedOption,
+    StdOption,
     TrustOption,
     WeightsOption,
 )
@@ -40,8 +42,8 @@ def fgsm_imagenet(
     model: ModelOption = "imagenet:efficientnet-lite0",
     weights: WeightsOption = None,
     trust: TrustOption = False,
-    mean: Annotated[str | None, typer.Option(metavar="M,M,M", help="Normalisation of the net.")] = None,
-    std: Annotated[str | None, typer.Option(metavar="S,S,S", help="Normalisation of the net.")] = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
     eps: Annotated[
         list[str] | None, typer.Option(metavar="EPS", help="Linf radius, repeatable: 0.01, 8/255, 0.1, 0.15.")
     ] = None,
@@ -76,8 +78,8 @@ def fgsm_imagenet(
             weights=weights,
             trust=trust,
             device=device,
-            mean=_channels("mean", mean),
-            std=_channels("std", std),
+            mean=channels("mean", mean),
+            std=channels("std", std),
         )
     photos = _photos([*(pictures or []), *(files or [])], loaded.input_size)
     check_fit(loaded, photos[0].image[None], photos[0].name)
@@ -94,24 +96,13 @@ def _photos(wanted: list[str], input_size: tuple[int, ...] | None) -> list[Photo
     from sparring.errors import InputError
     from sparring.zoo.photos import SAMPLES, open_photo, sample_photos
 
-    channels, height, width = input_size or (3, 224, 224)
-    if channels != 3 or height != width:
-        raise InputError(
-            f"the model takes {channels} x {height} x {width} pixels; square pictures in colour are needed"
-        )
+    colours, height, width = input_size or (3, 224, 224)
+    if colours != 3 or height != width:
+        raise InputError(f"the model takes {colours} x {height} x {width} pixels; square pictures in colour are needed")
     return [
         sample_photos(width, [name])[0] if name in SAMPLES and not Path(name).exists() else open_photo(name, width)
         for name in wanted or DEFAULT_PICTURES
     ]
-
-
-def _channels(what: str, text: str | None) -> list[float] | None:
-    from sparring.errors import InputError
-
-    try:
-        return None if text is None else [float(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"--{what} is {text!r}; write one number, or one a channel: 0.485,0.456,0.406") from None
 
 
 def _save(path: Path, rows: list[Row], model: str, seed: int) -> None:

@@ -100,7 +100,7 @@ def train(
         epochs=epochs,
         loss=loss,
         optimizer=optimizer,
-        lr=lr or chosen.lr,
+        lr=chosen.lr if lr is None else lr,
         schedule=schedule or chosen.schedule,
         batch_size=batch_size,
         seed=seed,

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sparring.defenses.training.batches import TrainingData, as_data
 from sparring.defenses.training.callbacks import Callback
@@ -27,7 +27,7 @@ from sparring.defenses.training.loss import TrainingLoss, describe
 from sparring.defenses.training.schedule import OptimizerFactory, Schedule, find_optimizer, find_schedule
 from sparring.defenses.training.standard import Standard
 from sparring.errors import InputError
-from sparring.model import check_labels
+from sparring.model import check_labels, wrap
 
 STANDARD = Standard()
 
@@ -149,11 +149,15 @@ def _named(choice: object) -> str:
 
 def _check(run: Run) -> None:
     """Find mistakes before the first epoch, and never write over the work of an earlier run."""
-    first = run.data.first(1).tensors()[0].to(next(run.net.parameters()).device)
-    training = run.net.training
-    with torch.no_grad():
-        logits = run.net.eval()(first)
-    run.net.train(training)
+    model = wrap(run.net)
+    first = model.accept(run.data.first(1).tensors()[0])
+    try:
+        with model.guard(), torch.no_grad():
+            logits = run.net(first)
+    except RuntimeError as error:  # torch: the shapes do not fit
+        raise InputError(f"the net does not take pictures of {list(first.shape[1:])} (C, H, W): {error}") from None
+    if not isinstance(logits, Tensor) or logits.dim() != 2:
+        raise InputError("the net must return a tensor of logits [B, K]; wrap what it returns in a module that does")
     check_labels(run.data.labels, len(run.data), logits.shape[1])
     if run.checkpoint.exists() and not run.resume:
         folder = run.checkpoint.parent.parent

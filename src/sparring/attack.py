@@ -15,11 +15,12 @@ from torch import Tensor
 
 from sparring import norms as _norms
 from sparring._callable import callable_module
+from sparring.ball import Ball
 from sparring.bout import Bout
 from sparring.budget import Budget, BudgetSpent
 from sparring.errors import AccessError, InputError
 from sparring.model import LEVELS, Access, Model, check_labels, check_pixels, wrap
-from sparring.norms import Ball, Norm
+from sparring.norms import Norm
 from sparring.referee import Keep, Referee
 from sparring.result import Result
 from sparring.rng import Noise
@@ -115,7 +116,10 @@ class Attack(ABC):
                 prediction = logits.argmax(1)
         classes = model.num_classes if logits is None else logits.shape[1]
         goal = _goal(y, len(x), classes or 2**62, x.device)
-        referee = Referee(x, goal, threat, budget, keep, trace)
+        wanted = "targeted" if goal.targeted else "untargeted"
+        if wanted not in self.info.specificity:
+            raise InputError(f"{self.info.name} is not made for {wanted} goals; only {_names(self.info.specificity)}")
+        referee = Referee(ball, goal, threat, budget, keep, trace)
         rows = torch.arange(len(x), device=x.device)
         if len(x):
             margin = torch.full_like(eps, torch.nan) if logits is None else goal.margin(logits)
@@ -335,8 +339,8 @@ def _matches(have: Any, wanted: Any) -> bool:
     return wanted in have if isinstance(have, tuple) else have == wanted
 
 
-def _names(norms: Sequence[Norm]) -> str:
-    return ", ".join(map(str, norms))
+def _names(values: Sequence[Norm | str]) -> str:
+    return ", ".join(map(str, values))
 
 
 callable_module(__name__, attack)

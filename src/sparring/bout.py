@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from sparring.ball import Ball
 from sparring.errors import AccessError
 from sparring.model import LEVELS, Access, Model
-from sparring.norms import Ball
 from sparring.referee import Referee
 from sparring.rng import Noise
 from sparring.threat import Goal, Untargeted

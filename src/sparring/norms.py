@@ -1,4 +1,4 @@
-"""L0, L1, L2 and Linf as values, and the ball of allowed points around each image.
+"""L0, L1, L2 and Linf as values.
 
 A norm knows how large a perturbation is (`size`), the nearest allowed perturbation (`project`, exact together
 with the box), the best direction of unit size for a gradient (`steepest`), the perturbation that gains most under
@@ -9,9 +9,6 @@ low = box low - x <= 0 <= high. `eps` is [B].
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -194,127 +191,6 @@ def norm(value: Norm | str | float) -> Norm:
         if text in (known.name.lower().removeprefix("l"), {"Linf": "infinity"}.get(known.name)):
             return known
     raise InputError(f"norm {value!r} is not known; the norms are L0, L1, L2 and Linf")
-
-
-@dataclass(frozen=True)
-class Ball:
-    """The allowed points around each image: ||z - x|| <= eps, inside the box. Made by the bout, used by attacks.
-
-    Args:
-        x: [B, ...] clean images. norm: the norm. eps: [B], infinite where only the box counts. box: (low, high).
-        levels: the grid of the threat, None = any value.
-    """
-
-    x: Tensor
-    norm: Norm
-    eps: Tensor
-    box: tuple[float, float]
-    levels: int | None = None
-
-    def __getitem__(self, rows: Tensor) -> Ball:
-        ball = Ball(self.x[rows], self.norm, self.eps[rows], self.box, self.levels)
-        if "span" in self.__dict__:
-            ball.__dict__["span"] = tuple(bound[rows] for bound in self.span)
-        return ball
-
-    def with_eps(self, eps: Tensor) -> Ball:
-        """The ball of another radius [B] around the same images."""
-        return Ball(self.x, self.norm, eps, self.box, self.levels)
-
-    def column(self, values: Tensor) -> Tensor:
-        """[b] values shaped to multiply images."""
-        return per(values, self.x)
-
-    @cached_property
-    def low(self) -> Tensor:
-        return self.box[0] - self.x
-
-    @cached_property
-    def high(self) -> Tensor:
-        return self.box[1] - self.x
-
-    @cached_property
-    def span(self) -> tuple[Tensor, ...]:
-        """Lowest and highest value of each pixel in a Linf ball: with these one clamp is the whole projection."""
-        e = per(self.eps, self.x)
-        return (self.x - e).clamp(min=self.box[0]), (self.x + e).clamp(max=self.box[1])
-
-    def project(self, z: Tensor) -> Tensor:
-        """The nearest allowed points to `z` [B, ...]: exact, box and ball together."""
-        if self.norm is Linf:
-            inside = z.clamp(*self.span)
-        else:
-            inside = self._at(self.norm.project(z - self.x, self.eps, self.low, self.high))
-        self.__dict__["_known"] = (inside, inside._version)
-        return inside
-
-    def steepest(self, g: Tensor, z: Tensor | None = None) -> Tensor:
-        """The direction of size 1 that gains most along `g` from the points `z` (default: anywhere)."""
-        if z is not None and self.norm.sparse:
-            g = torch.where(torch.where(g > 0, z < self.box[1], z > self.box[0]), g, 0)
-        return self.norm.steepest(g)
-
-    def furthest(self, g: Tensor) -> Tensor:
-        """The allowed points that gain most along `g`: one step under a linear model, the box made use of."""
-        return self._at(self.norm.furthest(g, self.eps, self.low, self.high))
-
-    def sample(self, noise: Noise) -> Tensor:
-        """Random allowed points."""
-        return self._at(self.norm.sample(noise, self.eps, self.low, self.high))
-
-    def surface(self, noise: Noise) -> Tensor:
-        """Random points at distance eps, as far as the box lets them: where APGD starts."""
-        if self.norm is Linf:
-            d = noise.uniform(*self.x.shape[1:], dtype=self.x.dtype) * 2 - 1
-        else:
-            d = noise.normal(*self.x.shape[1:], dtype=self.x.dtype)
-        return self.project(self.x + per(self.eps / _floor(self.norm.size(d)), d) * d)
-
-    def size(self, z: Tensor) -> Tensor:
-        """Distances of `z` from the clean images: [B]."""
-        return self.norm.size(z - self.x)
-
-    def holds(self, z: Tensor) -> Tensor:
-        """bool [B]: the point is allowed. Float rounding is forgiven, nothing else."""
-        known, version = self.__dict__.get("_known", (None, 0))
-        if known is not None and z.data_ptr() == known.data_ptr() and z._version == version and z.shape == known.shape:
-            return torch.ones_like(self.eps, dtype=torch.bool)  # it comes from `project`, and nobody wrote to it since
-        slack = 1e-6 * (self.box[1] - self.box[0])
-        flat = z.flatten(1)
-        inside = (flat >= self.box[0] - slack).all(1) & (flat <= self.box[1] + slack).all(1)
-        return inside & (self.size(z) <= self.eps * (1 + 1e-5) + 0.1 * slack)
-
-    def snap(self, z: Tensor) -> Tensor:
-        """Points of the grid (`levels`) near `z`, rounded towards x where rounding away would leave the ball."""
-        if self.levels is None:
-            return z
-        step = self._step(z)
-        inward = torch.where(z > self.x, (step + 1e-4).floor(), (step - 1e-4).ceil())
-        near = self._value(step.round())
-        fits = self.holds(near)
-        return torch.where(per(fits, z), near, self._value(inward))
-
-    def on_grid(self) -> bool:
-        """Do the clean images lie on the grid, where there is one?"""
-        if self.levels is None:
-            return True
-        step = self._step(self.x)
-        return bool(((step - step.round()).abs() < 1e-5 * self.levels).all())
-
-    def _step(self, z: Tensor) -> Tensor:
-        """Which step of the grid each pixel is on, 0 to levels - 1, in fractions."""
-        low, high = self.box
-        return (z - low) / (high - low) * ((self.levels or 2) - 1)
-
-    def _value(self, step: Tensor) -> Tensor:
-        """The pixels at whole steps of the grid; those of the clean image to the bit, or L0 would count them."""
-        low, high = self.box
-        value = step / ((self.levels or 2) - 1) * (high - low) + low
-        return torch.where(step == self._step(self.x).round(), self.x, value)
-
-    def _at(self, d: Tensor) -> Tensor:
-        """x + d, kept in the box against the last bit of rounding."""
-        return (self.x + d).clamp(*self.box)
 
 
 def _unit_peak(g: Tensor) -> Tensor:

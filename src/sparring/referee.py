@@ -11,8 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sparring.ball import Ball
 from sparring.budget import Budget, BudgetSpent
-from sparring.norms import Ball
 from sparring.result import Doubt, Result, Trace
 from sparring.threat import Goal, Threat
 
@@ -29,9 +29,9 @@ class Referee:
             the last one stays, as in most papers' algorithms; nobody leaves.
     """
 
-    def __init__(self, x: Tensor, goal: Goal, threat: Threat, budget: Budget, keep: Keep, trace: bool) -> None:
-        n, device = len(x), x.device
-        self.goal, self.threat, self.budget, self.keep = goal, threat, budget, keep
+    def __init__(self, ball: Ball, goal: Goal, threat: Threat, budget: Budget, keep: Keep, trace: bool) -> None:
+        x, n, device = ball.x, len(ball.x), ball.x.device
+        self.ball, self.goal, self.threat, self.budget, self.keep = ball, goal, threat, budget, keep
         self.queries = torch.zeros(n, dtype=torch.int64, device=device)
         self.gradients = torch.zeros(n, dtype=torch.int64, device=device)
         self.first_hit = torch.full((n,), -1, dtype=torch.int64, device=device)
@@ -177,6 +177,7 @@ class Referee:
 
     def result(self, attack: str, seed: int) -> Result:
         """The final score, on the CPU."""
+        self._recheck()
         return Result(
             x_adv=self.best.cpu(),
             success=self.success.cpu(),
@@ -193,6 +194,13 @@ class Referee:
             doubts=tuple(self._doubts()),
             trace=self._trace(),
         )
+
+    def _recheck(self) -> None:
+        """What is kept must be allowed, whoever wrote into a tensor behind the referee's back: else the clean image."""
+        outside = (~self.ball.holds(self.best)).nonzero().squeeze(1)
+        self.best[outside] = self.ball.x[outside]
+        self.success[outside], self.size[outside], self.margin[outside] = False, torch.inf, -torch.inf
+        self.first_hit[outside] = -1
 
     def _trace(self) -> Trace | None:
         if self.looks is None:

@@ -19,7 +19,7 @@ FLOORS = (
     {"errors", "_callable"},
     {"rng", "budget", "outputs", "data"},
     {"norms"},
-    {"threat"},
+    {"ball", "threat"},
     {"losses", "model", "result"},
     {"referee", "zoo"},
     {"bout"},

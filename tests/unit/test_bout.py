@@ -312,3 +312,15 @@ def test_eight_bit_points_keep_untouched_pixels_to_the_bit(under: Any) -> None:
     moved = r.x_adv != x
     assert moved.nonzero()[:, 1].tolist() == [0, 1]
     assert (r.x_adv[0, :2] * 255).tolist() == pytest.approx([77, 51])
+
+
+def test_a_point_changed_behind_the_referees_back_is_not_kept() -> None:
+    def run(bout: Bout) -> None:
+        z = bout.ball.project(bout.x)
+        z.data.fill_(1.0)  # no version counter sees this
+        bout.visit(z)
+
+    result = one(searching(run), eps=0.1)
+    assert not result.success.any()
+    assert torch.equal(result.x_adv, torch.tensor([[0.2, 0.2]]))
+    assert result.distance.isinf().all()

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
 from torch import Tensor
 
+from sparring.ball import Ball
 from sparring.errors import InputError
-from sparring.norms import L0, L1, L2, NORMS, Ball, Linf, Norm, norm
+from sparring.norms import L0, L1, L2, NORMS, Linf, Norm, norm
 from sparring.rng import Noise
 from sparring.testing.optimum import halfspace_distance
 

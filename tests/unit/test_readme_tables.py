@@ -35,7 +35,8 @@ def test_the_readme_is_up_to_date(script: ModuleType) -> None:
 def test_the_script_writes_what_it_then_finds_up_to_date(
     script: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    marks = "# Top\n<!-- attacks:begin -->\n{}\n<!-- attacks:end -->\n<!-- models:begin -->\n{}\n<!-- models:end -->\nrest\n"
+    marks = "# Top\n<!-- attacks:begin -->\n{}\n<!-- attacks:end -->\n"
+    marks += "<!-- models:begin -->\n{}\n<!-- models:end -->\nrest\n"
     script.README.write_text(marks.format("old", "old"), encoding="utf-8")
     assert script.main(["--check"]) == 1
     assert "out of date" in capsys.readouterr().err

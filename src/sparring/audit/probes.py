@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from sparring import losses
 from sparring.attack import attack
 from sparring.audit.clean import Clean
+from sparring.ball import Ball
 from sparring.batches import batches, run_batches
 from sparring.bout import LossFunction
 from sparring.model import Model
-from sparring.norms import Ball
 from sparring.rng import Noise
 from sparring.threat import Threat, Untargeted
 

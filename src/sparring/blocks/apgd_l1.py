@@ -14,9 +14,10 @@ import math
 import torch
 from torch import Tensor
 
+from sparring.ball import Ball
 from sparring.blocks.apgd import remember_best
 from sparring.bout import Bout, LossFunction, View
-from sparring.norms import L0, Ball, per
+from sparring.norms import L0, per
 
 
 def sparse_ascend(bout: Bout, z: Tensor, steps: int, loss: LossFunction, view: View | None = None) -> Tensor:

@@ -12,7 +12,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from sparring.norms import L2, Ball, Linf, Norm, per
+from sparring.ball import Ball
+from sparring.norms import L2, Linf, Norm, per
 from sparring.rng import Noise
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)

@@ -62,13 +62,16 @@ def _table(infos: list[ModelInfo]) -> None:
 
 def markdown_table(infos: list[ModelInfo]) -> str:
     """The shipped models as a Markdown table, from their cards."""
-    lines = ["| name | net | parameters | size | trained on | clean accuracy | robust accuracy, at most |", "|" + "---|" * 7]
+    lines = [
+        "| name | net | parameters | size | trained on | clean accuracy | robust accuracy, at most |",
+        "|" + "---|" * 7,
+    ]
     for info in infos:
         robust = "-"
         if info.robust_accuracy is not None:
             robust = f"{info.robust_accuracy:.1%} ({info.threat}, first {info.robust_images:,} test images)"
         lines.append(
-            f"| `{info.name}` | `{info.net}` | {info.parameters:,} | {info.bytes / 1e6:.2f} MB | {info.data}, {info.recipe} "
-            f"| {info.clean_accuracy:.2%} | {robust} |"
+            f"| `{info.name}` | `{info.net}` | {info.parameters:,} | {info.bytes / 1e6:.2f} MB "
+            f"| {info.data}, {info.recipe} | {info.clean_accuracy:.2%} | {robust} |"
         )
     return "\n".join(lines)

@@ -17,12 +17,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sparring.ball import Ball
 from sparring.data.pictures import Recipe, read_picture
 from sparring.errors import InputError
 from sparring.export.answers import ask
 from sparring.export.files import clear, replacing, telling, write_json
 from sparring.model import Model
-from sparring.norms import Ball
 from sparring.threat import Box, Goal, Targeted, Threat, Untargeted
 
 MANIFEST = "manifest.json"

@@ -64,11 +64,21 @@ class Ball:
         self.__dict__["_known"] = (inside, inside._version)
         return inside
 
-    def steepest(self, g: Tensor, z: Tensor | None = None) -> Tensor:
-        """The direction of size 1 that gains most along `g` from the points `z` (default: anywhere)."""
-        if z is not None and self.norm.sparse:
-            g = torch.where(torch.where(g > 0, z < self.box[1], z > self.box[0]), g, 0)
+    def steepest(self, g: Tensor) -> Tensor:
+        """The direction of size 1 that gains most along `g`."""
         return self.norm.steepest(g)
+
+    def step(self, z: Tensor, g: Tensor, length: Tensor) -> Tensor:
+        """`z` moved by `length` [B] along its steepest direction for the gradient `g`; still to be projected.
+
+        A sparse step spends on no pixel more than its share, nor more than the box has room for: what one cannot
+        take goes to the next best. Otherwise pixels at their bound would be chosen again and again.
+        """
+        if not self.norm.sparse:
+            return self.norm.steepest(g).mul_(per(length, z)).add_(z)
+        share = per(length / self.norm.moved(z[0].numel()), z) if len(z) else z
+        low, high = torch.maximum(self.box[0] - z, -share), torch.minimum(self.box[1] - z, share)
+        return z + self.norm.furthest(g, length, low, high)
 
     def furthest(self, g: Tensor) -> Tensor:
         """The allowed points that gain most along `g`: one step under a linear model, the box made use of."""
@@ -93,7 +103,7 @@ class Ball:
     def holds(self, z: Tensor) -> Tensor:
         """bool [B]: the point is allowed. Float rounding is forgiven, nothing else."""
         known, version = self.__dict__.get("_known", (None, 0))
-        if known is not None and z.data_ptr() == known.data_ptr() and z._version == version and z.shape == known.shape:
+        if known is not None and _same(z, known) and z._version == version:
             return torch.ones_like(self.eps, dtype=torch.bool)  # it comes from `project`, and nobody wrote to it since
         slack = 1e-6 * (self.box[1] - self.box[0])
         flat = z.flatten(1)
@@ -131,3 +141,8 @@ class Ball:
     def _at(self, d: Tensor) -> Tensor:
         """x + d, kept in the box against the last bit of rounding."""
         return (self.x + d).clamp(*self.box)
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    """Two views of the same numbers in the same order."""
+    return a.data_ptr() == b.data_ptr() and a.shape == b.shape and a.stride() == b.stride()

@@ -28,7 +28,7 @@ class Norm:
     name: str
     p: float
     sparse = False
-    "a step spends all on few pixels: those that are at their bound already must be left out beforehand"
+    "a step spends all on few pixels, see `moved`"
     dual: float
     "the exponent q of the dual norm, 1/p + 1/q = 1: by this norm of a gradient a step pays"
 
@@ -40,6 +40,10 @@ class Norm:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Norm) and self.name == other.name
+
+    def moved(self, pixels: int) -> int:
+        """How many of so many pixels a step moves."""
+        return pixels
 
     def size(self, d: Tensor) -> Tensor:
         """[B, ...] -> [B]."""
@@ -129,8 +133,11 @@ class _L1(Norm):
         kept[over] = torch.minimum((magnitude - cut).clamp(min=0), cap).to(d.dtype)
         return d.sign() * kept.reshape(d.shape)
 
+    def moved(self, pixels: int) -> int:
+        return max(1, int(self.share * pixels))
+
     def steepest(self, g: Tensor) -> Tensor:
-        top = max(1, int(self.share * g[0].numel())) if len(g) else 1
+        top = self.moved(g[0].numel()) if len(g) else 1
         flat = g.flatten(1).abs()
         chosen = (flat >= flat.topk(top, 1).values[:, -1:]) & (flat > 0)
         step = g.flatten(1).sign() * chosen

@@ -30,9 +30,9 @@ CHEAP = {
     "bim": Cheap("bim:steps=8"),
     "ilcm": Cheap("ilcm:steps=8"),
     # Steps of eps / steps that keep their momentum orbit the best point of a round ball.
-    "mifgsm": Cheap("mifgsm:steps=8", {"L1": 1.5, "L2": 1.4}),
-    # From a random start, sparse steps spend most of the 8 on undoing it.
-    "pgd": Cheap("pgd:steps=8", {"L1": 2.5}),
+    "mifgsm": Cheap("mifgsm:steps=8", {"L1": 1.2, "L2": 1.4}),
+    # From a random start, some of the 8 sparse steps go into undoing it.
+    "pgd": Cheap("pgd:steps=8", {"L1": 1.2}),
     # One pixel in two loses 2 * alpha of its eps to the random step.
     "r-fgsm": Cheap("r-fgsm:alpha=0.1", {"Linf": 1.2}),
     "square": Cheap("square:queries=60", {"Linf": 2.0, "L2": 2.5}),

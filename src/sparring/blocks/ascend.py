@@ -8,7 +8,6 @@ from torch import Tensor
 
 from sparring.blocks.rules import Rule, plain
 from sparring.bout import Bout, LossFunction, View
-from sparring.norms import per
 
 
 def ascend(
@@ -34,6 +33,5 @@ def ascend(
             break
         g, memory = rule(g, memory)
         length = step(k) if callable(step) else step
-        move = bout.ball.steepest(g, z).mul_(per(length * bout.eps, z))
-        z = bout.ball.project(move.add_(z))
+        z = bout.ball.project(bout.ball.step(z, g, length * bout.eps))
     return z

@@ -2,8 +2,8 @@
 
     x_0 ~ U(ball);   x_{k+1} = P(x_k + step * eps * steepest(grad L(x_k, y)))
 
-`steepest`: the sign (Linf), the unit gradient (L2), the largest 1 % of the pixels that can still move (L1: SLIDE,
-Tramer & Boneh 2019, arXiv:1904.13000). P is exact on ball and box together.
+`steepest`: the sign (Linf), the unit gradient (L2), the largest 1 % of the gradient (L1: SLIDE, Tramer & Boneh 2019,
+arXiv:1904.13000; what a pixel has no room for goes to the next best). P is exact on ball and box together.
 Madry et al. 2018, arXiv:1706.06083. Differs from the paper: the step is a fraction of eps (paper, MNIST: 1/30 of eps);
 every iterate is judged and a fooled sample leaves; restarts go to the samples still standing.
 Fails on: losses that saturate (zero gradients: use loss=margin or apgd-dlr), masked gradients.

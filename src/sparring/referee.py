@@ -113,15 +113,16 @@ class Referee:
         if self.keep == "last" and not handed:
             return
         margin = margin.to(self.margin.dtype)
-        allowed = ball.holds(z)
+        allowed = None if ball.made(z) else ball.holds(z)
         if self.looks is not None:
             self._look(rows, margin, ball.size(z))
-        fooled = hit & allowed
+        fooled = hit if allowed is None else hit & allowed
         if bool(fooled.any()):
             at = fooled.nonzero().squeeze(1)
             self._success(rows[at], z[at], margin[at], ball.norm.size(z[at] - ball.x[at]))
         last = self.keep == "last"
-        take = (allowed & (~fooled if last else margin > self.bar[rows])).nonzero().squeeze(1)
+        take = ~fooled if last else margin > (self.bar if len(rows) == len(self.bar) else self.bar[rows])
+        take = (take if allowed is None else take & allowed).nonzero().squeeze(1)
         if len(take):
             at = rows[take]
             if len(take) == len(self.best):  # all of them at once, as often in the first steps

@@ -47,7 +47,7 @@ def _pgd(options: Options) -> TrainingLoss:
 
 RECIPES: dict[str, Recipe] = {
     "standard": Recipe("standard", 2e-3, "drop", _standard),
-    "pgd": Recipe("PGD adversarial training", 1e-3, "drop", _pgd),
+    "pgd": Recipe("PGD adversarial training", 3e-3, "triangular", _pgd),
 }
 
 

@@ -190,38 +190,58 @@ class Bout:
 
     def _logits(self, z: Tensor, view: View | None, handed: bool) -> tuple[Tensor, Tensor]:
         """The model's answer, judged, and the rows that took part in it."""
+        logits, shown, able = self._scores(z, view)
+        self._weigh(shown, logits, able, handed)
+        return logits, self._payers(able)
+
+    def _scores(self, z: Tensor, view: View | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """The model's answer, the points that it is about (None behind a view), and who could pay (None = all)."""
         shown = self._shown(z)
-        point = shown.detach()
+        point = shown.detach() if view is None else None
         if view is not None:
             shown = view(shown, self.noise)
         able = self._referee.charge(self._rows, queries=1, reserve=int(shown.requires_grad))
-        logits = self._ask(self._model.logits, shown, able, lambda: self.clean_logits)
-        if view is None:
-            with torch.no_grad():
-                margin = self.goal.margin(logits)
-                if not bool(margin.sum().isfinite()):  # one look at all rows, nearly always enough
-                    broken = ~margin.isfinite()
-                    self._referee.note_broken(self._rows, broken)
-                    margin = margin.masked_fill(broken, torch.nan)
-                self._judge(point, margin, margin > 0, able, handed)
-        return logits, self._rows if able is None else self._rows[able]
+        return self._ask(self._model.logits, shown, able, lambda: self.clean_logits), point, able
+
+    def _weigh(self, shown: Tensor | None, logits: Tensor, able: Tensor | None, handed: bool) -> None:
+        """Judge the points that were shown."""
+        if shown is None:
+            return
+        with torch.no_grad():
+            margin = self.goal.margin(logits)
+            if not bool(margin.sum().isfinite()):  # one look at all rows, nearly always enough
+                broken = ~margin.isfinite()
+                self._referee.note_broken(self._rows, broken)
+                margin = margin.masked_fill(broken, torch.nan)
+            self._judge(shown, margin, margin > 0, able, handed)
 
     def _once(self, z: Tensor, loss: LossFunction, view: View | None) -> tuple[Tensor, Tensor]:
         """Loss and gradient from one pass each."""
         point = z.detach().requires_grad_()
-        logits, payers = self._logits(point, view, handed=False)
-        losses = loss(logits, self.goal)
+        logits, shown, able = self._scores(point, view)
+        try:
+            losses = loss(logits, self.goal)
+            slope = self._slope(losses, point, able)
+        finally:  # after the gradient: judging would push what it needs out of the cache
+            self._weigh(shown, logits.detach(), able, handed=False)
+        return losses.detach(), slope
+
+    def _slope(self, losses: Tensor, point: Tensor, able: Tensor | None) -> Tensor:
+        """d losses / d point, zero where there is none or it is NaN or Inf."""
         if not losses.requires_grad:
             self._referee.note_cut(self._rows)
-            return losses.detach(), torch.zeros_like(z)
-        self._pay_backward(payers)
+            return torch.zeros_like(point)
+        self._pay_backward(self._payers(able))
         (slope,) = torch.autograd.grad(losses.sum(), point, allow_unused=True)
-        slope = torch.zeros_like(z) if slope is None else slope
+        slope = torch.zeros_like(point) if slope is None else slope
         total = slope.flatten(1).sum(1)
         if not bool((total * 0 == 0).logical_and_(total != 0).all()):  # one pass, nearly always enough
             self._referee.note_gradient(self._rows, _peak(slope))
             slope = slope.nan_to_num(0.0, 0.0, 0.0)
-        return losses.detach(), slope
+        return slope
+
+    def _payers(self, able: Tensor | None) -> Tensor:
+        return self._rows if able is None else self._rows[able]
 
     def _pay_backward(self, rows: Tensor) -> None:
         """Before a gradient goes through the net."""

@@ -26,7 +26,8 @@ class Referee:
     Args:
         keep: "best" = the smallest success, and with a fixed eps a fooled sample leaves at once; "margin" = the
             success with the largest margin, nobody leaves; "last" = only points that the attack hands over count,
-            the last one stays, as in most papers' algorithms; nobody leaves.
+            the last one stays, as in most papers' algorithms; nobody leaves. Samples that are wrong before any attack
+            are never attacked, whatever `keep` is.
     """
 
     def __init__(self, ball: Ball, goal: Goal, threat: Threat, budget: Budget, keep: Keep, trace: bool) -> None:

@@ -4,7 +4,8 @@
 
 Needs scores only. Andriushchenko et al. 2020, arXiv:1912.00049 (Linf and L2; `p` as in AutoAttack, 0.8; the
 paper: 0.05 Linf, 0.1 L2). Differs from the reference code: windows and colours for each sample, the last row and
-column included; L2 points are projected exactly on ball and box; `queries` counts all of them.
+column included; L2 points are projected exactly on ball and box; `queries` counts all of them, and the schedule of
+sizes is scaled to it as in the paper (AutoAttack's is made for 10,000 whatever the budget).
 Fails on: tight budgets, high resolution. Its use is as an alarm: it should never beat attacks that see gradients.
 """
 

@@ -5,7 +5,7 @@
 Madry et al. 2018, arXiv:1706.06083. The maximum is approached by an attack (PGD with few steps), made afresh for
 every batch against the net in eval mode with frozen weights; the net trains on its answers alone. Differs from the
 paper: eps grows from 0 over the first part of the run, without which small nets on MNIST get stuck at a constant
-prediction (loss 2.303 = ln 10).
+prediction (loss 2.303 = ln 10); images that the net gets wrong anyway are trained on as they are.
 Fails on: an attack too weak to be worth training against (one large step: catastrophic overfitting).
 """
 

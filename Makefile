@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
-WEIGHTS := src/sparring/zoo/weights
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint types check bench clean
@@ -37,8 +36,8 @@ types: $(VENV)/.test ## mypy, strict
 
 check: test lint types ## all that CI runs
 
-bench: $(VENV)/.test ## side by side with the peers, in an environment of their own
-	$(BIN)/python benchmarks/run.py
+bench: ## side by side with the peers, in an environment of their own
+	$(PYTHON) benchmarks/run.py
 
 clean: ## remove what make made
 	rm -rf $(VENV) .venv-peers runs .pytest_cache .mypy_cache .ruff_cache

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sparring.attack import attacks as attacks
     from sparring.attack import register as register
     from sparring.attacks.gradient.apgd import APGDCE as APGDCE
-    from sparring.attacks.gradient.apgd import APGDDLR as APGDDLR
+    from sparring.attacks.gradient.apgd_dlr import APGDDLR as APGDDLR
     from sparring.attacks.gradient.apgd_l1 import APGDL1 as APGDL1
     from sparring.attacks.gradient.apgd_t import APGDT as APGDT
     from sparring.attacks.gradient.bim import BIM as BIM
@@ -61,7 +61,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "APGDCE": "attacks.gradient.apgd",
-    "APGDDLR": "attacks.gradient.apgd",
+    "APGDDLR": "attacks.gradient.apgd_dlr",
     "APGDL1": "attacks.gradient.apgd_l1",
     "APGDT": "attacks.gradient.apgd_t",
     "AccessError": "errors",

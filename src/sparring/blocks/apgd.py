@@ -46,7 +46,7 @@ def auto_ascend(bout: Bout, z: Tensor, steps: int, loss: LossFunction, view: Vie
         if not len(bout):
             break
         ball, z = bout.ball, row["z"]
-        ahead = ball.project(z + per(row["step"], z) * ball.steepest(row["g"]))
+        ahead = ball.project(ball.step(z, row["g"], row["step"]))
         keep = 0.75 if k else 1.0
         row["z"] = ball.project(z + keep * (ahead - z) + (1 - keep) * (z - row["before"]))
         row["before"] = z

@@ -12,9 +12,7 @@ from __future__ import annotations
 from pydantic import PositiveInt
 
 from sparring.attack import register
-from sparring.attacks.gradient.apgd import _APGD
-from sparring.blocks.views import OptionalView
-from sparring.losses import Loss, cross_entropy
+from sparring.attacks.gradient.apgd import APGDCE
 from sparring.norms import L1
 
 
@@ -28,14 +26,11 @@ from sparring.norms import L1
     peers=("autoattack", "adv-lib"),
     random=True,
 )
-class APGDL1(_APGD):
+class APGDL1(APGDCE):
     """Auto-PGD under L1 with five restarts (Croce & Hein 2021).
 
     Args:
         steps, restarts, loss, view: as for `APGDCE`.
     """
 
-    steps: PositiveInt = 100
     restarts: PositiveInt = 5
-    loss: Loss = cross_entropy
-    view: OptionalView = None

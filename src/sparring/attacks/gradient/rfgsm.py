@@ -50,4 +50,4 @@ class RFGSM(Attack):
         ball, eps = bout.ball, bout.ball.column(bout.eps)
         z = ball.project(bout.x + self.alpha * eps * bout.noise.signs(*bout.x.shape[1:], dtype=bout.x.dtype))
         g = bout.grad(z, self.loss)
-        return ball.project(z + (1 - self.alpha) * eps * ball.steepest(g))
+        return ball.project(ball.step(z, g, (1 - self.alpha) * bout.eps))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, dataclass_transform
 
 import torch
@@ -26,7 +26,7 @@ from sparring.result import Result
 from sparring.rng import Noise
 from sparring.threat import Goal, Targeted, Threat, Untargeted, parse_eps
 
-Aim = Literal["budget", "minimum", "both"]
+Aim = Literal["budget", "minimum", "both", "own"]
 
 
 class Attack(ABC):
@@ -43,6 +43,7 @@ class Attack(ABC):
         budget: hard limits of passes or time.
         keep: "best" (default), "margin" or "last", see `Referee`.
         trace: record what was seen on the way in `result.trace`.
+        region: the pixels that may change; the same as `Threat(..., region=)`.
 
     Returns:
         `Result`, per sample, on the CPU. The model is left exactly as it was.
@@ -65,9 +66,11 @@ class Attack(ABC):
         budget: Budget | None = None,
         keep: Keep = "best",
         trace: bool = False,
+        region: Tensor | None = None,
     ) -> Result:
         model = wrap(model)
         threat = (threat if isinstance(threat, Threat) else Threat(*threat)).within(model.box)
+        threat = threat if region is None else replace(threat, region=region)
         self._check(model, threat)
         with model.guard():
             x = model.accept(x)
@@ -97,7 +100,7 @@ class Attack(ABC):
         """Look at the clean images once, check what can be checked, and let those in whom the model gets right."""
         assert threat.box is not None
         eps = torch.full((len(x),), float("inf") if threat.eps is None else threat.eps, dtype=x.dtype, device=x.device)
-        ball = Ball(x, threat.norm, eps, threat.box, threat.levels)
+        ball = Ball(x, threat.norm, eps, threat.box, threat.levels, threat.mask(x))
         if not ball.on_grid():
             raise InputError(
                 f"the images are not on the grid of {threat.levels} levels that the threat demands; round them first"
@@ -161,7 +164,7 @@ class AttackInfo:
     Attributes:
         name: how specs and the command line call it. cls: the class. title: how the field calls it.
         sees: the access it needs. norms: those it works under. aim: "budget" = it fills a given eps, "minimum" = it
-            looks for the smallest perturbation.
+            looks for the smallest perturbation, "own" = it is after something that no norm measures (a smooth flow).
         scope, visibility, specificity, approach: the columns of the survey by Machado et al. (arXiv:2009.03728).
         year, paper: where it comes from. aliases: other names. peers: other toolkits that have it.
         random: whether a seed matters. survey: the name in the survey's table, if it is there.

@@ -19,6 +19,7 @@ class Ball:
     Args:
         x: [B, ...] clean images. norm: the norm. eps: [B], infinite where only the box counts. box: (low, high).
         levels: the grid of the threat, None = any value.
+        free: bool [B, ...], the pixels that may change; None = all.
     """
 
     x: Tensor
@@ -26,16 +27,22 @@ class Ball:
     eps: Tensor
     box: tuple[float, float]
     levels: int | None = None
+    free: Tensor | None = None
 
     def __getitem__(self, rows: Tensor) -> Ball:
-        ball = Ball(self.x[rows], self.norm, self.eps[rows], self.box, self.levels)
+        free = None if self.free is None else self.free[rows]
+        ball = Ball(self.x[rows], self.norm, self.eps[rows], self.box, self.levels, free)
         if "span" in self.__dict__:
             ball.__dict__["span"] = tuple(bound[rows] for bound in self.span)
         return ball
 
     def with_eps(self, eps: Tensor) -> Ball:
         """The ball of another radius [B] around the same images."""
-        return Ball(self.x, self.norm, eps, self.box, self.levels)
+        return Ball(self.x, self.norm, eps, self.box, self.levels, self.free)
+
+    def under(self, norm: Norm, eps: Tensor | None = None) -> Ball:
+        """The ball of another norm around the same images, for searches that measure two ways."""
+        return Ball(self.x, norm, self.eps if eps is None else eps, self.box, self.levels, self.free)
 
     def column(self, values: Tensor) -> Tensor:
         """[b] values shaped to multiply images."""
@@ -43,16 +50,18 @@ class Ball:
 
     @cached_property
     def low(self) -> Tensor:
-        return self.box[0] - self.x
+        """How far down each pixel may go, <= 0: the box, and the region."""
+        return self._freely(self.box[0] - self.x)
 
     @cached_property
     def high(self) -> Tensor:
-        return self.box[1] - self.x
+        """How far up each pixel may go, >= 0."""
+        return self._freely(self.box[1] - self.x)
 
     @cached_property
     def span(self) -> tuple[Tensor, ...]:
         """Lowest and highest value of each pixel in a Linf ball: with these one clamp is the whole projection."""
-        e = per(self.eps, self.x)
+        e = self._freely(per(self.eps, self.x).expand_as(self.x))
         return (self.x - e).clamp(min=self.box[0]), (self.x + e).clamp(max=self.box[1])
 
     def project(self, z: Tensor) -> Tensor:
@@ -63,6 +72,18 @@ class Ball:
             inside = self._at(self.norm.project(z - self.x, self.eps, self.low, self.high))
         self.__dict__["_known"] = (inside, inside._version)
         return inside
+
+    def clip(self, z: Tensor) -> Tensor:
+        """`z` with every pixel back in the box, and those outside the region as they were; the radius is left alone."""
+        return self.confine(z).clamp(*self.box)
+
+    def confine(self, z: Tensor) -> Tensor:
+        """`z` inside the region, the clean image elsewhere. Differentiable."""
+        return z if self.free is None else torch.where(self.free, z, self.x)
+
+    def reach(self, g: Tensor, gap: Tensor) -> Tensor:
+        """The nearest points u with <g, u - x> = gap [B], the box made use of; the best corner where there is none."""
+        return self._at(self.norm.reach(g, gap, self.low, self.high))
 
     def steepest(self, g: Tensor) -> Tensor:
         """The direction of size 1 that gains most along `g`."""
@@ -94,6 +115,7 @@ class Ball:
             d = noise.uniform(*self.x.shape[1:], dtype=self.x.dtype) * 2 - 1
         else:
             d = noise.normal(*self.x.shape[1:], dtype=self.x.dtype)
+        d = self._freely(d)
         return self.project(self.x + per(self.eps / self.norm.size(d).clamp(min=1e-12), d) * d)
 
     def size(self, z: Tensor) -> Tensor:
@@ -110,6 +132,8 @@ class Ball:
         slack = 1e-6 * (self.box[1] - self.box[0])
         flat = z.flatten(1)
         inside = (flat >= self.box[0] - slack).all(1) & (flat <= self.box[1] + slack).all(1)
+        if self.free is not None:
+            inside &= ((z - self.x).abs() <= slack).logical_or_(self.free).flatten(1).all(1)
         return inside & (self.size(z) <= self.eps * (1 + 1e-5) + 0.1 * slack)
 
     def snap(self, z: Tensor) -> Tensor:
@@ -139,6 +163,10 @@ class Ball:
         low, high = self.box
         value = step / ((self.levels or 2) - 1) * (high - low) + low
         return torch.where(step == self._step(self.x).round(), self.x, value)
+
+    def _freely(self, values: Tensor) -> Tensor:
+        """Zero outside the region."""
+        return values if self.free is None else torch.where(self.free, values, 0)
 
     def _at(self, d: Tensor) -> Tensor:
         """x + d, kept in the box against the last bit of rounding."""

@@ -48,7 +48,8 @@ def run_batches(
         if budget is not None and left is not None:
             limit = Budget(budget.queries, budget.gradients, budget.passes, max(0.0, left))
         aim = Untargeted(y) if goal is None else goal(x, y)
-        results.append(attack(model, x, aim, threat, seed=seed, budget=limit, keep=keep))
+        here = threat.rows(slice(done, done + len(x)))
+        results.append(attack(model, x, aim, here, seed=seed, budget=limit, keep=keep))
         if left is not None:
             left -= results[-1].seconds
         done += len(x)

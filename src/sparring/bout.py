@@ -45,10 +45,19 @@ class Bout:
     """
 
     def __init__(
-        self, model: Model, referee: Referee, rows: Tensor, goal: Goal, ball: Ball, noise: Noise, sees: Access
+        self,
+        model: Model,
+        referee: Referee,
+        rows: Tensor,
+        goal: Goal,
+        ball: Ball,
+        noise: Noise,
+        sees: Access,
+        threat: Ball | None = None,
     ) -> None:
         self._model, self._referee, self._rows, self._sees = model, referee, rows, sees
         self.goal, self.ball, self.noise = goal, ball, noise
+        self._threat = threat  # what points are judged by, where the search has a ball of its own
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -67,6 +76,15 @@ class Bout:
         self._need("score")
         assert self._referee.logits is not None
         return self._referee.logits[self._rows]
+
+    @property
+    def found(self) -> tuple[Tensor, Tensor]:
+        """The nearest success so far of this call, by whatever part: points [b, ...] and their sizes [b].
+
+        Where there is none: the clean image, and infinity. For searches that go on from where others ended.
+        """
+        size = self._referee.size[self._rows]
+        return torch.where(self.ball.column(size.isfinite()), self._referee.best[self._rows], self.x), size
 
     # --- asking -----------------------------------------------------------------------------------------------
 
@@ -114,6 +132,28 @@ class Bout:
             value, slope = value.lerp(more_value, 1 / (copy + 1)), slope.lerp(more_slope, 1 / (copy + 1))
         return value, slope
 
+    def jacobian(
+        self, z: Tensor, readout: Callable[[Tensor], Tensor] | None = None, count: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Logits [b, K] at `z` and the gradients [b, m, ...] of each of `m` numbers read off them.
+
+        One query and m gradients. Gradients that are NaN or Inf become zeros, and a doubt.
+
+        Args:
+            readout: logits [b, K] -> [b, m], differentiable; None = the logits themselves, m = K.
+            count: m, where there is a readout.
+        """
+        self._need("gradient")
+        wanted = count or self.clean_logits.shape[1]
+        point = z.detach().requires_grad_()
+        logits, shown, able = self._scores(point, None, reserve=wanted)
+        try:
+            values = logits if readout is None else readout(logits)
+            slopes = [self._slope(values[:, k], point, able, again=k + 1 < wanted) for k in range(wanted)]
+        finally:
+            self._weigh(shown, logits.detach(), able, handed=False)
+        return logits.detach(), torch.stack(slopes, 1)
+
     def visit(self, z: Tensor) -> None:
         """Hand a point over: it is shown to the model and judged. One query."""
         if not len(self):
@@ -126,24 +166,39 @@ class Bout:
 
     # --- who is left ------------------------------------------------------------------------------------------
 
-    def standing(self, *state: Any) -> Any:
+    def standing(self, *state: Any, done: Tensor | None = None) -> Any:
         """Let the rows that are done leave. Give the search's state, get it back for the rows that stay.
 
         The state is any nest of tuples, lists and dicts of tensors [b, ...]; one value comes back as itself.
+
+        Args:
+            done: bool [b], rows whose search here is over as well; they come back in parts made of the bout around.
         """
         over = self._referee.over
         stay = ~(over if len(over) == len(self._rows) else over[self._rows])
+        if self._threat is not None and self._referee.keep == "best":  # found inside the radius of this part
+            stay &= self._referee.size[self._rows] > self.eps * (1 + 1e-5)
+        if done is not None:
+            stay &= ~done
         if not bool(stay.all()):
             at = stay.nonzero().squeeze(1)
             self._rows, self.goal = self._rows[at], self.goal[at]
             self.ball, self.noise = self.ball[at], self.noise[at]
+            self._threat = None if self._threat is None else self._threat[at]
             state = tree_map(lambda value: value[at] if isinstance(value, Tensor) else value, state)
         return state[0] if len(state) == 1 else state
 
-    def part(self, tag: int, goal: Goal | None = None) -> Bout:
-        """A bout of those who still stand, with noise of its own: the same however long other parts took."""
-        noise = self.noise.fold(tag)
-        bout = Bout(self._model, self._referee, self._rows, goal or self.goal, self.ball, noise, self._sees)
+    def part(self, tag: int, goal: Goal | None = None, eps: Tensor | None = None) -> Bout:
+        """A bout of those who still stand, with noise of its own: the same however long other parts took.
+
+        Args:
+            goal: another one for its losses to aim at. eps: [b] a radius of its own to search in: rows with a success
+                inside it leave; a success beyond counts all the same, where the threat allows it.
+        """
+        noise, ball, threat = self.noise.fold(tag), self.ball, self._threat
+        if eps is not None:
+            ball, threat = ball.with_eps(eps), threat or ball
+        bout = Bout(self._model, self._referee, self._rows, goal or self.goal, ball, noise, self._sees, threat)
         bout.standing()
         return bout
 
@@ -194,13 +249,13 @@ class Bout:
         self._weigh(shown, logits, able, handed)
         return logits, self._payers(able)
 
-    def _scores(self, z: Tensor, view: View | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def _scores(self, z: Tensor, view: View | None, reserve: int = 1) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """The model's answer, the points that it is about (None behind a view), and who could pay (None = all)."""
         shown = self._shown(z)
         point = shown.detach() if view is None else None
         if view is not None:
             shown = view(shown, self.noise)
-        able = self._referee.charge(self._rows, queries=1, reserve=int(shown.requires_grad))
+        able = self._referee.charge(self._rows, queries=1, reserve=reserve * int(shown.requires_grad))
         return self._ask(self._model.logits, shown, able, lambda: self.clean_logits), point, able
 
     def _weigh(self, shown: Tensor | None, logits: Tensor, able: Tensor | None, handed: bool) -> None:
@@ -226,13 +281,13 @@ class Bout:
             self._weigh(shown, logits.detach(), able, handed=False)
         return losses.detach(), slope
 
-    def _slope(self, losses: Tensor, point: Tensor, able: Tensor | None) -> Tensor:
-        """d losses / d point, zero where there is none or it is NaN or Inf."""
+    def _slope(self, losses: Tensor, point: Tensor, able: Tensor | None, again: bool = False) -> Tensor:
+        """d losses / d point, zero where there is none or it is NaN or Inf. `again`: the graph is needed once more."""
         if not losses.requires_grad:
             self._referee.note_cut(self._rows)
             return torch.zeros_like(point)
         self._pay_backward(self._payers(able))
-        (slope,) = torch.autograd.grad(losses.sum(), point, allow_unused=True)
+        (slope,) = torch.autograd.grad(losses.sum(), point, retain_graph=again, allow_unused=True)
         slope = torch.zeros_like(point) if slope is None else slope
         total = slope.flatten(1).sum(1)
         if not bool((total * 0 == 0).logical_and_(total != 0).all()):  # one pass, nearly always enough
@@ -248,7 +303,8 @@ class Bout:
         self._referee.charge(rows, gradients=1, together=True)
 
     def _shown(self, z: Tensor) -> Tensor:
-        """The point as the threat lets it be: on the grid, where there is one; the gradient passes straight through."""
+        """The point as the threat lets it be: in its region, and on its grid (the gradient passes straight through)."""
+        z = self.ball.confine(z)
         return z if self.ball.levels is None else self.ball.snap(z.detach()) + (z - z.detach())
 
     def _ask(
@@ -261,7 +317,7 @@ class Bout:
         return idle().to(answer.dtype).clone().index_put((able.nonzero().squeeze(1),), answer)
 
     def _judge(self, z: Tensor, margin: Tensor, hit: Tensor, able: Tensor | None, handed: bool) -> None:
-        rows, ball = self._rows, self.ball
+        rows, ball = self._rows, self._threat or self.ball
         if able is not None:
             rows, ball, z, margin, hit = rows[able], ball[able], z[able], margin[able], hit[able]
         self._referee.judge(rows, ball, z, margin, hit, handed)

@@ -67,6 +67,24 @@ class Norm:
         """The allowed perturbation with the largest <g, d>: what a linear model would lose most by."""
         raise NotImplementedError
 
+    def reach(self, g: Tensor, gap: Tensor, low: Tensor, high: Tensor) -> Tensor:
+        """The smallest perturbation d between the bounds with <g, d> = gap [B], of either sign: a hyperplane hit.
+
+        Where the bounds do not let it get there, the one that comes nearest to it.
+        """
+        g = g * per(torch.where(gap < 0, -1.0, 1.0), g)
+        pay, cap = g.abs().flatten(1).double(), torch.where(g > 0, high, -low).flatten(1).double()
+        cap = torch.where(pay > 0, cap, 0)
+        return g.sign() * self._spend(pay, cap, gap.abs().double()).to(g.dtype).reshape(g.shape)
+
+    def _spend(self, pay: Tensor, cap: Tensor, gap: Tensor) -> Tensor:
+        """The smallest 0 <= d <= cap [B, n] with sum(pay * d) = gap [B], or cap where that is less."""
+        raise NotImplementedError
+
+    def prox(self, d: Tensor, weight: Tensor) -> Tensor:
+        """argmin_u |u - d|_2^2 / 2 + weight * |u|, row by row, without bounds: [B, ...], [B] -> [B, ...]."""
+        raise NotImplementedError
+
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """A random allowed perturbation, uniform in the ball before the box takes its share."""
         raise NotImplementedError
@@ -89,6 +107,12 @@ class _Linf(Norm):
         e = per(eps, g)
         return torch.where(g > 0, torch.minimum(high, e), torch.where(g < 0, torch.maximum(low, -e), 0))
 
+    def _spend(self, pay: Tensor, cap: Tensor, gap: Tensor) -> Tensor:
+        return _grow(pay, (pay > 0).to(pay.dtype), cap, gap)
+
+    def prox(self, d: Tensor, weight: Tensor) -> Tensor:
+        return d - L1.project(d, weight, -d.abs(), d.abs())  # Moreau: what the dual ball leaves over
+
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         e = per(eps, low)
         low, high = torch.maximum(low, -e), torch.minimum(high, e)  # two boxes: uniform in what they share
@@ -109,6 +133,12 @@ class _L2(Norm):
         g = _unit_peak(g)
         g = g.masked_fill(g.abs() < 1e-15, 0)  # nothing to gain there, and its square would underflow
         return _shrink(g, eps, low, high, at_most=float("inf"))
+
+    def _spend(self, pay: Tensor, cap: Tensor, gap: Tensor) -> Tensor:
+        return _grow(pay, pay, cap, gap)
+
+    def prox(self, d: Tensor, weight: Tensor) -> Tensor:
+        return d * per((1 - weight / _floor(self.size(d))).clamp(min=0), d)
 
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         d = self.steepest(noise.normal(*low.shape[1:], dtype=low.dtype))
@@ -151,6 +181,16 @@ class _L1(Norm):
         spent = torch.zeros_like(cap).scatter(1, order, torch.minimum(sorted_cap, left))
         return g.sign() * spent.reshape(g.shape)
 
+    def _spend(self, pay: Tensor, cap: Tensor, gap: Tensor) -> Tensor:
+        order = pay.argsort(dim=1, descending=True, stable=True)
+        dear, room = pay.gather(1, order), cap.gather(1, order)
+        gained = dear * room
+        missing = (gap[:, None] - (gained.cumsum(1) - gained)).clamp(min=0)
+        return torch.zeros_like(cap).scatter(1, order, torch.minimum(room, missing / _floor(dear)))
+
+    def prox(self, d: Tensor, weight: Tensor) -> Tensor:
+        return d.sign() * (d.abs() - per(weight, d)).clamp(min=0)
+
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         shape = low.shape[1:]
         d = -(1 - noise.uniform(*shape, dtype=low.dtype)).log() * noise.signs(*shape, dtype=low.dtype)
@@ -174,6 +214,24 @@ class _L0(Norm):
     def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         d = torch.where(g > 0, high, torch.where(g < 0, low, 0))
         return _keep_top(d, g * d, eps)
+
+    def _spend(self, pay: Tensor, cap: Tensor, gap: Tensor) -> Tensor:
+        gain, order = (pay * cap).sort(dim=1, descending=True, stable=True)
+        needed = (gain.cumsum(1) - gain < gap[:, None] * (1 - 1e-12)) & (gain > 0)
+        return cap * torch.zeros_like(cap).scatter(1, order, needed.to(cap.dtype))
+
+    def prox(self, d: Tensor, weight: Tensor) -> Tensor:
+        """Of the 2/3 quasi-norm sum |u|^(2/3), the nearest to L0 that still shrinks (Cao et al. 2013, in closed form).
+
+        A hard threshold would move nothing between its jumps.
+        """
+        twice = per(2 * weight, d).clamp(min=torch.finfo(d.dtype).tiny ** 0.5)
+        size = d.abs()
+        stays = size > 2 / 3 * (3 * twice**3) ** 0.25
+        angle = (27 / 16 * d.square() * twice**-1.5).clamp(min=1).acosh() / 3
+        root = 2 / 3**0.5 * twice**0.25 * angle.cosh().sqrt()
+        grown = ((root + (2 * size / root - root.square()).clamp(min=0).sqrt()) / 2) ** 3
+        return torch.where(stays, d.sign() * grown, 0).where(per(weight, d) > 0, d)
 
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         shape = low.shape[1:]
@@ -237,6 +295,21 @@ def _shrink(d: Tensor, eps: Tensor, low: Tensor, high: Tensor, at_most: float) -
         scale = larger
     grown = torch.where(torch.isinf(scale)[:, None], cap, torch.minimum(scale[:, None] * magnitude, cap))
     return d.sign() * grown.reshape(d.shape)
+
+
+def _grow(pay: Tensor, speed: Tensor, cap: Tensor, gap: Tensor) -> Tensor:
+    """min(s * speed, cap) with the smallest s for which sum(pay * that) = gap [B]: all [B, n] >= 0, exact.
+
+    The sum is concave and piecewise linear in s, with a kink where a pixel is full: walk the sorted kinks.
+    """
+    kink, order = torch.where(speed > 0, cap / _floor(speed), 0.0).sort(1)
+    full, slope = (pay * cap).gather(1, order), (pay * speed).gather(1, order)
+    before = full.cumsum(1) - full  # of the pixels that are full when the k-th fills up
+    rest = slope.flip(1).cumsum(1).flip(1)  # of it and all that fill later
+    at = torch.searchsorted((before + kink * rest).contiguous(), gap[:, None]).clamp(max=kink.shape[1] - 1)
+    s = (gap[:, None] - before.gather(1, at)) / _floor(rest.gather(1, at))
+    enough = full.sum(1, keepdim=True) > gap[:, None]
+    return torch.where(enough, torch.minimum(s.clamp(min=0) * speed, cap), cap)
 
 
 def _l1_cut(magnitude: Tensor, cap: Tensor, eps: Tensor) -> Tensor:

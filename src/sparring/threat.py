@@ -36,24 +36,27 @@ def parse_eps(text: str | float | None) -> float | None:
     return float(text)
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, eq=False)
 class Threat:
-    """The perturbations that count: ||x' - x|| <= eps inside the box, maybe on a grid.
+    """The perturbations that count: ||x' - x|| <= eps inside the box, maybe on a grid, maybe in one region only.
 
     Args:
         norm: "Linf", "L2", "L1", "L0" or one of `sparring.norms`.
         eps: the radius, a number or a fraction as text; None = none: the smallest perturbation is wanted.
         box: (low, high) of a valid pixel; None = the model's.
         levels: 256 = images that survive being saved with 8 bits: only such points are ever shown to the model.
+        region: bool tensor, True = this pixel may change: [H, W], [C, H, W], or one for each image [B, C, H, W];
+            None = all may.
 
     >>> Threat("linf", "8/255")
-    Threat(norm=Linf, eps=0.03137254901960784, box=None, levels=None)
+    Threat(norm=Linf, eps=0.03137254901960784, box=None, levels=None, region=None)
     """
 
     norm: norms.Norm
     eps: float | None
     box: Box | None
     levels: int | None
+    region: Tensor | None
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Threat:
         eps: float | str | None = None,
         box: Box | None = None,
         levels: int | None = None,
+        region: Tensor | None = None,
     ) -> None:
         radius = parse_eps(eps)
         if radius is not None and not 0 <= radius < float("inf"):
@@ -73,6 +77,34 @@ class Threat:
         object.__setattr__(self, "eps", radius)
         object.__setattr__(self, "box", None if box is None else (float(box[0]), float(box[1])))
         object.__setattr__(self, "levels", levels)
+        object.__setattr__(self, "region", None if region is None else _mask(region))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Threat) or hash(self) != hash(other):
+            return False
+        mine, yours = self.region, other.region
+        return mine is yours or (mine is not None and yours is not None and torch.equal(mine, yours))
+
+    def __hash__(self) -> int:
+        return hash((self.norm, self.eps, self.box, self.levels, self.region is None))
+
+    def mask(self, x: Tensor) -> Tensor | None:
+        """The region spread over images `x` [B, ...], on their device; None where every pixel may change."""
+        if self.region is None:
+            return None
+        try:
+            return self.region.to(x.device).expand(x.shape)
+        except RuntimeError:
+            raise InputError(
+                f"the region has shape {tuple(self.region.shape)}, the images {tuple(x.shape)}; give the shape of one "
+                "image, its height and width, or one region for each image"
+            ) from None
+
+    def rows(self, at: slice | Tensor) -> Threat:
+        """The threat for some of the images that it was made for: the same, unless each has a region of its own."""
+        if self.region is None or self.region.dim() < 4:
+            return self
+        return replace(self, region=self.region[at])
 
     def within(self, box: Box) -> Threat:
         """This threat with its box settled: its own, else the model's."""
@@ -87,7 +119,21 @@ class Threat:
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""
-        return {"norm": str(self.norm), "eps": self.eps, "box": self.box, "levels": self.levels}
+        plain: dict[str, object] = {"norm": str(self.norm), "eps": self.eps, "box": self.box, "levels": self.levels}
+        if self.region is not None:
+            plain["region"] = {"shape": list(self.region.shape), "pixels": int(self.region.sum())}
+        return plain
+
+
+def _mask(region: Tensor) -> Tensor:
+    region = torch.as_tensor(region)
+    if region.dtype != torch.bool:
+        if not bool(((region == 0) | (region == 1)).all()):
+            raise InputError("a region says for each pixel whether it may change: True or False, or 1 or 0")
+        region = region.bool()
+    if not bool(region.any()):
+        raise InputError("the region is empty: no pixel may change; mark with True those that may")
+    return region
 
 
 class Goal:

@@ -32,3 +32,19 @@ def momentum(decay: float) -> Rule:
         return m, {"momentum": m}
 
     return rule
+
+
+def adam(fast: float = 0.9, slow: float = 0.999, floor: float = 1e-8) -> Rule:
+    """Mean gradient over its root mean square, both unbiased (Kingma & Ba 2015, arXiv:1412.6980); rows on their own."""
+
+    def rule(g: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+        if not memory:
+            memory = {"mean": torch.zeros_like(g), "square": torch.zeros_like(g), "count": g.new_zeros(len(g))}
+        mean = fast * memory["mean"] + (1 - fast) * g
+        square = slow * memory["square"] + (1 - slow) * g.square()
+        count = memory["count"] + 1
+        unbiased = mean / per(1 - fast**count, g)
+        direction = unbiased / ((square / per(1 - slow**count, g)).sqrt() + floor)
+        return direction, {"mean": mean, "square": square, "count": count}
+
+    return rule

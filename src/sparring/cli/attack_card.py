@@ -101,6 +101,7 @@ AIMS = {
     "budget": "success inside a given eps",
     "minimum": "the smallest perturbation; eps may be left out",
     "both": "success inside eps, or the smallest perturbation without one",
+    "own": "something that no norm measures, see below; eps may be left out",
 }
 
 

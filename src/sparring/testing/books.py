@@ -101,7 +101,7 @@ def keep(case: Examinee) -> None:
             torch.allclose(result.distance.double(), moved, rtol=1e-5, atol=1e-7),
             f"keep={how!r}: distance is {result.distance.tolist()}, x_adv is {moved.tolist()} away",
         )
-        if how == "margin" and case.info.sees != "decision" and case.info.aim != "minimum":
+        if how == "margin" and case.info.sees != "decision" and case.info.aim in ("budget", "both"):
             best = case(paper, eps=eps)
             worse = best.success & ~(result.margin >= best.margin - 1e-9)
             demand(

@@ -45,9 +45,13 @@ class Examinee:
 
     def eps(self, paper: Paper) -> float | None:
         """A radius at which some of the images fall and some stand; None if it looks for the minimum."""
-        if self.info.aim == "minimum":
+        if self.info.aim in ("minimum", "own"):
             return None
         return float(paper.optimum(self.norm).nan_to_num(posinf=1.0).median()) * max(1.3, self.factor)
+
+    def enough(self, success: Tensor) -> bool:
+        """Did it fool all that can be fooled, or, where no norm says what it is after, any at all?"""
+        return bool(success.any() if self.info.aim == "own" else success.all())
 
     def aim(self, paper: Paper) -> Tensor | Goal:
         """What the attack is after where a check doesn't mind: any mistake, or the next class if it only can aim."""
@@ -67,10 +71,11 @@ class Examinee:
         budget: Budget | None = None,
         keep: Keep = "best",
         trace: bool = False,
+        region: Tensor | None = None,
     ) -> Result:
         """Let the attack loose on a paper."""
         radius = eps if eps is not None else self.eps(paper)
-        threat = Threat(self.norm, radius, levels=levels)
+        threat = Threat(self.norm, radius, levels=levels, region=region)
         asked = model or wrap(paper.net)
         wanted = self.aim(paper) if goal is None else goal
         return self.attack(asked, paper.x, wanted, threat, seed=seed, budget=budget, keep=keep, trace=trace)

@@ -78,20 +78,24 @@ class Paper:
         with torch.no_grad():
             return self.logits(x).argmax(1)
 
-    def distance(self, norm: Norm, towards: Tensor) -> Tensor:
-        """[N] how far the class `towards` [N] is, inf where the box forbids it: exact for affine nets."""
+    def distance(self, norm: Norm, towards: Tensor, free: Tensor | None = None) -> Tensor:
+        """[N] how far the class `towards` [N] is, inf where the box forbids it: exact for affine nets.
+
+        `free`: bool, the shape of an image; only these pixels may change.
+        """
         x = self.x.to(self.dtype, copy=True).requires_grad_()
         with torch.enable_grad():
             z = self.logits(x)
             gap = (z.gather(1, self.y[:, None]) - z.gather(1, towards[:, None])).squeeze(1)
             (slope,) = torch.autograd.grad(-gap.sum(), x)
         flat = self.x.flatten(1)
-        return halfspace_distance(str(norm), slope.flatten(1), gap.detach(), -flat, 1 - flat)
+        may = 1.0 if free is None else free.flatten().to(flat.dtype)
+        return halfspace_distance(str(norm), slope.flatten(1), gap.detach(), -flat * may, (1 - flat) * may)
 
-    def optimum(self, norm: Norm) -> Tensor:
+    def optimum(self, norm: Norm, free: Tensor | None = None) -> Tensor:
         """[N] how far the nearest other class is: exact for affine nets, to first order for others."""
         classes = self.logits(self.x[:1]).shape[1]
-        return torch.stack([self.distance(norm, (self.y + k) % classes) for k in range(1, classes)]).amin(0)
+        return torch.stack([self.distance(norm, (self.y + k) % classes, free) for k in range(1, classes)]).amin(0)
 
     def single(self) -> Paper:
         """The same in float32, the labels asked again."""

@@ -13,14 +13,14 @@ from sparring.threat import Goal, Targeted
 SLACK = 1 + 1e-5  # float rounding of eps, the same that the referee forgives
 
 
-@check("known-optimum", applies=lambda info: "untargeted" in info.specificity)
+@check("known-optimum", applies=lambda info: info.aim != "own" and "untargeted" in info.specificity)
 def known_optimum(case: Examinee) -> None:
     """On an affine model it succeeds just above the closed-form optimum inside the box (or finds it)."""
     paper = pair()
     _reaches(case, paper, None)
 
 
-@check("known-optimum-targeted", applies=lambda info: "targeted" in info.specificity)
+@check("known-optimum-targeted", applies=lambda info: info.aim != "own" and "targeted" in info.specificity)
 def known_optimum_targeted(case: Examinee) -> None:
     """The same towards a class, among four."""
     paper = pair(classes=4)
@@ -54,7 +54,7 @@ def below_optimum(case: Examinee) -> None:
     paper = affine()
     best = paper.optimum(case.norm)
     goal = case.aim(paper)
-    results = [] if case.info.aim == "minimum" else [case(paper, goal, eps=float(best.min()) * 0.999)]
+    results = [] if case.eps(paper) is None else [case(paper, goal, eps=float(best.min()) * 0.999)]
     for result in results:
         demand(
             not bool(result.success.any()), f"success at eps {result.threat.eps:.4g}, the optimum is {best.min():.4g}"
@@ -124,7 +124,7 @@ def targeted(case: Examinee) -> None:
     """With a target, success means that class and no other; a target that is the true class is refused."""
     paper = affine()
     wanted = (paper.y + 2) % 5
-    eps = None if case.info.aim == "minimum" else float(paper.distance(case.norm, wanted).median()) * 1.5
+    eps = None if case.eps(paper) is None else float(paper.distance(case.norm, wanted).median()) * 1.5
     result = case(paper, Targeted(wanted, paper.y), eps=eps)
     said = paper.classes(result.x_adv) == wanted
     demand(
@@ -138,7 +138,7 @@ def targeted(case: Examinee) -> None:
     raise AssertionError("a target that is the true class was accepted")
 
 
-@check("monotone-in-eps", applies=lambda info: info.aim != "minimum")
+@check("monotone-in-eps", applies=lambda info: info.aim in ("budget", "both"))
 def monotone(case: Examinee) -> None:
     """On an affine model a larger eps fools no fewer samples, and a large one fools all."""
     paper = pair()

@@ -14,12 +14,9 @@ import torch
 from torch import Tensor
 
 from sparring.errors import InputError
+from sparring.kernels import floor, grow, keep_top, l1_cut, radius, shrink, unit_peak
+from sparring.kernels import per as per
 from sparring.rng import Noise
-
-
-def per(values: Tensor, like: Tensor) -> Tensor:
-    """Shape [B] values so that they broadcast against `like` [B, ...]."""
-    return values.reshape(-1, *[1] * (like.dim() - 1))
 
 
 class Norm:
@@ -108,7 +105,7 @@ class _Linf(Norm):
         return torch.where(g > 0, torch.minimum(high, e), torch.where(g < 0, torch.maximum(low, -e), 0))
 
     def _spend(self, pay: Tensor, cap: Tensor, gap: Tensor) -> Tensor:
-        return _grow(pay, (pay > 0).to(pay.dtype), cap, gap)
+        return grow(pay, (pay > 0).to(pay.dtype), cap, gap)
 
     def prox(self, d: Tensor, weight: Tensor) -> Tensor:
         return d - L1.project(d, weight, -d.abs(), d.abs())  # Moreau: what the dual ball leaves over
@@ -123,26 +120,26 @@ class _L2(Norm):
     name, p, dual = "L2", 2.0, 2.0
 
     def project(self, d: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        return _shrink(d, eps, low, high, at_most=1.0)
+        return shrink(d, eps, low, high, at_most=1.0)
 
     def steepest(self, g: Tensor) -> Tensor:
-        g = _unit_peak(g)
-        return g / per(_floor(self.size(g)), g)
+        g = unit_peak(g)
+        return g / per(floor(self.size(g)), g)
 
     def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
-        g = _unit_peak(g)
+        g = unit_peak(g)
         g = g.masked_fill(g.abs() < 1e-15, 0)  # nothing to gain there, and its square would underflow
-        return _shrink(g, eps, low, high, at_most=float("inf"))
+        return shrink(g, eps, low, high, at_most=float("inf"))
 
     def _spend(self, pay: Tensor, cap: Tensor, gap: Tensor) -> Tensor:
-        return _grow(pay, pay, cap, gap)
+        return grow(pay, pay, cap, gap)
 
     def prox(self, d: Tensor, weight: Tensor) -> Tensor:
-        return d * per((1 - weight / _floor(self.size(d))).clamp(min=0), d)
+        return d * per((1 - weight / floor(self.size(d))).clamp(min=0), d)
 
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         d = self.steepest(noise.normal(*low.shape[1:], dtype=low.dtype))
-        return self.project(d * per(_radius(noise, eps, low, high), d), eps, low, high)
+        return self.project(d * per(radius(noise, eps, low, high), d), eps, low, high)
 
 
 class _L1(Norm):
@@ -159,7 +156,7 @@ class _L1(Norm):
             return d.clamp(low, high)
         kept = torch.minimum(magnitude, cap)
         magnitude, cap = magnitude[over].double(), cap[over].double()
-        cut = _l1_cut(magnitude, cap, eps[over])[:, None]
+        cut = l1_cut(magnitude, cap, eps[over])[:, None]
         kept[over] = torch.minimum((magnitude - cut).clamp(min=0), cap).to(d.dtype)
         return d.sign() * kept.reshape(d.shape)
 
@@ -171,7 +168,7 @@ class _L1(Norm):
         flat = g.flatten(1).abs()
         chosen = (flat >= flat.topk(top, 1).values[:, -1:]) & (flat > 0)
         step = g.flatten(1).sign() * chosen
-        return (step / _floor(step.abs().sum(1))[:, None]).reshape(g.shape)
+        return (step / floor(step.abs().sum(1))[:, None]).reshape(g.shape)
 
     def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         pay, cap = g.abs().flatten(1), torch.where(g > 0, high, -low).flatten(1)
@@ -186,7 +183,7 @@ class _L1(Norm):
         dear, room = pay.gather(1, order), cap.gather(1, order)
         gained = dear * room
         missing = (gap[:, None] - (gained.cumsum(1) - gained)).clamp(min=0)
-        return torch.zeros_like(cap).scatter(1, order, torch.minimum(room, missing / _floor(dear)))
+        return torch.zeros_like(cap).scatter(1, order, torch.minimum(room, missing / floor(dear)))
 
     def prox(self, d: Tensor, weight: Tensor) -> Tensor:
         return d.sign() * (d.abs() - per(weight, d)).clamp(min=0)
@@ -194,7 +191,7 @@ class _L1(Norm):
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         shape = low.shape[1:]
         d = -(1 - noise.uniform(*shape, dtype=low.dtype)).log() * noise.signs(*shape, dtype=low.dtype)
-        return self.project(d * per(_radius(noise, eps, low, high) / _floor(self.size(d)), d), eps, low, high)
+        return self.project(d * per(radius(noise, eps, low, high) / floor(self.size(d)), d), eps, low, high)
 
 
 class _L0(Norm):
@@ -206,14 +203,14 @@ class _L0(Norm):
     def project(self, d: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         inside = d.clamp(low, high)
         gain = d.square() - (d - inside).square()  # what keeping this feature is worth, the box considered
-        return _keep_top(inside, gain, eps)
+        return keep_top(inside, gain, eps)
 
     def steepest(self, g: Tensor) -> Tensor:
         return L2.steepest(g)  # the projection makes it sparse
 
     def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         d = torch.where(g > 0, high, torch.where(g < 0, low, 0))
-        return _keep_top(d, g * d, eps)
+        return keep_top(d, g * d, eps)
 
     def _spend(self, pay: Tensor, cap: Tensor, gap: Tensor) -> Tensor:
         gain, order = (pay * cap).sort(dim=1, descending=True, stable=True)
@@ -236,7 +233,7 @@ class _L0(Norm):
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         shape = low.shape[1:]
         d = low + (high - low) * noise.uniform(*shape, dtype=low.dtype)
-        return _keep_top(d, noise.uniform(*shape, dtype=low.dtype), eps)
+        return keep_top(d, noise.uniform(*shape, dtype=low.dtype), eps)
 
 
 L0, L1, L2, Linf = _L0(), _L1(), _L2(), _Linf()
@@ -256,82 +253,3 @@ def norm(value: Norm | str | float) -> Norm:
         if text in (known.name.lower().removeprefix("l"), {"Linf": "infinity"}.get(known.name)):
             return known
     raise InputError(f"norm {value!r} is not known; the norms are L0, L1, L2 and Linf")
-
-
-def _unit_peak(g: Tensor) -> Tensor:
-    """Scaled so that the largest entry is 1: squares of it can neither underflow nor overflow."""
-    return g / per(_floor(g.flatten(1).abs().amax(1)), g)
-
-
-def _radius(noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """[B] radii of points uniform in a ball of so many dimensions; without an eps, one that reaches across the box."""
-    n = max(1, low[0].numel())
-    reach = torch.where(eps.isfinite(), eps, n * (high - low).flatten(1).amax(1))
-    return reach * noise.uniform(1, dtype=low.dtype).squeeze(1) ** (1 / n)
-
-
-def _floor(size: Tensor) -> Tensor:
-    """Sizes to divide by: a zero stays harmless, a tiny gradient keeps its direction."""
-    return size.clamp(min=torch.finfo(size.dtype).tiny)
-
-
-def _shrink(d: Tensor, eps: Tensor, low: Tensor, high: Tensor, at_most: float) -> Tensor:
-    """clip(s * d, low, high) with the largest s <= at_most for which its L2 size is <= eps. Exact.
-
-    Let the pixels at their bound be known: then s solves a quadratic. Each round adds those that the new s drives
-    into their bound; s only grows, so this ends, mostly after 2 to 6 rounds (Michelot 1986, doi:10.1007/BF00938486).
-    """
-    magnitude, cap = d.flatten(1).abs(), torch.where(d > 0, high, -low).flatten(1)
-    square, roof = magnitude.square(), cap.square()
-    scale = torch.zeros_like(eps)
-    for _ in range(magnitude.shape[1] + 1):
-        full = scale[:, None] * magnitude >= cap
-        rest = (eps.square() - (roof * full).sum(1)).clamp(min=0)
-        free = (square * ~full).sum(1)
-        larger = torch.where(free > 0, (rest / _floor(free)).sqrt(), at_most).clamp(max=at_most)
-        larger = torch.maximum(larger, scale)
-        if torch.equal(larger, scale):
-            break
-        scale = larger
-    grown = torch.where(torch.isinf(scale)[:, None], cap, torch.minimum(scale[:, None] * magnitude, cap))
-    return d.sign() * grown.reshape(d.shape)
-
-
-def _grow(pay: Tensor, speed: Tensor, cap: Tensor, gap: Tensor) -> Tensor:
-    """min(s * speed, cap) with the smallest s for which sum(pay * that) = gap [B]: all [B, n] >= 0, exact.
-
-    The sum is concave and piecewise linear in s, with a kink where a pixel is full: walk the sorted kinks.
-    """
-    kink, order = torch.where(speed > 0, cap / _floor(speed), 0.0).sort(1)
-    full, slope = (pay * cap).gather(1, order), (pay * speed).gather(1, order)
-    before = full.cumsum(1) - full  # of the pixels that are full when the k-th fills up
-    rest = slope.flip(1).cumsum(1).flip(1)  # of it and all that fill later
-    at = torch.searchsorted((before + kink * rest).contiguous(), gap[:, None]).clamp(max=kink.shape[1] - 1)
-    s = (gap[:, None] - before.gather(1, at)) / _floor(rest.gather(1, at))
-    enough = full.sum(1, keepdim=True) > gap[:, None]
-    return torch.where(enough, torch.minimum(s.clamp(min=0) * speed, cap), cap)
-
-
-def _l1_cut(magnitude: Tensor, cap: Tensor, eps: Tensor) -> Tensor:
-    """The cut >= 0 with sum_i clip(m_i - cut, 0, cap_i) = eps: [B, n], [B, n], [B] -> [B], all in float64.
-
-    The sum is piecewise linear in the cut, with a kink where a pixel starts (cut = m_i) and where it is
-    full (cut = m_i - cap_i). Walk the sorted kinks from above until the sum reaches eps.
-    """
-    kinks = torch.cat([magnitude, magnitude - cap], 1)
-    turn = torch.cat([torch.ones_like(magnitude), -torch.ones_like(magnitude)], 1)
-    kinks, order = kinks.sort(1, descending=True)
-    slope = turn.gather(1, order).cumsum(1)  # how many pixels grow below each kink
-    total = torch.cat([torch.zeros_like(kinks[:, :1]), (slope[:, :-1] * -kinks.diff(dim=1)).cumsum(1)], 1)
-    at = torch.searchsorted(total, eps.double()[:, None], right=True).clamp(1, kinks.shape[1]) - 1
-    start, grown, growing = (values.gather(1, at).squeeze(1) for values in (kinks, total, slope))
-    cut = start - (eps.double() - grown) / growing.clamp(min=1)
-    return cut.clamp(min=0)
-
-
-def _keep_top(d: Tensor, worth: Tensor, eps: Tensor) -> Tensor:
-    """The floor(eps) features of each row that are worth most, the others set to 0."""
-    flat, n = worth.flatten(1), worth[0].numel() if len(worth) else 0
-    count = torch.where(torch.isinf(eps), n, eps.floor()).clamp(max=n).long()
-    rank = flat.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-    return d * (rank < count[:, None]).reshape(d.shape)

@@ -18,6 +18,7 @@ ATTACKS = [path for path in sorted((ROOT / "attacks").rglob("*.py")) if path.nam
 FLOORS = (
     {"errors", "_callable"},
     {"rng", "budget", "outputs", "data"},
+    {"kernels"},
     {"norms"},
     {"ball", "threat"},
     {"losses", "model", "result"},

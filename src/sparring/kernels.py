@@ -1,0 +1,95 @@
+"""The arithmetic below the norms: exact fills of capped pixels along a ray, and rows scaled without underflow.
+
+All of it works row by row on [B, n] or [B, ...] tensors; nothing here knows what an attack is.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sparring.rng import Noise
+
+
+def per(values: Tensor, like: Tensor) -> Tensor:
+    """Shape [B] values so that they broadcast against `like` [B, ...]."""
+    return values.reshape(-1, *[1] * (like.dim() - 1))
+
+
+def unit_peak(g: Tensor) -> Tensor:
+    """Scaled so that the largest entry is 1: squares of it can neither underflow nor overflow."""
+    return g / per(floor(g.flatten(1).abs().amax(1)), g)
+
+
+def radius(noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """[B] radii of points uniform in a ball of so many dimensions; without an eps, one that reaches across the box."""
+    n = max(1, low[0].numel())
+    reach = torch.where(eps.isfinite(), eps, n * (high - low).flatten(1).amax(1))
+    return reach * noise.uniform(1, dtype=low.dtype).squeeze(1) ** (1 / n)
+
+
+def floor(size: Tensor) -> Tensor:
+    """Sizes to divide by: a zero stays harmless, a tiny gradient keeps its direction."""
+    return size.clamp(min=torch.finfo(size.dtype).tiny)
+
+
+def shrink(d: Tensor, eps: Tensor, low: Tensor, high: Tensor, at_most: float) -> Tensor:
+    """clip(s * d, low, high) with the largest s <= at_most for which its L2 size is <= eps. Exact.
+
+    Let the pixels at their bound be known: then s solves a quadratic. Each round adds those that the new s drives
+    into their bound; s only grows, so this ends, mostly after 2 to 6 rounds (Michelot 1986, doi:10.1007/BF00938486).
+    """
+    magnitude, cap = d.flatten(1).abs(), torch.where(d > 0, high, -low).flatten(1)
+    square, roof = magnitude.square(), cap.square()
+    scale = torch.zeros_like(eps)
+    for _ in range(magnitude.shape[1] + 1):
+        full = scale[:, None] * magnitude >= cap
+        rest = (eps.square() - (roof * full).sum(1)).clamp(min=0)
+        free = (square * ~full).sum(1)
+        larger = torch.where(free > 0, (rest / floor(free)).sqrt(), at_most).clamp(max=at_most)
+        larger = torch.maximum(larger, scale)
+        if torch.equal(larger, scale):
+            break
+        scale = larger
+    grown = torch.where(torch.isinf(scale)[:, None], cap, torch.minimum(scale[:, None] * magnitude, cap))
+    return d.sign() * grown.reshape(d.shape)
+
+
+def grow(pay: Tensor, speed: Tensor, cap: Tensor, gap: Tensor) -> Tensor:
+    """min(s * speed, cap) with the smallest s for which sum(pay * that) = gap [B]: all [B, n] >= 0, exact.
+
+    The sum is concave and piecewise linear in s, with a kink where a pixel is full: walk the sorted kinks.
+    """
+    kink, order = torch.where(speed > 0, cap / floor(speed), 0.0).sort(1)
+    full, slope = (pay * cap).gather(1, order), (pay * speed).gather(1, order)
+    before = full.cumsum(1) - full  # of the pixels that are full when the k-th fills up
+    rest = slope.flip(1).cumsum(1).flip(1)  # of it and all that fill later
+    at = torch.searchsorted((before + kink * rest).contiguous(), gap[:, None]).clamp(max=kink.shape[1] - 1)
+    s = (gap[:, None] - before.gather(1, at)) / floor(rest.gather(1, at))
+    enough = full.sum(1, keepdim=True) > gap[:, None]
+    return torch.where(enough, torch.minimum(s.clamp(min=0) * speed, cap), cap)
+
+
+def l1_cut(magnitude: Tensor, cap: Tensor, eps: Tensor) -> Tensor:
+    """The cut >= 0 with sum_i clip(m_i - cut, 0, cap_i) = eps: [B, n], [B, n], [B] -> [B], all in float64.
+
+    The sum is piecewise linear in the cut, with a kink where a pixel starts (cut = m_i) and where it is
+    full (cut = m_i - cap_i). Walk the sorted kinks from above until the sum reaches eps.
+    """
+    kinks = torch.cat([magnitude, magnitude - cap], 1)
+    turn = torch.cat([torch.ones_like(magnitude), -torch.ones_like(magnitude)], 1)
+    kinks, order = kinks.sort(1, descending=True)
+    slope = turn.gather(1, order).cumsum(1)  # how many pixels grow below each kink
+    total = torch.cat([torch.zeros_like(kinks[:, :1]), (slope[:, :-1] * -kinks.diff(dim=1)).cumsum(1)], 1)
+    at = torch.searchsorted(total, eps.double()[:, None], right=True).clamp(1, kinks.shape[1]) - 1
+    start, grown, growing = (values.gather(1, at).squeeze(1) for values in (kinks, total, slope))
+    cut = start - (eps.double() - grown) / growing.clamp(min=1)
+    return cut.clamp(min=0)
+
+
+def keep_top(d: Tensor, worth: Tensor, eps: Tensor) -> Tensor:
+    """The floor(eps) features of each row that are worth most, the others set to 0."""
+    flat, n = worth.flatten(1), worth[0].numel() if len(worth) else 0
+    count = torch.where(torch.isinf(eps), n, eps.floor()).clamp(max=n).long()
+    rank = flat.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    return d * (rank < count[:, None]).reshape(d.shape)

@@ -21,9 +21,9 @@ from sparring.budget import Budget, BudgetSpent
 from sparring.errors import AccessError, InputError
 from sparring.model import LEVELS, Access, Model, check_labels, check_pixels, wrap
 from sparring.norms import Norm
-from sparring.referee import Keep, Referee
+from sparring.referee import Bystander, Keep, Referee
 from sparring.result import Result
-from sparring.rng import Noise
+from sparring.rng import Noise, TrainingNoise
 from sparring.threat import Goal, Targeted, Threat, Untargeted, parse_eps
 
 Aim = Literal["budget", "minimum", "both", "own"]
@@ -86,6 +86,35 @@ class Attack(ABC):
                 pass  # the referee has the best so far
         return referee.result(self.spec, seed)
 
+    def craft(
+        self,
+        model: Model | Callable[..., Any],
+        x: Tensor,
+        y: Tensor | Goal,
+        threat: Threat | tuple[Any, ...],
+        *,
+        seed: int = 0,
+    ) -> Tensor:
+        """Examples to train on: [B, ...], what the search ends with, also for images that are wrong already.
+
+        Nothing is judged, so no pass is spent beyond the search itself, and nobody leaves early. The points are inside
+        the threat; whether they fool is not known. Arguments: as for a call. The model is left exactly as it was.
+        """
+        model = wrap(model)
+        threat = (threat if isinstance(threat, Threat) else Threat(*threat)).within(model.box)
+        self._check(model, threat)
+        with model.guard():
+            x = model.accept(x)
+            ball = _ball(x, threat)
+            goal = self._goal(y, len(x), model.num_classes, x.device)
+            referee = Bystander(ball, goal, threat, Budget(), "last", trace=False)
+            rows = torch.arange(len(x), device=x.device)
+            bout = Bout(model, referee, rows, goal, ball, TrainingNoise.of(x, seed), self.info.sees)
+            answer = self.run(bout) if len(x) else None
+            if answer is not None:
+                bout.visit(answer)
+        return referee.best
+
     def _open(
         self,
         model: Model,
@@ -99,12 +128,7 @@ class Attack(ABC):
     ) -> tuple[Referee, Bout]:
         """Look at the clean images once, check what can be checked, and let those in whom the model gets right."""
         assert threat.box is not None
-        eps = torch.full((len(x),), float("inf") if threat.eps is None else threat.eps, dtype=x.dtype, device=x.device)
-        ball = Ball(x, threat.norm, eps, threat.box, threat.levels, threat.mask(x))
-        if not ball.on_grid():
-            raise InputError(
-                f"the images are not on the grid of {threat.levels} levels that the threat demands; round them first"
-            )
+        ball = _ball(x, threat)
         logits: Tensor | None = None
         with torch.no_grad():
             if not len(x):
@@ -118,18 +142,22 @@ class Attack(ABC):
                 model.inspect(raw, x)
                 prediction = logits.argmax(1)
         classes = model.num_classes if logits is None else logits.shape[1]
-        goal = _goal(y, len(x), classes or 2**62, x.device)
-        wanted = "targeted" if goal.targeted else "untargeted"
-        if wanted not in self.info.specificity:
-            raise InputError(f"{self.info.name} is not made for {wanted} goals; only {_names(self.info.specificity)}")
+        goal = self._goal(y, len(x), classes, x.device)
         referee = Referee(ball, goal, threat, budget, keep, trace)
         rows = torch.arange(len(x), device=x.device)
         if len(x):
-            margin = torch.full_like(eps, torch.nan) if logits is None else goal.margin(logits)
+            margin = torch.full_like(ball.eps, torch.nan) if logits is None else goal.margin(logits)
             referee.open(margin, prediction, logits)
         bout = Bout(model, referee, rows, goal, ball, Noise.of(x, seed), self.info.sees)
         bout.standing()
         return referee, bout
+
+    def _goal(self, y: Tensor | Goal, batch: int, classes: int | None, device: torch.device) -> Goal:
+        goal = _goal(y, batch, classes or 2**62, device)
+        wanted = "targeted" if goal.targeted else "untargeted"
+        if wanted not in self.info.specificity:
+            raise InputError(f"{self.info.name} is not made for {wanted} goals; only {_names(self.info.specificity)}")
+        return goal
 
     def _check(self, model: Model, threat: Threat) -> None:
         info = self.info
@@ -320,6 +348,18 @@ def _plain(text: str) -> Any:
     if text.lower() in ("none", "null"):
         return None
     return parse_eps(text) if "/" in text else text
+
+
+def _ball(x: Tensor, threat: Threat) -> Ball:
+    """What the threat allows around the images."""
+    assert threat.box is not None
+    eps = torch.full((len(x),), float("inf") if threat.eps is None else threat.eps, dtype=x.dtype, device=x.device)
+    ball = Ball(x, threat.norm, eps, threat.box, threat.levels, threat.mask(x))
+    if not ball.on_grid():
+        raise InputError(
+            f"the images are not on the grid of {threat.levels} levels that the threat demands; round them first"
+        )
+    return ball
 
 
 def _goal(y: Tensor | Goal, batch: int, classes: int, device: torch.device) -> Goal:

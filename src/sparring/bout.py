@@ -7,7 +7,7 @@ influence each other, and noise belongs to the row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_map
 from sparring.ball import Ball
 from sparring.errors import AccessError
 from sparring.model import LEVELS, Access, Model
-from sparring.referee import Referee
+from sparring.referee import Bystander, Referee
 from sparring.rng import Noise
 from sparring.threat import Goal, Untargeted
 
@@ -28,12 +28,21 @@ LossFunction = Callable[[Tensor, Goal], Tensor]
 class View(Protocol):
     """What the model is shown instead of a point: an augmentation, a look-ahead. Differentiable.
 
-    `copies` passes are made with fresh noise each, and their losses averaged.
+    `copies` passes are made with fresh noise each, and their losses averaged. A view whose copies are not all alike
+    lists them as `turns`, see there.
     """
 
     copies: int
 
     def __call__(self, z: Tensor, noise: Noise) -> Tensor: ...
+
+
+def turns(view: View | None) -> Sequence[View | None]:
+    """What to show in each pass of a gradient; None = the point itself, which is then judged as always."""
+    if view is None:
+        return (None,)
+    own: Sequence[View | None] | None = getattr(view, "turns", None)
+    return own or (view,) * view.copies
 
 
 class Bout:
@@ -74,7 +83,10 @@ class Bout:
     @property
     def clean_logits(self) -> Tensor:
         self._need("score")
-        assert self._referee.logits is not None
+        if self._referee.logits is None:  # nobody needed them so far
+            with torch.no_grad():
+                self._referee.queries += 1
+                self._referee.logits = self._model.logits(self._referee.ball.x)
         return self._referee.logits[self._rows]
 
     @property
@@ -125,11 +137,11 @@ class Bout:
     def value_and_grad(self, z: Tensor, loss: LossFunction, view: View | None = None) -> tuple[Tensor, Tensor]:
         """The loss [b] and its gradient [b, ...] at `z`. Rows whose gradient is NaN or Inf get zeros, and a doubt."""
         self._need("gradient")
-        value, slope = self._once(z, loss, view)
-        copies = 1 if view is None else view.copies
-        for copy in range(1, copies):  # a running mean
-            more_value, more_slope = self._once(z, loss, view)
-            value, slope = value.lerp(more_value, 1 / (copy + 1)), slope.lerp(more_slope, 1 / (copy + 1))
+        first, *others = turns(view)
+        value, slope = self._once(z, loss, first)
+        for copy, other in enumerate(others, 2):  # a running mean
+            more_value, more_slope = self._once(z, loss, other)
+            value, slope = value.lerp(more_value, 1 / copy), slope.lerp(more_slope, 1 / copy)
         return value, slope
 
     def jacobian(
@@ -158,7 +170,9 @@ class Bout:
         """Hand a point over: it is shown to the model and judged. One query."""
         if not len(self):
             return
-        if self._sees == "decision":
+        if isinstance(self._referee, Bystander):
+            self._referee.take(self._rows, self._threat or self.ball, self._shown(z.detach()))
+        elif self._sees == "decision":
             self._labels(z, handed=True)
         else:
             with torch.no_grad():
@@ -260,7 +274,7 @@ class Bout:
 
     def _weigh(self, shown: Tensor | None, logits: Tensor, able: Tensor | None, handed: bool) -> None:
         """Judge the points that were shown."""
-        if shown is None:
+        if shown is None or not self._referee.judges:
             return
         with torch.no_grad():
             margin = self.goal.margin(logits)
@@ -290,6 +304,8 @@ class Bout:
         (slope,) = torch.autograd.grad(losses.sum(), point, retain_graph=again, allow_unused=True)
         slope = torch.zeros_like(point) if slope is None else slope
         total = slope.flatten(1).sum(1)
+        if not self._referee.judges:  # nobody asks for doubts, but NaN must not spread
+            return slope if bool((total * 0 == 0).all()) else slope.nan_to_num(0.0, 0.0, 0.0)
         if not bool((total * 0 == 0).logical_and_(total != 0).all()):  # one pass, nearly always enough
             self._referee.note_gradient(self._rows, _peak(slope))
             slope = slope.nan_to_num(0.0, 0.0, 0.0)

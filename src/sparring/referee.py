@@ -30,6 +30,8 @@ class Referee:
             are never attacked, whatever `keep` is.
     """
 
+    judges = True
+
     def __init__(self, ball: Ball, goal: Goal, threat: Threat, budget: Budget, keep: Keep, trace: bool) -> None:
         x, n, device = ball.x, len(ball.x), ball.x.device
         self.ball, self.goal, self.threat, self.budget, self.keep = ball, goal, threat, budget, keep
@@ -116,7 +118,8 @@ class Referee:
         margin = margin.to(self.margin.dtype)
         allowed = None if ball.made(z) else ball.holds(z)
         if self.looks is not None:
-            self._look(rows, margin, ball.size(z))
+            size = ball.size(z)  # infinite off the box or the region, where a point counts for nothing however near
+            self._look(rows, margin, size if allowed is None else torch.where(allowed | (size > ball.eps), size, torch.inf))
         fooled = hit if allowed is None else hit & allowed
         if bool(fooled.any()):
             at = fooled.nonzero().squeeze(1)
@@ -237,6 +240,19 @@ class Referee:
             for code, sign, among, text in signs
             if sign.any()
         ]
+
+
+class Bystander(Referee):
+    """Counts, but judges nothing and sends nobody away: for examples to train on, whatever they achieve."""
+
+    judges = False
+
+    def judge(self, rows: Tensor, ball: Ball, z: Tensor, margin: Tensor, hit: Tensor, handed: bool) -> None:
+        """Nothing is said of points on the way."""
+
+    def take(self, rows: Tensor, ball: Ball, z: Tensor) -> None:
+        """A point that the attack hands over is kept, inside the ball."""
+        self.best[rows] = z if ball.made(z) else ball.project(z)
 
 
 def _add(counts: Tensor, rows: Tensor, amount: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -43,6 +44,18 @@ def digest(x: Tensor) -> Tensor:
     rows = x.detach().to("cpu", torch.float32).contiguous().flatten(1).numpy()
     names = [int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "little") for row in rows]
     return torch.tensor([_signed(name) for name in names], dtype=torch.int64)
+
+
+def quick_digest(x: Tensor) -> Tensor:
+    """As `digest`, in a tenth of the time and on the device: a multilinear hash, good for telling images apart."""
+    words = x.detach().to(torch.float32).contiguous().flatten(1).view(torch.int32)
+    return _mix((words * _odd(words.shape[1], x.device)).sum(1))
+
+
+@lru_cache(maxsize=8)
+def _odd(count: int, device: torch.device) -> Tensor:
+    """`count` fixed odd numbers: int64."""
+    return _mix(torch.arange(1, count + 1, device=device) * _signed(GOLDEN)) | 1
 
 
 class Noise:
@@ -103,3 +116,25 @@ class Noise:
     def below(self, high: int | Tensor, *shape: int) -> Tensor:
         """[B, *shape] whole numbers in [0, high), `high` a number or a tensor [B, ...] that broadcasts."""
         return (self.uniform(*shape, dtype=torch.float64) * high).to(torch.int64)
+
+
+class TrainingNoise(Noise):
+    """The same for training, where every step draws: half the work, other numbers."""
+
+    @classmethod
+    def of(cls, x: Tensor, seed: int) -> TrainingNoise:
+        """The streams of the samples `x` [B, ...] under `seed`."""
+        return cls(_mix(quick_digest(x) ^ _mix(torch.tensor(_signed(seed * GOLDEN + 1))).to(x.device)))
+
+    def __getitem__(self, rows: Tensor) -> TrainingNoise:
+        return TrainingNoise(self.keys[rows], self.drawn)
+
+    def fold(self, *tags: int) -> TrainingNoise:
+        """See `Noise.fold`."""
+        return TrainingNoise(super().fold(*tags).keys)
+
+    def uniform(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """[B, *shape] uniform in [0, 1): two numbers of 24 bits from every 64."""
+        count = math.prod(shape)
+        halves = self.bits((count + 1) // 2).view(torch.int32)[:, :count]
+        return ((halves >> 8) & 0xFFFFFF).to(dtype).mul_(2.0**-24).reshape(-1, *shape)

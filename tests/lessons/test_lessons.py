@@ -44,7 +44,7 @@ def test_the_honest_twin_passes_the_whole_exam() -> None:
 
 
 def test_an_honest_decision_attack_passes_all_that_is_not_about_strength() -> None:
-    strength = {"known-optimum", "known-optimum-targeted", "monotone-in-eps"}
+    strength = {"known-optimum", "known-optimum-targeted", "monotone-in-eps", "region"}
     check_attack(GuessesByLabels, checks=[name for name in CHECKS if name not in strength], factor=4)
 
 

@@ -14,7 +14,8 @@ from sparring.attacks.gradient.pgd import PGD
 from sparring.data import ImageData, load_data
 from sparring.defenses.training import AdversarialTraining, Callback, Fitted, Standard, Step, TrainingError, fit
 from sparring.defenses.training.checkpoint import Checkpoint, atomic_write
-from sparring.defenses.training.measure import attacks_for, clean_accuracy, measure_worst_case
+from sparring.defenses.training.measure import clean_accuracy
+from sparring.defenses.training.watch import Watch
 from sparring.errors import InputError, MissingExtra
 from sparring.threat import Threat
 from sparring.zoo.nets import make_net
@@ -128,21 +129,8 @@ def test_adversarial_training_makes_robust_what_standard_training_does_not(digit
         fit(make_net("wong"), data, epochs=8, lr=3e-3, batch_size=50, loss=loss, device="cpu").net for loss in losses
     ]
     test = load_data("mnist5k", "test", 100)
-    robust, plain = (measure_worst_case(net, test, threat, attacks=["pgd:steps=10"]) for net in nets)
-    assert robust.accuracy > plain.accuracy + 0.2
-    assert plain.correct == round(clean_accuracy(nets[1], test) * 100)
-
-
-def test_worst_case_counts_only_what_stands(few: ImageData) -> None:
-    said = []
-    worst = measure_worst_case(
-        make_net("wong"), few.first(40), Threat("Linf", 0.3), attacks=["fgsm", "pgd:steps=5"], on_leg=said.append
-    )
-    assert [leg.before for leg in worst.legs] == [worst.correct, worst.legs[0].after]
-    assert worst.accuracy == worst.legs[-1].after / 40
-    assert said == list(worst.legs)
-    with pytest.raises(InputError, match="L0"):
-        attacks_for(Threat("L0", 3))
+    robust, plain = (Watch(threat, images=100).measure(net, test) for net in nets)
+    assert robust > plain + 0.2
 
 
 def test_a_kill_between_write_and_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,13 @@ def test_leaves_weights_card_and_checkpoint(trained: tuple[Path, Result]) -> Non
     out, result = trained
     assert result.exit_code == 0, result.output
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    assert files == {"weights.safetensors", "card.json", "checkpoint/last.safetensors"}
+    assert files == {
+        *("weights.safetensors", "card.json", "checkpoint/last.safetensors"),
+        *("curves.png", "history.csv", "report.html", "report.json"),
+    }
+    table = (out / "history.csv").read_text().splitlines()
+    assert "robust_accuracy" in table[0].split(",")
+    assert len(table) == 3, "a heading and two epochs"
     net = make_net("wong")
     net.load_state_dict(safetensors.torch.load_file(out / "weights.safetensors"))
 
@@ -63,7 +69,8 @@ def test_the_card_has_clean_and_robust_figures_with_denominators(trained: tuple[
     robust = metrics["robust"]
     assert robust["images"] == 4
     assert robust["threat"]["eps"] == 0.1
-    assert len(robust["attacks"]) == 4, "not the attack of the training alone"
+    assert {"apgd-t", "square"} <= {leg["attack"].partition(":")[0] for leg in robust["attacks"]}, "an audit"
+    assert robust["verdict"]
     assert robust["accuracy"] == robust["attacks"][-1]["after"] / 4 <= robust["correct_before"] / 4
 
 
@@ -112,7 +119,8 @@ def test_excluded_images_are_not_trained_on(tmp_path: Path) -> None:
         (["--net", "wong", "--recipe", "pdg"], "no recipe is called 'pdg'"),
         (["--net", "wong", "--recipe", "pgd"], "--eps"),
         (["--net", "wong", "--eps", "big"], "'big' is not a number"),
-        (["--net", "wong", "--eps", "3", "--norm", "L0"], "L0"),
+        (["--net", "wong", "--eps", "0.3", "--suite", "hard"], "no suite is called"),
+        (["--net", "wong", "--recipe", "pgd:beta=2", "--eps", "0.3"], "no option 'beta'"),
         (["--net", "wong", "--exclude", "mnist5k"], "SPEC:SPLIT"),
         (["--net", "wong", "--data", "nonsense"], "nonsense"),
         (["--net", "wong", "--precision", "8-bit"], "8-bit"),

@@ -13,7 +13,6 @@ from sparring.cli.options import DataOption, DeviceOption, NormOption, OptionalE
 if TYPE_CHECKING:
     from sparring.data import ImageData
     from sparring.defenses.training.card import Exclusion
-    from sparring.defenses.training.measure import Leg
 
 _TRAINING, _OUTPUT = "Training", "Output"
 
@@ -26,11 +25,22 @@ def train(
     ],
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the data.", rich_help_panel=_TRAINING)] = 5,
     data: DataOption = "mnist5k",
-    recipe: Annotated[str, typer.Option(help="standard or pgd.", rich_help_panel=_TRAINING)] = "standard",
+    recipe: Annotated[
+        str,
+        typer.Option(help="What is learned, like trades:beta=1; see the list below.", rich_help_panel=_TRAINING),
+    ] = "standard",
     norm: NormOption = "Linf",
     eps: OptionalEpsOption = None,
-    steps: Annotated[int, typer.Option(min=1, help="Of the attack in training.", rich_help_panel=_TRAINING)] = 7,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at once.", rich_help_panel=_TRAINING)] = 128,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Of the attack in training; the recipe's own unless given.", rich_help_panel=_TRAINING
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images at once; the recipe's own unless given.", rich_help_panel=_TRAINING),
+    ] = None,
     lr: Annotated[
         float | None, typer.Option(help="Learning rate; the recipe's own unless given.", rich_help_panel=_TRAINING)
     ] = None,
@@ -61,32 +71,60 @@ def train(
     check: Annotated[
         int,
         typer.Option(
-            min=0, metavar="N", help="Test images to attack at the end, if there is an --eps.", rich_help_panel=_OUTPUT
+            min=0, metavar="N", help="Test images to audit at the end, if there is an --eps.", rich_help_panel=_OUTPUT
         ),
     ] = 1000,
+    suite: Annotated[
+        str, typer.Option(help="Of the audit at the end: quick, standard or full.", rich_help_panel=_OUTPUT)
+    ] = "quick",
+    alarm: Annotated[
+        bool,
+        typer.Option(
+            "--alarm/--no-alarm",
+            help="Stop when accuracy under PGD collapses (catastrophic overfitting).",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = True,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write a log for TensorBoard, too.", rich_help_panel=_OUTPUT)
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in DIR.", rich_help_panel=_OUTPUT)
     ] = False,
 ) -> None:
-    """Train a net: DIR gets weights.safetensors, card.json and a checkpoint for every epoch.
+    """Train a net: DIR gets weights.safetensors, card.json, curves.png, history.csv, a checkpoint for every epoch.
 
-    A run that was stopped goes on with --resume and ends in the same weights. With --eps, the card ends with what
-    PGD, APGD and Square together leave of the net, never with the accuracy under the training attack alone.
+    A run that was stopped goes on with --resume and ends in the same weights. With --eps, it ends with an audit, and
+    the card says what that leaves of the net, never the accuracy under the training attack alone.
+
+    Recipes: standard, label-smoothing, gaussian, jacobian, fgsm, pgd, attack, ensemble, trades, mart, awp, trades-awp,
+    free, fast, fast-gradalign, teacher, distillation. Options after a colon: fast:alpha=1.25, trades:beta=6,steps=10.
+
+    [dim]sparring train --net wong --data mnist --recipe fast --eps 0.3 --epochs 10 -o runs/fast[/dim]
+
+    [dim]sparring train --net wong --data mnist --recipe trades:beta=1 --eps 0.3 --epochs 10 -o runs/trades[/dim]
     """
+    from sparring.audit.suites import suite as find_suite
+    from sparring.cli.train_check import audited, watched
     from sparring.data import load_data
     from sparring.defenses.training.card import NetCard, data_card, make_card, write_card
+    from sparring.defenses.training.curves import Curves, TensorBoard
     from sparring.defenses.training.fit import fit
-    from sparring.defenses.training.measure import attacks_for, clean_accuracy, measure_worst_case
+    from sparring.defenses.training.measure import clean_accuracy
     from sparring.defenses.training.progress import ProgressDisplay
-    from sparring.defenses.training.recipes import Options, find_recipe
+    from sparring.defenses.training.recipes import find_recipe
     from sparring.errors import InputError
+    from sparring.model import wrap
     from sparring.threat import Threat
     from sparring.zoo.nets import count_parameters, make_net
 
     threat = None if eps is None else Threat(norm, eps)
-    attacks = attacks_for(threat) if threat is not None and check else ()
-    chosen = find_recipe(recipe)
-    loss = chosen.make(Options(threat, steps))
+    chosen, values = find_recipe(recipe)
+    if threat is not None:
+        find_suite(suite).fit(wrap(make_net(net)), threat)  # refused now, not after hours of training
+    if steps is not None:
+        values["steps"] = str(steps)
+    loss = chosen.loss(threat, values)
     images, excluded = _without(load_data(data, "train"), exclude or [])
     images = images.first(min(limit, len(images))) if limit else images
     test = load_data(data, "test")
@@ -102,7 +140,7 @@ def train(
         optimizer=optimizer,
         lr=chosen.lr if lr is None else lr,
         schedule=schedule or chosen.schedule,
-        batch_size=batch_size,
+        batch_size=batch_size or chosen.batch_size,
         seed=seed,
         valid=test,
         out=out,
@@ -110,14 +148,14 @@ def train(
         device=device or "auto",
         devices=devices,
         precision=precision,  # type: ignore[arg-type]  # fit says which there are
-        callbacks=[ProgressDisplay()],
+        watch=watched(threat, chosen, alarm),
+        callbacks=[
+            ProgressDisplay(),
+            Curves(out, resume=resume),
+            *([TensorBoard(out / "tensorboard")] if tensorboard else []),
+        ],
     )
     module.to(fitted.device)
-    robust = None
-    if threat is not None and attacks:
-        robust = measure_worst_case(
-            module, test.first(min(check, len(test))), threat, attacks=attacks, seed=seed, on_leg=_say_leg
-        )
     card = make_card(
         name=out.resolve().name,
         recipe=chosen.title,
@@ -127,7 +165,7 @@ def train(
         train=data_card(data, images, excluded),
         test=data_card(data, test),
         clean=clean_accuracy(module, test),
-        robust=robust,
+        robust=None if threat is None or not check else audited(module, test, check, threat, suite, seed, out),
         classes=images.classes,
     )
     write_card(out / "card.json", card)
@@ -151,10 +189,6 @@ def _without(images: ImageData, exclude: list[str]) -> tuple[ImageData, list[Exc
     return images, excluded
 
 
-def _say_leg(leg: Leg) -> None:
-    typer.echo(f"{leg.attack}: {leg.after} of {leg.before} stand ({leg.seconds:.0f} s)", err=True)
-
-
 def _summary(card: dict[str, Any], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -173,6 +207,9 @@ def _summary(card: dict[str, Any], out: Path) -> None:
     if robust is not None:
         threat = f"{robust['threat']['norm']} {robust['threat']['eps']:.4g}"
         table.add_row("robust accuracy", f"at most {robust['accuracy']:.2%} of {robust['images']:,} at {threat}")
-        table.add_row("", "after " + ", ".join(leg["attack"] for leg in robust["attacks"]))
-    table.add_row("files", ", ".join(str(out / name) for name in ("weights.safetensors", "card.json")))
+        table.add_row("audit", robust["verdict"])
+    if card["stopped"]:
+        table.add_row("stopped", card["stopped"], style="red")
+    files = ["weights.safetensors", "card.json", "curves.png"] + ([] if robust is None else ["report.html"])
+    table.add_row("files", ", ".join(str(out / name) for name in files))
     Console().print(table, highlight=False)

@@ -15,7 +15,6 @@ from sparring import __version__
 from sparring.data.images import ImageData
 from sparring.defenses.training.checkpoint import atomic_write
 from sparring.defenses.training.fit import Fitted
-from sparring.defenses.training.measure import WorstCase
 
 FORMAT = "sparring-card-1"
 PACKAGES = ("torch", "lightning-fabric", "numpy", "safetensors")
@@ -62,7 +61,7 @@ def make_card(
     train: dict[str, Any],
     test: dict[str, Any],
     clean: float,
-    robust: WorstCase | None,
+    robust: dict[str, Any] | None,
     classes: Sequence[str],
 ) -> dict[str, Any]:
     """The card as plain values.
@@ -71,7 +70,7 @@ def make_card(
         recipe: what tables call the way it was trained.
         weights: the file, whose SHA-256 goes into the card.
         train, test: see `data_card`; `clean` is the accuracy on all images of `test`.
-        robust: the worst case on the first images of `test`, if it was measured.
+        robust: what an audit of the first images of `test` says, if there was one.
     """
     contents = weights.read_bytes()
     return {
@@ -86,8 +85,9 @@ def make_card(
         "metrics": {
             "data": test,
             "clean": {"accuracy": clean, "images": test["images"]},
-            "robust": None if robust is None else robust.to_dict(),
+            "robust": robust,
         },
+        "stopped": fitted.stopped,
         "history": fitted.history,
         "seconds": round(fitted.seconds, 1),
         "device": fitted.device,

@@ -26,6 +26,7 @@ from sparring.defenses.training.loop import Run, train_process
 from sparring.defenses.training.loss import TrainingLoss, describe
 from sparring.defenses.training.schedule import OptimizerFactory, Schedule, find_optimizer, find_schedule
 from sparring.defenses.training.standard import Standard
+from sparring.defenses.training.watch import Watch, stopped
 from sparring.errors import InputError
 from sparring.model import check_labels, wrap
 
@@ -42,12 +43,14 @@ class Fitted:
             valid_accuracy where there is validation data.
         settings: everything that defines the run, as plain values.
         device: where it was trained; the net itself stays where it was.
+        stopped: why it ended early, with the weights of the epoch before; None if it did not.
     """
 
     net: nn.Module
     history: list[dict[str, float]]
     settings: dict[str, Any]
     device: str
+    stopped: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -72,6 +75,7 @@ def fit(
     device: str = "auto",
     devices: int = 1,
     precision: Precision = "32-true",
+    watch: Watch | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Fitted:
     """Train `net` in place.
@@ -90,6 +94,7 @@ def fit(
         out: a folder for checkpoint/last.safetensors (each epoch) and weights.safetensors (at the end).
         resume: go on from the checkpoint in `out`, if there is one.
         device, devices, precision: see `make_fabric`.
+        watch: measures robust accuracy after each epoch, and stops the run where single steps overfit; see `Watch`.
         callbacks: see `Callback`.
 
     Raises:
@@ -115,6 +120,7 @@ def fit(
         "precision": precision,
         "devices": devices,
         "recipe": describe(loss),
+        "watch": None if watch is None else describe(watch),
     }
     with nullcontext(str(out)) if out is not None else TemporaryDirectory() as folder:
         run = Run(
@@ -130,6 +136,7 @@ def fit(
             seed=seed,
             checkpoint=Path(folder) / "checkpoint" / "last.safetensors",
             resume=resume,
+            watch=watch,
             callbacks=tuple(callbacks),
             settings=settings,
         )
@@ -140,7 +147,8 @@ def fit(
         net.load_state_dict(last.net)
         if out is not None:
             atomic_write(Path(out) / "weights.safetensors", to_safetensors(last.net))
-    return Fitted(net.eval(), last.history, settings, str(fabric.device))
+    why = watch.explain(last.history) if watch is not None and stopped(last.history) else None
+    return Fitted(net.eval(), last.history, settings, str(fabric.device), why)
 
 
 def _named(choice: object) -> str:

@@ -21,6 +21,7 @@ from sparring.defenses.training.loss import Step, TrainingLoss
 from sparring.defenses.training.measure import clean_accuracy
 from sparring.defenses.training.schedule import OptimizerFactory, Schedule
 from sparring.defenses.training.seeds import derived_seed, private_rng
+from sparring.defenses.training.watch import Watch, stopped
 from sparring.errors import SparringError
 
 if TYPE_CHECKING:
@@ -47,8 +48,14 @@ class Run:
     seed: int
     checkpoint: Path
     resume: bool
+    watch: Watch | None
     callbacks: tuple[Callback, ...]
     settings: dict[str, Any]
+
+    @property
+    def replays(self) -> int:
+        """How often each batch is used in a row: once, unless the loss wants otherwise (`Free`)."""
+        return int(getattr(self.loss, "replays", 1))
 
 
 def train_process(fabric: Fabric, run: Run) -> None:
@@ -61,13 +68,21 @@ def train_process(fabric: Fabric, run: Run) -> None:
     batches = Batches(run.data, run.batch_size, run.seed, fabric.global_rank, fabric.world_size)
     callbacks = run.callbacks if fabric.is_global_zero else ()
     try:
+        steps = len(batches) * run.replays
         for callback in callbacks:
-            callback.on_start(RunInfo(run.epochs, len(batches), len(history), str(fabric.device), run.settings))
-        for epoch in range(len(history), run.epochs):
+            callback.on_start(RunInfo(run.epochs, steps, len(history), str(fabric.device), run.settings))
+        for epoch in range(len(history), run.epochs if not stopped(history) else 0):
             began = time.perf_counter()
+            before = None if run.watch is None else deepcopy(net.state_dict())
             record = {"epoch": epoch + 1.0} | _epoch(fabric, run, net, optimizer, batches, epoch, callbacks)
             if run.valid is not None:
                 record["valid_accuracy"] = clean_accuracy(net, run.valid)
+            if run.watch is not None:
+                record["robust_accuracy"] = run.watch.measure(net, run.data if run.valid is None else run.valid)
+                if run.watch.alarm([*history, record]):
+                    assert before is not None
+                    net.load_state_dict(before)
+                    record["stopped"] = 1.0
             record["seconds"] = time.perf_counter() - began
             history.append(record)
             if fabric.is_global_zero:
@@ -76,6 +91,10 @@ def train_process(fabric: Fabric, run: Run) -> None:
                 Checkpoint(net.state_dict(), state, epoch + 1, run.settings, history, precision).save(run.checkpoint)
             for callback in callbacks:
                 callback.on_epoch(record)
+            if stopped(history):
+                if epoch == 0:
+                    raise TrainingError(f"{run.watch.explain(history)}; there is no epoch before it to keep")  # type: ignore[union-attr]
+                break
     finally:
         for callback in callbacks:
             callback.on_end()
@@ -109,8 +128,10 @@ def _epoch(
     images = 0
     net.train()
     with private_rng(fabric.device, derived_seed(run.seed, "noise", epoch, fabric.global_rank)):
-        for number, (x, y, weight) in enumerate(batches.epoch(epoch)):
-            step = Step(derived_seed(run.seed, "step", epoch, number), epoch, run.epochs, number, len(batches))
+        total = len(batches) * run.replays
+        replayed = (batch for batch in batches.epoch(epoch) for _ in range(run.replays))
+        for number, (x, y, weight) in enumerate(replayed):
+            step = Step(derived_seed(run.seed, "step", epoch, number), epoch, run.epochs, number, total)
             for group in optimizer.param_groups:
                 group["lr"] = run.lr * run.schedule(step.progress)
             with fabric.autocast():

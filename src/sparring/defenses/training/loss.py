@@ -6,6 +6,7 @@ function, so that there is one training loop. A dataclass is best: its fields go
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Protocol
 
@@ -73,7 +74,7 @@ def batch_accuracy(logits: Tensor, y: Tensor) -> float:
 def describe(loss: object) -> dict[str, object]:
     """A loss as plain values for the card: its class and, of a dataclass, its fields."""
     if is_dataclass(loss) and not isinstance(loss, type):
-        return {"loss": type(loss).__name__} | {f.name: _plain(getattr(loss, f.name)) for f in fields(loss)}
+        return {"loss": type(loss).__name__} | {f.name: _plain(getattr(loss, f.name)) for f in fields(loss) if f.init}
     return {"loss": getattr(loss, "__qualname__", type(loss).__qualname__)}
 
 
@@ -82,4 +83,18 @@ def _plain(value: object) -> object:
         return value
     if isinstance(value, Attack):
         return value.spec
+    if isinstance(value, nn.Module):
+        return {"net": type(value).__name__, "weights": _fingerprint(value)}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, Threat | type):
+        return describe(value)
     return value.to_dict() if isinstance(value, Threat) else repr(value)
+
+
+def _fingerprint(net: nn.Module) -> str:
+    """A hash of all that is in the net's state."""
+    state = hashlib.sha256()
+    for name, tensor in net.state_dict().items():
+        state.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return state.hexdigest()[:16]

@@ -4,9 +4,9 @@ The order of the imports is the order of the commands in the help.
 """
 
 # isort: off
-from sparring.cli import audit, attack, reproduce, train, attacks, models, data
+from sparring.cli import audit, attack, reproduce, reproduce_distillation, train, attacks, models, data
 
 # isort: on
 from sparring.cli.app import app, main
 
-__all__ = ["app", "attack", "attacks", "audit", "data", "main", "models", "reproduce", "train"]
+__all__ = ["app", "attack", "attacks", "audit", "data", "main", "models", "reproduce", "reproduce_distillation", "train"]

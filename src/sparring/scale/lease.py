@@ -1,0 +1,115 @@
+"""Leases: who works on which shard, so that two never do the same, and the work of the dead is taken over.
+
+A lease is a file that only one process can create. Its owner touches it while it works; one that has not been touched
+for `STALE` seconds, or whose process on this machine is gone, is broken by a rename that only one process can win.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sparring.scale.files import explained
+
+STALE = 60.0
+"seconds without a sign of life after which a lease is void; clocks of several machines may differ by less"
+BEAT = 5.0
+"seconds between two signs of life"
+
+
+class Lease:
+    """One claim on one shard.
+
+    Args:
+        path: of the lease's file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.token = uuid.uuid4().hex
+
+    def take(self) -> bool:
+        """Try to get it; False where somebody alive has it."""
+        with explained(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self._create():
+                return True
+            if not self._void():
+                return False
+            grave = self.path.with_name(f".{self.path.name}.{self.token}")
+            try:
+                os.rename(self.path, grave)  # one of those who try wins
+            except FileNotFoundError:
+                return self._create()
+            os.unlink(grave)
+            return self._create()
+
+    def free(self) -> None:
+        """Give it back; a lease that somebody else has broken meanwhile is left alone."""
+        if self._read().get("token") == self.token:
+            self.path.unlink(missing_ok=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Signs of life from a thread of its own; given back at the end, also after an error."""
+        stop = threading.Event()
+
+        def beat() -> None:
+            while not stop.wait(BEAT):
+                try:
+                    os.utime(self.path)
+                except OSError:
+                    return  # broken by others: the file is written whole anyway, and says the same
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            self.free()
+
+    def _create(self) -> bool:
+        try:
+            handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        except FileExistsError:
+            return False
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump({"token": self.token, "pid": os.getpid(), "host": socket.gethostname()}, file)
+        return True
+
+    def _read(self) -> dict[str, object]:
+        try:
+            found = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _void(self) -> bool:
+        try:
+            silent = time.time() - self.path.stat().st_mtime
+        except FileNotFoundError:
+            return True
+        owner = self._read()
+        if owner.get("host") == socket.gethostname() and isinstance(owner.get("pid"), int):
+            return not _alive(int(str(owner["pid"])))
+        return silent > STALE
+
+
+def _alive(pid: int) -> bool:
+    """Does this process run on this machine?"""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,6 +1,6 @@
 """All benchmarks, one after the other: builds the peers' environment first. This is `make bench`.
 
-    python3 benchmarks/run.py            # on the shipped nets and digits; about a quarter of an hour on two cores
+    python3 benchmarks/run.py            # on the shipped nets and digits; about an hour on two cores
     python3 benchmarks/run.py --full     # also on the reference nets of $SPARRING_DATA, and the 1,000-image parity
 
 Each script also runs alone; see its own --help. A benchmark that lacks its data or its peers says so and is skipped.
@@ -20,6 +20,9 @@ QUICK = (
     "pgd_overhead.py --net mnist-cnn-pgd --peers",
     "attack_parity.py --net mnist-cnn-pgd --n 200",
     "autoattack_parity.py --net mnist-cnn-pgd --n 200",
+    "minimum_norm_peers.py --net mnist-cnn,mnist-cnn-pgd --n 50",
+    "minimum_norm_curve.py --net mnist-cnn-pgd --n 20 --passes 1000",
+    "published_figures.py --only jsma,deepfool,ead --n 5 --live",
 )
 FULL = (
     "pgd_overhead.py --net trades",
@@ -28,6 +31,10 @@ FULL = (
     "autoattack_parity.py --net trades",
     "autoattack_parity.py --net plain --eps 0.1",
     "autoattack_parity.py --net mnist-cnn-pgd --n 1000",
+    "minimum_norm_table.py --live --cache runs/peers.json",
+    "minimum_norm_peers.py --n 500 --cache runs/peers.json",
+    "minimum_norm_curve.py --n 100 --cache runs/peers.json --figure",
+    "published_figures.py --n 20 --live",
 )
 
 

@@ -50,6 +50,8 @@ class Attack(ABC):
     """
 
     info: ClassVar[AttackInfo]
+    exposes: ClassVar[bool] = False
+    "it knows the defenses of the model, and gets gradients past them: see `Model.exposed`"
 
     @abstractmethod
     def run(self, bout: Bout) -> Tensor | None:
@@ -68,7 +70,7 @@ class Attack(ABC):
         trace: bool = False,
         region: Tensor | None = None,
     ) -> Result:
-        model = wrap(model)
+        model = wrap(model).exposed() if self.exposes else wrap(model)
         threat = (threat if isinstance(threat, Threat) else Threat(*threat)).within(model.box)
         threat = threat if region is None else replace(threat, region=region)
         self._check(model, threat)
@@ -100,7 +102,7 @@ class Attack(ABC):
         Nothing is judged, so no pass is spent beyond the search itself, and nobody leaves early. The points are inside
         the threat; whether they fool is not known. Arguments: as for a call. The model is left exactly as it was.
         """
-        model = wrap(model)
+        model = wrap(model).exposed() if self.exposes else wrap(model)
         threat = (threat if isinstance(threat, Threat) else Threat(*threat)).within(model.box)
         self._check(model, threat)
         with model.guard():

@@ -32,7 +32,8 @@ class View(Protocol):
     lists them as `turns`, see there.
     """
 
-    copies: int
+    @property
+    def copies(self) -> int: ...
 
     def __call__(self, z: Tensor, noise: Noise) -> Tensor: ...
 
@@ -67,6 +68,7 @@ class Bout:
         self._model, self._referee, self._rows, self._sees = model, referee, rows, sees
         self.goal, self.ball, self.noise = goal, ball, noise
         self._threat = threat  # what points are judged by, where the search has a ball of its own
+        self._most: Tensor | None = None  # [b] passes of the whole call after which a row leaves this part
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -192,6 +194,8 @@ class Bout:
         stay = ~(over if len(over) == len(self._rows) else over[self._rows])
         if self._threat is not None and self._referee.keep == "best":  # found inside the radius of this part
             stay &= self._referee.size[self._rows] > self.eps * (1 + 1e-5)
+        if self._most is not None:
+            stay &= self._spent() < self._most
         if done is not None:
             stay &= ~done
         if not bool(stay.all()):
@@ -199,20 +203,26 @@ class Bout:
             self._rows, self.goal = self._rows[at], self.goal[at]
             self.ball, self.noise = self.ball[at], self.noise[at]
             self._threat = None if self._threat is None else self._threat[at]
+            self._most = None if self._most is None else self._most[at]
             state = tree_map(lambda value: value[at] if isinstance(value, Tensor) else value, state)
         return state[0] if len(state) == 1 else state
 
-    def part(self, tag: int, goal: Goal | None = None, eps: Tensor | None = None) -> Bout:
+    def part(self, tag: int, goal: Goal | None = None, eps: Tensor | None = None, passes: int | None = None) -> Bout:
         """A bout of those who still stand, with noise of its own: the same however long other parts took.
 
         Args:
             goal: another one for its losses to aim at. eps: [b] a radius of its own to search in: rows with a success
                 inside it leave; a success beyond counts all the same, where the threat allows it.
+            passes: rows leave once they have spent so many here, both kinds together; no step is cut short.
         """
         noise, ball, threat = self.noise.fold(tag), self.ball, self._threat
         if eps is not None:
             ball, threat = ball.with_eps(eps), threat or ball
         bout = Bout(self._model, self._referee, self._rows, goal or self.goal, ball, noise, self._sees, threat)
+        bout._most = self._most
+        if passes is not None:
+            most = self._spent() + passes
+            bout._most = most if self._most is None else torch.minimum(most, self._most)
         bout.standing()
         return bout
 
@@ -241,6 +251,10 @@ class Bout:
         """[b] the wrong class that the model finds least likely on each clean image."""
         assert self.goal.y is not None
         return self.clean_logits.scatter(1, self.goal.y[:, None], float("inf")).argmin(1)
+
+    def _spent(self) -> Tensor:
+        """[b] passes that each row has taken part in, since the call began."""
+        return self._referee.queries[self._rows] + self._referee.gradients[self._rows]
 
     # --- inside -----------------------------------------------------------------------------------------------
 
@@ -273,8 +287,8 @@ class Bout:
         return self._ask(self._model.logits, shown, able, lambda: self.clean_logits), point, able
 
     def _weigh(self, shown: Tensor | None, logits: Tensor, able: Tensor | None, handed: bool) -> None:
-        """Judge the points that were shown."""
-        if shown is None or not self._referee.judges:
+        """Judge the points that were shown; of an answer behind a view, only whether it is broken."""
+        if not self._referee.judges:
             return
         with torch.no_grad():
             margin = self.goal.margin(logits)
@@ -282,7 +296,8 @@ class Bout:
                 broken = ~margin.isfinite()
                 self._referee.note_broken(self._rows, broken)
                 margin = margin.masked_fill(broken, torch.nan)
-            self._judge(shown, margin, margin > 0, able, handed)
+            if shown is not None:
+                self._judge(shown, margin, margin > 0, able, handed)
 
     def _once(self, z: Tensor, loss: LossFunction, view: View | None) -> tuple[Tensor, Tensor]:
         """Loss and gradient from one pass each."""

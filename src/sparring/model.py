@@ -131,6 +131,10 @@ class Model:
         top, label = logits.max(1)
         return label.masked_fill(~top.isfinite(), -1)
 
+    def exposed(self) -> Model:
+        """This model as an attacker sees it who knows its defenses, see `Defended`; without any, itself."""
+        return self
+
     def accept(self, x: Tensor) -> Tensor:
         """Clean images as this model takes them: checked, on its device, in float32 (float64 if it is).
 

@@ -118,8 +118,10 @@ class Referee:
         margin = margin.to(self.margin.dtype)
         allowed = None if ball.made(z) else ball.holds(z)
         if self.looks is not None:
-            size = ball.size(z)  # infinite off the box or the region, where a point counts for nothing however near
-            self._look(rows, margin, size if allowed is None else torch.where(allowed | (size > ball.eps), size, torch.inf))
+            size = ball.size(z)
+            if allowed is not None:  # near enough, but off the box or the region: it counts for nothing
+                size = size.masked_fill(~allowed & (size <= ball.eps * (1 + 1e-5)), torch.inf)
+            self._look(rows, margin, size)
         fooled = hit if allowed is None else hit & allowed
         if bool(fooled.any()):
             at = fooled.nonzero().squeeze(1)

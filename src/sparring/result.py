@@ -35,7 +35,8 @@ class Trace:
     """What the referee saw at each judged point of a run, in order: T looks at N samples, NaN where one was absent.
 
     Attributes:
-        margin: [T, N], > 0 = fooled. distance: [T, N]. query: [T, N] the forward passes spent by then.
+        margin: [T, N], > 0 = fooled. distance: [T, N], inf for points off the box or the region.
+        query: [T, N] the forward passes spent by then.
     """
 
     margin: Tensor

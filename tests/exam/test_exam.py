@@ -28,14 +28,37 @@ CHEAP = {
     "apgd-l1": Cheap("apgd-l1:steps=15,restarts=2", {"L1": 1.1}),
     "apgd-t": Cheap("apgd-t:steps=12"),
     "bim": Cheap("bim:steps=8"),
+    # On the real views an affine net says nothing about the point itself.
+    "eot": Cheap("eot:steps=8,copies=2,transform=noise:0.5", {"L1": 1.2}),
+    # The direction is the gradient itself, not its sign.
+    "hot-cold": Cheap("hot-cold:steps=60", {"L2": 1.1, "Linf": 2.0}),
+    "houdini": Cheap("houdini:steps=8"),
     "ilcm": Cheap("ilcm:steps=8"),
+    # Pixels come in pairs, though one may do; the paper's way, up alone, can not move a pixel that is exactly 1.
+    "jsma": Cheap("jsma:both=true,gamma=1,targets=2", {"L0": 2.0}),
+    "lavan": Cheap("lavan:steps=15,size=0.6,place=random"),
     # Steps of eps / steps that keep their momentum orbit the best point of a round ball.
     "mifgsm": Cheap("mifgsm:steps=8", {"L1": 1.2, "L2": 1.4}),
+    **{  # as mifgsm; the look-ahead and the blur of random weights cost a little more
+        spec.partition(":")[0]: Cheap(spec, {"L1": 1.2, "L2": 1.4})
+        for spec in (
+            "nifgsm",
+            "sinifgsm:view=si3",
+            "difgsm",
+            "tifgsm:smooth=3",
+            "vmifgsm:neighbours=2",
+            "vnifgsm:neighbours=2",
+        )
+    },
+    "multitargeted": Cheap("multitargeted:steps=8,targets=3", {"L1": 1.2}),
     # From a random start, some of the 8 sparse steps go into undoing it.
     "pgd": Cheap("pgd:steps=8", {"L1": 1.2}),
+    "bpda": Cheap("bpda:steps=8", {"L1": 1.2}),
     # One pixel in two loses 2 * alpha of its eps to the random step.
     "r-fgsm": Cheap("r-fgsm:alpha=0.1", {"Linf": 1.2}),
+    "rp2": Cheap("rp2:steps=8,find=2,copies=1,area=1,rate=0.2,transform=noise:0.3"),
     "square": Cheap("square:queries=60", {"Linf": 2.0, "L2": 2.5}),
+    "stadv": Cheap("stadv:steps=5,search=2,step=1"),
 }
 
 SITTINGS = [

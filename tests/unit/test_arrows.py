@@ -22,14 +22,15 @@ FLOORS = (
     {"norms"},
     {"ball", "threat"},
     {"losses", "model", "result"},
-    {"referee", "zoo", "optimality"},
+    {"referee", "zoo", "optimality", "defended"},
     {"bout"},
     {"attack"},
     {"blocks", "batches"},
     {"attacks"},
-    {"generators", "defenses", "export", "testing"},
+    {"generators", "defenses", "export", "minimum", "testing"},
     {"scale"},
-    {"audit", "reproduce"},
+    {"audit"},
+    {"reproduce"},
     {"cli", "web"},
 )
 """The rooms of the package from the ground up. A room may import from the floors below its own."""

@@ -34,7 +34,7 @@ def test_every_column_is_filled_with_a_known_word(info: AttackInfo) -> None:
     assert info.sees in LEVELS
     assert info.norms
     assert set(info.norms) <= set(NORMS)
-    assert info.aim in ("budget", "minimum", "both")
+    assert info.aim in ("budget", "minimum", "both", "own")
     assert info.scope
     assert set(info.scope) <= {"individual", "universal"}
     assert info.visibility
@@ -126,7 +126,7 @@ def test_specs_name_what_differs_from_the_defaults_and_round_trip(attack: Attack
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("pdg", r"no attack is called 'pdg'; did you mean pgd"),
+        ("pgdx", r"no attack is called 'pgdx'; did you mean pgd"),
         ("", r"no attack is called ''; there are .*fgsm"),
         ("zzzzzz", r"there are .*pgd"),
         ("pgd:steps", r"'steps' in 'pgd:steps' is not understood; write field=value"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
-from sparring.audit.curve import Curve
+from sparring.audit.document import figure
 from sparring.audit.intervals import Figure, percent
 
 
@@ -37,25 +38,45 @@ class Frame:
         return "M" + " L".join(f"{self.x(a):.1f},{self.y(b):.1f}" for a, b in points)
 
 
-def curve_svg(curve: Curve, eps: float, robust: Figure, chance: float, wide: bool) -> str:
+@dataclass(frozen=True)
+class Line:
+    """A line of a chart: (value, share) points in the CSS class `style`; `name` shows when it is pointed at."""
+
+    name: str
+    style: str
+    points: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A dot at (value, share) that says `name` when it is pointed at, in the CSS class `style` if one is given."""
+
+    name: str
+    x: float
+    y: float
+    style: str = ""
+
+
+Ticks = Sequence[tuple[float, str]]
+
+
+def curve_svg(curve: Mapping[str, Any], eps: float, robust: Figure, chance: float, wide: bool) -> str:
     """The security curve: raw and envelope with its band, and the whole audit's figure at `eps`."""
-    regular = [point for point in curve.points if point.eps <= 2 * eps * 1.001]
-    frame = Frame(760 if wide else 360, 300 if wide else 260, regular[-1].eps)
-    parts = [_axes(frame, [point.eps for point in regular], wide), _chance(frame, chance)]
-    upper = [(point.eps, point.envelope.high) for point in regular]
-    lower = [(point.eps, point.envelope.low) for point in reversed(regular)]
+    points = [(one["eps"], figure(one["raw"]), figure(one["envelope"])) for one in curve["points"]]
+    regular = [point for point in points if point[0] <= 2 * eps * 1.001]
+    frame = _frame(regular[-1][0], wide)
+    ticks = [(at, f"{at:.3g}") for at, _, _ in regular]
+    parts = [_axes(frame, ticks if wide else _thinned(ticks), "eps"), _chance(frame, chance)]
+    upper = [(at, envelope.high) for at, _, envelope in regular]
+    lower = [(at, envelope.low) for at, _, envelope in reversed(regular)]
     parts.append(f'<path class="band" d="{frame.path(upper + lower)} Z"/>')
-    parts.append(f'<path class="raw" d="{frame.path([(p.eps, p.raw.value) for p in regular])}"/>')
-    parts.append(f'<path class="line" d="{frame.path([(p.eps, p.envelope.value) for p in regular])}"/>')
-    for point in regular:
-        survive, raw = percent(point.envelope.value), percent(point.raw.value)
-        told = f"eps {point.eps:.4g}: {survive} survive, {raw} this attack alone"
-        parts.append(
-            f'<circle class="dot" cx="{frame.x(point.eps):.1f}" cy="{frame.y(point.envelope.value):.1f}" r="3.5">'
-            f"<title>{told}</title></circle>"
-        )
+    parts.append(f'<path class="raw" d="{frame.path([(at, raw.value) for at, raw, _ in regular])}"/>')
+    parts.append(f'<path class="line" d="{frame.path([(at, envelope.value) for at, _, envelope in regular])}"/>')
+    for at, raw, envelope in regular:
+        told = f"eps {at:.4g}: {percent(envelope.value)} survive, {percent(raw.value)} this attack alone"
+        parts.append(_dot(frame, Mark(told, at, envelope.value)))
     x, y = frame.x(eps), frame.y(robust.value)
-    parts.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.top}" y2="{frame.height - frame.bottom}"/>')
+    parts.append(_mark(frame, eps))
     parts.append(
         f'<line class="bar" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.y(robust.low):.1f}" y2="{frame.y(robust.high):.1f}"/>'
     )
@@ -64,14 +85,77 @@ def curve_svg(curve: Curve, eps: float, robust: Figure, chance: float, wide: boo
         f"{robust}</title></path>"
     )
     label = (
-        f"Robust accuracy falls from {percent(regular[0].envelope.value)} at eps 0 to "
-        f"{percent(regular[-1].envelope.value)} at eps {regular[-1].eps:.4g}; all attacks together leave "
+        f"Robust accuracy falls from {percent(regular[0][2].value)} at eps 0 to "
+        f"{percent(regular[-1][2].value)} at eps {regular[-1][0]:.4g}; all attacks together leave "
         f"{percent(robust.value)} at eps {eps:.4g}."
     )
     return _svg(frame.width, frame.height, label, "".join(parts), "wide" if wide else "narrow")
 
 
-def _axes(frame: Frame, ticks: Sequence[float], wide: bool) -> str:
+def lines_svg(
+    lines: Sequence[Line],
+    ticks: Ticks,
+    title: str,
+    label: str,
+    wide: bool,
+    marks: Sequence[Mark] = (),
+) -> str:
+    """Shares over some value, several lines in one frame.
+
+    Args:
+        title: of the x axis. label: for those who hear the page. marks: dots.
+    """
+    frame = _frame(max(ticks[-1][0], *(line.points[-1][0] for line in lines)), wide)
+    parts = [_axes(frame, ticks if wide else _thinned(ticks), title)]
+    for line in lines:
+        name = escape(line.name)
+        parts.append(f'<path class="{line.style}" d="{frame.path(line.points)}"><title>{name}</title></path>')
+    parts += [_dot(frame, mark) for mark in marks]
+    return _svg(frame.width, frame.height, label, "".join(parts), "wide" if wide else "narrow")
+
+
+def steps(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The same points as stairs: the share holds until the next value.
+
+    >>> steps([(0, 0.0), (1, 0.5)])
+    [(0, 0.0), (1, 0.0), (1, 0.5)]
+    """
+    stairs = list(points[:1])
+    for x, y in points[1:]:
+        stairs += [(x, stairs[-1][1]), (x, y)]
+    return stairs
+
+
+def even_ticks(top: float, count: int = 6) -> list[tuple[float, str]]:
+    """From 0 to `top` in equal parts.
+
+    >>> even_ticks(0.3, 3)
+    [(0.0, '0'), (0.15, '0.15'), (0.3, '0.3')]
+    """
+    values = [top * k / (count - 1) for k in range(count)]
+    return [(value, f"{value:.3g}") for value in values]
+
+
+def _frame(top_x: float, wide: bool) -> Frame:
+    return Frame(760 if wide else 360, 300 if wide else 260, top_x)
+
+
+def _thinned(ticks: Ticks) -> Ticks:
+    """Every other tick and the last: for a narrow frame."""
+    return [tick for k, tick in enumerate(ticks) if k % 2 == 0 or k == len(ticks) - 1]
+
+
+def _dot(frame: Frame, mark: Mark) -> str:
+    at = f'cx="{frame.x(mark.x):.1f}" cy="{frame.y(mark.y):.1f}"'
+    return f'<circle class="{mark.style or "dot"}" {at} r="3.5"><title>{escape(mark.name)}</title></circle>'
+
+
+def _mark(frame: Frame, value: float) -> str:
+    x = frame.x(value)
+    return f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.top}" y2="{frame.height - frame.bottom}"/>'
+
+
+def _axes(frame: Frame, ticks: Ticks, title: str) -> str:
     parts = []
     for share in (0, 0.25, 0.5, 0.75, 1):
         y = frame.y(share)
@@ -79,12 +163,13 @@ def _axes(frame: Frame, ticks: Sequence[float], wide: bool) -> str:
             f'<line class="grid" x1="{frame.left}" x2="{frame.width - frame.right}" y1="{y:.1f}" y2="{y:.1f}"/>'
         )
         parts.append(f'<text class="tick" x="{frame.left - 8}" y="{y + 4:.1f}" text-anchor="end">{share:.0%}</text>')
-    shown = ticks if wide else [tick for k, tick in enumerate(ticks) if k % 2 == 0 or k == len(ticks) - 1]
     base = frame.height - frame.bottom
-    for eps in shown:
-        parts.append(f'<text class="tick" x="{frame.x(eps):.1f}" y="{base + 17}" text-anchor="middle">{eps:.3g}</text>')
+    for value, text in ticks:
+        parts.append(f'<text class="tick" x="{frame.x(value):.1f}" y="{base + 17}" text-anchor="middle">{text}</text>')
     middle = (frame.left + frame.width - frame.right) / 2
-    parts.append(f'<text class="axis" x="{middle:.1f}" y="{frame.height - 6}" text-anchor="middle">eps</text>')
+    parts.append(
+        f'<text class="axis" x="{middle:.1f}" y="{frame.height - 6}" text-anchor="middle">{escape(title)}</text>'
+    )
     return "".join(parts)
 
 
@@ -96,17 +181,27 @@ def _chance(frame: Frame, chance: float) -> str:
     )
 
 
-def interval_svg(figure: Figure) -> str:
+def interval_svg(seen: Figure) -> str:
     """A track from 0 to 100 % with the share and its interval."""
-    low, high, at = (100 * value for value in (figure.low, figure.high, figure.value if figure.of else 0.0))
+    return _track(seen.value if seen.of else 0.0, seen.low, seen.high, seen.interval)
+
+
+def limit_svg(share: float, low: float, high: float, least: float) -> str:
+    """The same with a limit that is to be reached."""
+    label = f"{percent(share)}, interval {low * 100:.1f} to {high * 100:.1f} %, required {percent(least)}"
+    mark = f'<rect class="limit" x="{100 * least:.2f}%" y="0" width="2" height="16" transform="translate(-1)"/>'
+    return _track(share, low, high, label, mark)
+
+
+def _track(share: float, low: float, high: float, label: str, more: str = "") -> str:
     body = (
         '<rect class="track" x="0" y="5" width="100%" height="6" rx="3"/>'
-        f'<rect class="fill" x="0" y="5" width="{at:.2f}%" height="6" rx="3"/>'
-        f'<rect class="interval" x="{low:.2f}%" y="3" width="{high - low:.2f}%" height="10" rx="3"/>'
-        f'<rect class="point" x="{at:.2f}%" y="0" width="3" height="16" rx="1.5" transform="translate(-1.5)"/>'
+        f'<rect class="fill" x="0" y="5" width="{100 * share:.2f}%" height="6" rx="3"/>'
+        f'<rect class="interval" x="{100 * low:.2f}%" y="3" width="{100 * (high - low):.2f}%" height="10" rx="3"/>'
+        f'<rect class="point" x="{100 * share:.2f}%" y="0" width="3" height="16" rx="1.5" transform="translate(-1.5)"/>'
     )
-    label = escape(figure.interval)
-    return f'<svg class="interval-bar" width="100%" height="16" role="img" aria-label="{label}">{body}</svg>'
+    label = escape(label)
+    return f'<svg class="interval-bar" width="100%" height="16" role="img" aria-label="{label}">{body}{more}</svg>'
 
 
 def strip_svg(codes: Sequence[int], stages: Sequence[str], wrong: int, standing: int, colours: int) -> str:

@@ -45,7 +45,7 @@ class Curve:
     Attributes:
         attack: the spec of the attack that drew it. points: by eps, from 0; the last is `large`.
         large: an eps at which anything should fall. whole_box: it allows any image, not only a grey one.
-        passes: forward plus backward passes.
+        passes: forward plus backward passes. nearest: of each image, the smallest success at any radius; inf = none.
     """
 
     attack: str
@@ -54,6 +54,7 @@ class Curve:
     large: float
     whole_box: bool
     passes: int
+    nearest: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -61,7 +62,9 @@ class Curve:
             "attack": self.attack,
             "n": self.n,
             "large_eps": self.large,
+            "whole_box": self.whole_box,
             "points": [point.to_dict() for point in self.points],
+            "nearest": list(self.nearest),
         }
 
 
@@ -125,7 +128,8 @@ def draw(trials: Trials, clean: Clean, worst: Result) -> Curve:
     for eps, result in zip(trials.grid, trials.results, strict=True):
         survivors = int((nearest > eps * (1 + 1e-5)).sum())
         points.append(Point(eps, Figure(int((~result.success).sum()), n), Figure(survivors, n)))
-    return Curve(trials.stage.spec, n, tuple(points), trials.grid[-1], trials.whole_box, trials.passes)
+    found = tuple(nearest.tolist())
+    return Curve(trials.stage.spec, n, tuple(points), trials.grid[-1], trials.whole_box, trials.passes, found)
 
 
 def full_size(threat: Threat, box: tuple[float, float], x: Tensor, share: float) -> float:

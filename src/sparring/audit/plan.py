@@ -22,6 +22,7 @@ from sparring.audit.proof import gallery, prove, samples
 from sparring.audit.provenance import about_data, about_model, versions
 from sparring.audit.report import Report
 from sparring.audit.suites import Stage, Suite
+from sparring.audit.survival import survive
 from sparring.audit.verdict import Alone, Facts, judge
 from sparring.model import Model
 from sparring.result import Doubt
@@ -74,6 +75,7 @@ class Plan:
         worst = main.worst(model)
         curve = None if trials is None else draw(trials, clean, worst)
         proof = prove(model, clean, worst, self.batch_size)
+        survival = survive(model, clean, worst, self.batch_size)
         doubts = self._doubts(main, probes, curve, curve_stage, checked, proof.undone)
         verdict = judge(Facts(str(threat), clean.accuracy, main.robust, checked, doubts, _alone(main)))
         strongest = main.strongest()
@@ -112,10 +114,12 @@ class Plan:
                 "claimed attacks": again,
                 "curve": 0 if curve is None else curve.passes,
                 "proof": proof.passes,
+                "survival": sum(one.passes for one in survival),
             },
             seconds=clock.seconds,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             command=self._command(),
+            survival=survival,
         )
 
     def _trials(self, stage: Stage | None, standing: int, clock: Clock) -> Trials | None:

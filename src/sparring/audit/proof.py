@@ -34,7 +34,11 @@ class Proof:
 
 @dataclass(frozen=True)
 class Example:
-    """A pair of pictures for the gallery: clean and adversarial, [C, H, W] in the model's box."""
+    """A pair of pictures for the gallery: clean and adversarial, [C, H, W] in the model's box.
+
+    Attributes:
+        kind: "smallest" success, or a "typical" one: about the median distance.
+    """
 
     index: int
     clean: Tensor
@@ -45,6 +49,7 @@ class Example:
     after: float
     attack: str
     distance: float
+    kind: str = "smallest"
 
 
 def prove(model: Model, clean: Clean, worst: Result, batch_size: int) -> Proof:
@@ -84,14 +89,16 @@ def samples(cascade: Cascade, worst: Result, proof: Proof) -> tuple[dict[str, An
     return tuple(rows)
 
 
-def gallery(cascade: Cascade, worst: Result, proof: Proof, most: int = 9) -> tuple[Example, ...]:
-    """The smallest successes, one a label as far as there are enough."""
+def gallery(cascade: Cascade, worst: Result, proof: Proof, smallest: int = 9, typical: int = 3) -> tuple[Example, ...]:
+    """The smallest successes, one a label as far as there are enough, and typical ones, from the middle of the rest."""
     clean = cascade.clean
     broken = (worst.success & worst.clean_correct).nonzero().squeeze(1)
     order = broken[worst.distance[broken].argsort(stable=True)].tolist()
     seen: set[int] = set()
     first = [i for i in order if not (int(clean.y[i]) in seen or seen.add(int(clean.y[i])))]  # type: ignore[func-returns-value]
-    chosen = (first + [i for i in order if i not in first])[:most]
+    small = (first + [i for i in order if i not in first])[:smallest]
+    rest = [i for i in order if i not in small]
+    middle = rest[max(0, (len(rest) - typical) // 2) :][:typical]
     before = clean.logits.softmax(1)
     return tuple(
         Example(
@@ -104,6 +111,8 @@ def gallery(cascade: Cascade, worst: Result, proof: Proof, most: int = 9) -> tup
             float(proof.confidence[i]),
             cascade.outcomes[int(cascade.broken_by[i])].stage.title,
             float(worst.distance[i]),
+            kind,
         )
+        for kind, chosen in (("smallest", small), ("typical", middle))
         for i in sorted(chosen, key=lambda i: (int(clean.y[i]), float(worst.distance[i])))
     )

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sparring.audit import breakdown
 from sparring.audit.cascade import Outcome
 from sparring.audit.claims import Checked
 from sparring.audit.curve import Curve
-from sparring.audit.doubts import meaning
+from sparring.audit.document import FILE, FORMAT, json_text, write
+from sparring.audit.doubts import MEANINGS, meaning
 from sparring.audit.intervals import Figure
+from sparring.audit.pictures import triple
 from sparring.audit.probes import Probes
 from sparring.audit.proof import Example
+from sparring.audit.require import Judged, Requirement, judge, parse_requirement
+from sparring.audit.stages import knowledge, standing_over_eps
+from sparring.audit.survival import Survival
+from sparring.audit.taxonomy import tags
 from sparring.audit.verdict import Status
 from sparring.result import Doubt, Result, finite
 from sparring.threat import Threat
@@ -36,6 +42,7 @@ class Report:
         curve: robust accuracy over eps. probes: what the model is like.
         confirmed: successes that are wrong again when shown once more. rounded: those that 8 bits undo.
         threat, suite, seed, settings, model, data, versions, command: what was done, to what, by what.
+        survival: which successes outlive a file format. requirements: what was required, and whether it is met.
         passes: forward plus backward passes of all images together. cost: the same by part. seconds: wall time.
     """
 
@@ -70,6 +77,8 @@ class Report:
     seconds: float
     created: str
     command: str
+    survival: tuple[Survival, ...] = ()
+    requirements: tuple[Judged, ...] = ()
 
     @property
     def clean_accuracy(self) -> float:
@@ -110,16 +119,30 @@ class Report:
         ]
         lines += [f"robust accuracy after {one.stage.title}: {one.robust.value:.2%}" for one in self.attacks]
         lines += [f"doubt: {doubt.code}: {doubt.message}" for doubt in self.doubts]
+        lines += [str(one) for one in self.requirements]
         return "\n".join([*lines, self.verdict])
 
-    def _alone(self, title: str) -> dict[str, Any] | None:
-        figure = self.alone.get(title)
-        return None if figure is None else figure.to_dict()
+    @property
+    def met(self) -> bool:
+        """Every requirement is met; one that is not settled is not."""
+        return all(one.met for one in self.requirements)
+
+    def requiring(self, requirements: Iterable[str | Requirement]) -> Report:
+        """The same report with these requirements judged, after those that it has: "robust@0.3 >= 85%".
+
+        Raises:
+            InputError: one is not understood, or is about another eps.
+        """
+        eps = self.threat.eps
+        assert eps is not None
+        known = [parse_requirement(one).at(eps) for one in requirements]
+        new = tuple(judge(one, self.clean if one.metric == "clean" else self.robust) for one in known)
+        return replace(self, requirements=(*self.requirements, *new))
 
     # --- files ------------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, without pictures, as plain values for JSON."""
+        """All of it as plain values for JSON: what every page, table and export is made from."""
         figures = {
             "clean_accuracy": self.clean,
             "robust_accuracy": self.robust,
@@ -128,7 +151,9 @@ class Report:
         strongest = None
         if self.strongest is not None:
             strongest = {"attack": self.strongest[0], **self.strongest[1].to_dict()}
+        classes = breakdown.by_class(self.samples)
         plain = {
+            "format": FORMAT,
             "verdict": self.verdict,
             "status": self.status,
             "cause": self.cause,
@@ -140,6 +165,7 @@ class Report:
             "standing": self.robust.hits,
             "intervals": {name: [figure.low, figure.high] for name, figure in figures.items()},
             "confidence": 0.95,
+            "requirements": [one.to_dict() for one in self.requirements],
             "threat": self.worst.threat.to_dict(),
             "suite": self.suite,
             "seed": self.seed,
@@ -147,11 +173,19 @@ class Report:
             "cost": dict(self.cost),
             "seconds": self.seconds,
             "doubts": [_explained(doubt) for doubt in self.doubts],
-            "claims": [one.to_dict() for one in self.claims],
-            "attacks": [{**one.to_dict(), "alone": self._alone(one.stage.title)} for one in self.attacks],
+            "in_order": self._in_order(),
+            "claims": [{**one.to_dict(), "title": one.claim.title, "text": str(one.claim)} for one in self.claims],
+            "attacks": [self._attack(one) for one in self.attacks],
             "left_out": list(self.left_out),
             "broken_by_row_not_by_column": {row: dict(cells) for row, cells in self.matrix.items()},
             "curve": None if self.curve is None else self.curve.to_dict(),
+            "security_curves": standing_over_eps(self.attacks, self.worst, self.threat, self.probes.n),
+            "classes": classes,
+            "worst_class": breakdown.worst_class(classes),
+            "confusion": breakdown.confusion(self.samples),
+            "distance_quantiles": breakdown.quantiles(breakdown.distances(self.samples)),
+            "survival": [one.to_dict() for one in self.survival],
+            "taxonomy": tags((one.stage.title, knowledge(one.stage)) for one in self.attacks),
             "probes": self.probes.to_dict(),
             "confirmed": self.confirmed.to_dict(),
             "undone_by_rounding": self.rounded.to_dict(),
@@ -162,13 +196,48 @@ class Report:
             "created": self.created,
             "command": self.command,
             "samples": list(self.samples),
+            "gallery": self._gallery(),
         }
         strict: dict[str, Any] = finite(plain)
         return strict
 
+    def _attack(self, one: Outcome) -> dict[str, Any]:
+        alone = self.alone.get(one.stage.title)
+        return {
+            **one.to_dict(),
+            "knowledge": knowledge(one.stage),
+            "claimed": one.stage.claimed,
+            "alone": None if alone is None else alone.to_dict(),
+        }
+
+    def _in_order(self) -> list[str]:
+        """What was checked and found in order."""
+        families = {one.stage.family for one in self.attacks}
+        unknown = {doubt.code for doubt in self.doubts}
+        if self.probes.flat_ce is None:
+            unknown |= {"loss-saturation", "zero-gradients", "budget-not-used", "single-step-beats-iterative"}
+            unknown |= {"black-box-beats-white-box", "noise-beats-gradient"}
+        unknown |= set() if "query" in families else {"black-box-beats-white-box"}
+        unknown |= set() if "noise" in families else {"noise-beats-gradient"}
+        unknown |= set() if {"single-step", "iterative"} <= families else {"single-step-beats-iterative"}
+        unknown |= {"large-eps-survives", "not-monotone"} if self.curve is None else set()
+        unknown |= set() if self.rounded.of else {"rounding"}
+        return [known.fine for code, known in MEANINGS.items() if known.fine and code not in unknown]
+
+    def _gallery(self) -> list[dict[str, Any]]:
+        """The examples with their pictures as data URIs, where they are pictures."""
+        low, high = self.model["box"]
+        shown = []
+        for one in self.examples:
+            pictures = triple(one.clean, one.adversarial, (low, high))
+            if pictures is not None:
+                names = ("index", "kind", "label", "before", "prediction", "after", "attack", "distance")
+                shown.append({**{name: getattr(one, name) for name in names}, "pictures": list(pictures)})
+        return shown
+
     def to_json(self, path: str | Path | None = None) -> str:
         """Strict JSON; written to `path` too, if one is given."""
-        text = json.dumps(self.to_dict(), indent=1) + "\n"
+        text = json_text(self.to_dict())
         if path is not None:
             write(path, text)
         return text
@@ -177,13 +246,13 @@ class Report:
         """The table of samples as CSV."""
         from sparring.audit.tables import csv_text
 
-        return write(path, csv_text(self))
+        return write(path, csv_text(self.to_dict()))
 
     def to_markdown(self, path: str | Path | None = None) -> str:
         """A summary for a README, a pull request or a model card; written to `path` too, if one is given."""
         from sparring.audit.tables import markdown
 
-        text = markdown(self)
+        text = markdown(self.to_dict())
         if path is not None:
             write(path, text)
         return text
@@ -192,28 +261,42 @@ class Report:
         """One file with everything in it, pictures and plots included; it needs no network."""
         from sparring.audit.html import render
 
-        return write(path, render(self))
+        return write(path, render(self.to_dict()))
+
+    def to_junit(self, path: str | Path) -> Path:
+        """JUnit XML: a test case a requirement, a test case an attack."""
+        from sparring.audit.junit import junit
+
+        return write(path, junit(self.to_dict()))
+
+    def to_sarif(self, path: str | Path) -> Path:
+        """SARIF 2.1.0: verdict, doubts and requirements as results."""
+        from sparring.audit.sarif import sarif
+
+        return write(path, sarif(self.to_dict()))
+
+    def to_huggingface(self, folder: str | Path) -> list[Path]:
+        """`.eval_results/sparring.yaml` and `model-index.yaml` below `folder`, for a model's page on the Hub."""
+        from sparring.audit.huggingface import write as write_blocks
+
+        return write_blocks(self.to_dict(), Path(folder))
 
     def save(self, folder: str | Path) -> dict[str, Path]:
-        """report.html, report.json, report.md and samples.csv in `folder`: name -> path."""
-        folder = Path(folder)
-        self.to_json(folder / "report.json")
-        self.to_markdown(folder / "report.md")
-        self.to_csv(folder / "samples.csv")
-        self.to_html(folder / "report.html")
-        return {name: folder / name for name in ("report.html", "report.json", "report.md", "samples.csv")}
+        """Every form of the report in `folder`: report.html, .json, .md, .sarif, .junit.xml, samples.csv and the
+        blocks for the Hugging Face Hub. Name -> path."""
+        from sparring.audit.render import save
 
-
-def write(path: str | Path, text: str) -> Path:
-    """Write a text file whole or not at all, its folders included."""
-    from sparring.export.files import replacing
-
-    path = Path(path)
-    with replacing(path) as waiting:
-        waiting.write_text(text, encoding="utf-8")
-    return path
+        plain = self.to_dict()
+        json_file = write(Path(folder) / FILE, json_text(plain))
+        return {FILE: json_file, **save(plain, folder)}
 
 
 def _explained(doubt: Doubt) -> dict[str, Any]:
     known = meaning(doubt.code)
-    return {**doubt.to_dict(), "severe": known.severe, "means": known.means, "remedy": known.remedy}
+    return {
+        **doubt.to_dict(),
+        "title": known.title,
+        "severe": known.severe,
+        "means": known.means,
+        "remedy": known.remedy,
+    }

@@ -14,6 +14,7 @@ from sparring.audit.plan import Plan, as_claimed
 from sparring.audit.probes import training_modules
 from sparring.audit.progress import Callback
 from sparring.audit.report import Report
+from sparring.audit.require import Requirement, parse_requirement
 from sparring.audit.suites import Suite, unfit
 from sparring.audit.suites import suite as find_suite
 from sparring.errors import InputError
@@ -33,6 +34,7 @@ def audit(
     n: int | None = None,
     progress: Callback | None = None,
     clean_floor: float | None = None,
+    require: Iterable[str | Requirement] = (),
 ) -> Report:
     """How robust a classifier is, as an upper bound by many attacks, with what there is to doubt and a verdict.
 
@@ -46,6 +48,7 @@ def audit(
         batch_size: images at once. n: only the first n images.
         progress: called with a `Step` after each batch.
         clean_floor: refuse a model below this clean accuracy; None = near chance (see `refuse_chance`), 0 = never.
+        require: what the model must reach: "robust@0.3 >= 85%", "clean >= 97%"; judged in `report.requirements`.
 
     Raises:
         SparringError: one line on what is wrong with model, data, threat, suite or claim.
@@ -60,6 +63,7 @@ def audit(
     chosen = find_suite(suite)
     stages, left_out = chosen.fit(model, threat)
     known = [_settled(parse_claim(claim), threat, model) for claim in claims]
+    required = [parse_requirement(one).at(threat.eps) for one in require]
     clean = look(model, data, n, batch_size)
     refuse_chance(model, clean, clean_floor)
     plan = Plan(model, clean, threat, chosen, stages, tuple(known), seed, batch_size)
@@ -70,7 +74,7 @@ def audit(
         "threads": torch.get_num_threads(),
         "stages": [stage.spec for stage in stages],
     }
-    return plan.carry_out(progress, training, left_out, settings)
+    return plan.carry_out(progress, training, left_out, settings).requiring(required)
 
 
 def _settled(claim: Claim, threat: Threat, model: Model) -> Claim:

@@ -4,60 +4,101 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from sparring.audit.doubts import meaning
+from sparring.audit import document as doc
+from sparring.audit.document import Document, figure
 from sparring.audit.intervals import percent
 
-if TYPE_CHECKING:
-    from sparring.audit.report import Report
+SIGNS = {"met": "✅", "failed": "❌", "not settled": "❓"}
 
 
-def csv_text(report: Report) -> str:
+def csv_text(document: Document) -> str:
     """One line an image; empty where there is nothing to say (not broken: no distance)."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(report.samples[0]), lineterminator="\n")
+    writer = csv.DictWriter(buffer, fieldnames=list(document["samples"][0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(report.samples)
+    writer.writerows(document["samples"])
     return buffer.getvalue()
 
 
-def markdown(report: Report) -> str:
-    """Verdict, figures, attacks, claims and doubts."""
-    model, data = report.model, report.data
+def markdown(document: Document) -> str:
+    """A short summary for a pull request or a model card: verdict, figures, requirements, claims and doubts; the
+    attacks below a fold."""
     lines = [
-        f"## Robustness audit: {model['name']}",
+        f"## Robustness audit: {_cell(document['model']['name'])}",
         "",
-        f"**{report.verdict}**",
+        f"**{document['verdict']}**",
         "",
-        f"{report.n} images of {data['name']}, {report.threat}, suite `{report.suite}`, seed {report.seed}.",
+        f"{document['n']} images of {document['data']['name']}, {doc.threat(document)}, suite `{document['suite']}`, "
+        f"seed {document['seed']}.",
         "",
-        "| figure | share | counted | 95 % interval |",
-        "|---|---:|---:|---:|",
+        *_requirements(document),
+        *_figures(document),
+        *_claims(document),
+        *_doubts(document),
+        *_attacks(document),
     ]
-    for title, figure in (
-        ("clean accuracy", report.clean),
-        (f"robust accuracy, worst of {len(report.attacks)} attacks", report.robust),
-        ("attack success rate, of initially correct", report.success),
+    about = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
+    lines += [
+        f"{document['passes']:,} passes in {document['seconds']:.0f} s; {about}. Repeat it: `{document['command']}`"
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _requirements(document: Document) -> Iterator[str]:
+    if document["requirements"]:
+        yield from ("| requirement | counted | |", "|---|---:|---|")
+        for one in document["requirements"]:
+            yield f"| {_cell(one['text'])} | {percent(one['value'])} | {SIGNS[one['status']]} {one['conclusion']} |"
+        yield ""
+
+
+def _figures(document: Document) -> Iterator[str]:
+    yield from ("| figure | share | counted | 95 % interval |", "|---|---:|---:|---:|")
+    for title, seen in (
+        ("clean accuracy", doc.clean(document)),
+        (f"robust accuracy, worst of {len(document['attacks'])} attacks", doc.robust(document)),
+        ("attack success rate, of initially correct", doc.success(document)),
     ):
-        lines.append(
-            f"| {title} | {percent(figure.value)} | {figure.hits} of {figure.of} | "
-            f"{figure.low * 100:.1f} to {figure.high * 100:.1f} % |"
-        )
-    if report.claims:
-        lines += ["", "| claim | reproduced here | survives everything |", "|---|---:|---:|"]
-        for one in report.claims:
-            again = "-" if one.reproduced is None else percent(one.reproduced.value)
-            lines.append(f"| {one.claim} | {again} | {percent(one.truth.value)} |")
-    lines += ["", "| attack | tried on | broke | robust accuracy after |", "|---|---:|---:|---:|"]
-    for stage in report.attacks:
-        after = f"{stage.robust.value:.2%}"
-        lines.append(f"| {stage.stage.title} | {stage.tried} | {len(stage.broke)} | {after} |")
-    if report.doubts:
-        lines += [
-            "",
-            *(f"- **{meaning(doubt.code).title}** (`{doubt.code}`): {doubt.message}." for doubt in report.doubts),
-        ]
-    about = ", ".join(f"{name} {version}" for name, version in report.versions.items())
-    lines += ["", f"{report.passes:,} passes in {report.seconds:.0f} s; {about}. Repeat it: `{report.command}`", ""]
-    return "\n".join(lines)
+        counted = f"{seen.hits} of {seen.of} | {seen.low * 100:.1f} to {seen.high * 100:.1f} %"
+        yield f"| {title} | {percent(seen.value)} | {counted} |"
+    worst = document["worst_class"]
+    if worst is not None and len(document["classes"]) > 1:
+        seen, name = figure(worst["robust"]), _cell(doc.class_name(document, worst["label"]))
+        counted = f"{seen.hits} of {seen.of} | {seen.low * 100:.1f} to {seen.high * 100:.1f} %"
+        yield f"| robust accuracy of the worst class, {name} | {percent(seen.value)} | {counted} |"
+    yield ""
+
+
+def _claims(document: Document) -> Iterator[str]:
+    if document["claims"]:
+        yield from ("| claim | reproduced here | survives everything |", "|---|---:|---:|")
+        for one in document["claims"]:
+            again = "-" if one["reproduced"] is None else percent(figure(one["reproduced"]).value)
+            yield f"| {_cell(one['text'])} | {again} | {percent(figure(one['truth']).value)} |"
+        yield ""
+
+
+def _doubts(document: Document) -> Iterator[str]:
+    for one in document["doubts"]:
+        yield f"- **{one['title']}** (`{one['code']}`): {one['message']}."
+    if document["doubts"]:
+        yield ""
+
+
+def _attacks(document: Document) -> Iterator[str]:
+    yield from ("<details><summary>Attacks</summary>", "")
+    yield from ("| attack | tried on | broke | robust accuracy after |", "|---|---:|---:|---:|")
+    for one in document["attacks"]:
+        after = f"{one['standing_after'] / document['n']:.2%}"
+        yield f"| {_cell(one['attack'])} | {one['tried']} | {one['broke']} | {after} |"
+    survival = [f"{one['treatment']} {percent(figure(one['fooled']).value)}" for one in document["survival"]]
+    if survival:
+        yield from ("", f"Successes that fool the model still after: {'; '.join(survival)}.")
+    yield from ("", "</details>", "")
+
+
+def _cell(text: str) -> str:
+    """Text that does not end a cell of a table."""
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -31,13 +31,18 @@ def checkpoints(steps: int) -> Iterator[int]:
         period = max(period - shorter, shortest)
 
 
-def auto_ascend(bout: Bout, z: Tensor, steps: int, loss: LossFunction, view: View | None = None) -> Tensor:
-    """Climb the loss from `z` [b, ...] with `steps` gradients or fewer a row; returns each row's best point."""
+def auto_ascend(
+    bout: Bout, z: Tensor, steps: int, loss: LossFunction, view: View | None = None, step: float = 2.0
+) -> Tensor:
+    """Climb the loss from `z` [b, ...] with `steps` gradients or fewer a row; returns each row's best point.
+
+    `step`: the length of the first step as a fraction of eps; small from points that are good already.
+    """
     value, g = bout.value_and_grad(z, loss, view)
     row = {
         "z": z, "before": z, "g": g, "value": value,
         "best": z, "best_g": g, "best_value": value, "checked_value": value,
-        "step": 2 * bout.eps, "rises": torch.zeros_like(value), "halved": torch.ones_like(value, dtype=torch.bool),
+        "step": step * bout.eps, "rises": torch.zeros_like(value), "halved": torch.ones_like(value, dtype=torch.bool),
     }  # fmt: skip
     periods = checkpoints(steps)
     period, age = next(periods), 0

@@ -35,16 +35,29 @@ def sparse_ascend(bout: Bout, z: Tensor, steps: int, loss: LossFunction, view: V
     return z
 
 
+def sparse_polish(bout: Bout, z: Tensor, steps: int, loss: LossFunction, step: float) -> Tensor:
+    """The same from points `z` of the ball that are good already: at eps alone, with first steps of `step` * eps."""
+    changed = L0.size(z - bout.x).clamp(min=1) / z[0].numel()
+    return _stage(bout, z, steps, loss, None, 1.0, changed / 1.5, step)[0]
+
+
 def _stage(
-    bout: Bout, z: Tensor, steps: int, loss: LossFunction, view: View | None, wide: float, sparsity: Tensor
+    bout: Bout,
+    z: Tensor,
+    steps: int,
+    loss: LossFunction,
+    view: View | None,
+    wide: float,
+    sparsity: Tensor,
+    step: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """One radius, `wide` * eps. `sparsity` [b]: the share of pixels that a step moves at first."""
+    """One radius, `wide` * eps. `sparsity` [b]: the share of pixels that a step moves at first, `step` its length."""
     value, g = bout.value_and_grad(z, loss, view)
     features = z[0].numel()
     row = {
         "z": z, "g": g, "value": value, "best": z, "best_g": g, "best_value": value,
         "share": sparsity, "pixels": (sparsity * features * 1.5 if wide < 3 else torch.full_like(value, features)),
-        "step": wide * bout.eps,
+        "step": step * wide * bout.eps,
     }  # fmt: skip
     period = max(int(0.04 * steps), 1)
     for k in range(1, steps + 1):

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from sparring.blocks.rules import Rule, plain
+from sparring.blocks.rules import Memory, Rule, plain
+from sparring.blocks.sources import Ask, Source, here
 from sparring.bout import Bout, LossFunction, View
 
 
@@ -18,20 +19,21 @@ def ascend(
     loss: LossFunction,
     view: View | None = None,
     rule: Rule = plain,
+    source: Source = here,
 ) -> Tensor:
     """Climb the loss from `z` [b, ...] inside the ball; returns the last points, of the rows that still stand.
 
     Args:
         step: the length of a step as a fraction of eps, or a function of the step's number.
         rule: how a gradient becomes a direction, see `blocks.rules`.
+        source: where the gradient is taken, see `blocks.sources`.
     """
-    memory: dict[str, Tensor] = {}
+    memory: Memory = {}
     for k in range(steps):
-        g = bout.grad(z, loss, view)
-        z, g, memory = bout.standing(z, g, memory)
+        length = step(k) if callable(step) else step
+        z, g, memory = source(bout, z, memory, Ask(loss, view, length))
         if not len(bout):
             break
         g, memory = rule(g, memory)
-        length = step(k) if callable(step) else step
         z = bout.ball.project(bout.ball.step(z, g, length * bout.eps))
     return z

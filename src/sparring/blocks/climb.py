@@ -1,11 +1,11 @@
-"""Auto-PGD from a random point at distance eps, in the version that fits the norm."""
+"""Auto-PGD in the version that fits the norm: from a random point at distance eps, or on from a point known."""
 
 from __future__ import annotations
 
 from torch import Tensor
 
 from sparring.blocks.apgd import auto_ascend
-from sparring.blocks.apgd_l1 import sparse_ascend
+from sparring.blocks.apgd_l1 import sparse_ascend, sparse_polish
 from sparring.bout import Bout, LossFunction, View
 from sparring.norms import L1
 
@@ -14,3 +14,10 @@ def climb(bout: Bout, steps: int, loss: LossFunction, view: View | None = None) 
     """The best points [b, ...] of one run of `steps` gradients a row, for the rows that still stand."""
     ascend = sparse_ascend if bout.ball.norm == L1 else auto_ascend
     return ascend(bout, bout.ball.surface(bout.noise), steps, loss, view)
+
+
+def climb_on(bout: Bout, z: Tensor, steps: int, loss: LossFunction, step: float) -> Tensor:
+    """The same from `z` [b, ...], points of the ball that are good already: no detour, and first steps of step * eps."""
+    if bout.ball.norm == L1:
+        return sparse_polish(bout, z, steps, loss, step)
+    return auto_ascend(bout, z, steps, loss, step=step)

@@ -4,9 +4,35 @@ The order of the imports is the order of the commands in the help.
 """
 
 # isort: off
-from sparring.cli import audit, attack, reproduce, reproduce_distillation, train, attacks, models, data
+from sparring.cli import (
+    audit,
+    report,
+    compare,
+    attack,
+    reproduce,
+    reproduce_distillation,
+    reproduce_physical,
+    train,
+    attacks,
+    models,
+    data,
+)
 
 # isort: on
 from sparring.cli.app import app, main
 
-__all__ = ["app", "attack", "attacks", "audit", "data", "main", "models", "reproduce", "reproduce_distillation", "train"]
+__all__ = [
+    "app",
+    "attack",
+    "attacks",
+    "audit",
+    "compare",
+    "data",
+    "main",
+    "models",
+    "report",
+    "reproduce",
+    "reproduce_distillation",
+    "reproduce_physical",
+    "train",
+]

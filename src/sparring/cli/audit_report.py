@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from sparring.audit.document import Document
     from sparring.audit.report import Report
 
 DEFAULTS: dict[str, Any] = {"split": "test", "norm": "Linf", "suite": "standard", "seed": 0, "batch_size": 256}
@@ -23,23 +24,26 @@ STYLES = {
 }
 
 
-def print_report(report: Report, page: Path | None, least: float | None) -> None:
-    """Cascade, figures, claims, doubts, verdict, and where the page lies; to stdout."""
-    from rich.console import Console
+STATES = {"met": "green", "failed": "red", "not settled": "yellow"}
+
+
+def print_report(document: Document, page: Path | None) -> None:
+    """Cascade, figures, claims, doubts, requirements, verdict, and where the page lies; to stdout."""
     from rich.text import Text
 
-    console = Console()
+    from sparring.cli.console import Stdout
+
+    console = Stdout()
     if not console.is_terminal:
-        console = Console(width=max(console.width, 110))  # piped, rich assumes 80 columns and would cut the tables
-    tables = [_attacks(report), _figures(report)] + ([_claims(report)] if report.claims else [])
+        console = Stdout(width=max(console.width, 110))  # piped, rich assumes 80 columns and would cut the tables
+    tables = [_attacks(document), _figures(document)] + ([_claims(document)] if document["claims"] else [])
     for table in tables:
         console.print(table)
         console.print()
-    _print_doubts(report, console)
-    if least is not None:
-        met = report.robust_accuracy >= least
-        console.print(Text(f"required {least:.1%}: {'met' if met else 'not met'}", "green" if met else "red"))
-    console.print(Text(report.verdict, STYLES[report.status]))
+    _print_doubts(document, console)
+    for one in document["requirements"]:
+        console.print(Text(one["line"], STATES[one["status"]]), soft_wrap=True)
+    console.print(Text(document["verdict"], STYLES[document["status"]]))
     if page is not None:
         console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
 
@@ -53,61 +57,69 @@ def _table(*columns: str, title: str | None = None) -> Table:
     return table
 
 
-def _attacks(report: Report) -> Table:
+def _attacks(document: Document) -> Table:
+    from sparring.audit.document import figure, threat
+
     title = (
-        f"{report.model['name']} on {report.n} images of {report.data['name']}, {report.threat}, suite {report.suite}"
+        f"{document['model']['name']} on {document['n']} images of {document['data']['name']}, {threat(document)}, "
+        f"suite {document['suite']}"
     )
     table = _table("attack", "tried on", "broke", "robust accuracy after", "alone", "passes", "seconds", title=title)
-    for one in report.attacks:
-        alone = report.alone.get(one.stage.title)
+    for one in document["attacks"]:
         table.add_row(
-            one.stage.title,
-            str(one.tried),
-            str(len(one.broke)),
-            f"{one.robust.value:.2%}",
-            "" if alone is None else f"{alone.value:.1%}",
-            f"{one.queries + one.gradients:,}",
-            f"{one.result.seconds:.1f}",
+            one["attack"],
+            str(one["tried"]),
+            str(one["broke"]),
+            f"{one['standing_after'] / document['n']:.2%}",
+            "" if one["alone"] is None else f"{figure(one['alone']).value:.1%}",
+            f"{one['queries'] + one['gradients']:,}",
+            f"{one['seconds']:.1f}",
         )
     return table
 
 
-def _figures(report: Report) -> Table:
+def _figures(document: Document) -> Table:
+    from sparring.audit import document as doc
+
     table = _table("figure", "share", "counted", "95 % interval")
     rows = [
-        ("clean accuracy", report.clean),
-        (f"robust accuracy, worst of {len(report.attacks)} attacks", report.robust),
-        ("attack success rate, of initially correct", report.success),
+        ("clean accuracy", doc.clean(document)),
+        (f"robust accuracy, worst of {len(document['attacks'])} attacks", doc.robust(document)),
+        ("attack success rate, of initially correct", doc.success(document)),
     ]
-    if report.strongest is not None:
-        name, figure = report.strongest
-        rows.append((f"survive {name} alone, of the sanity subset", figure))
-    for title, figure in rows:
-        interval = f"{figure.low * 100:.1f} to {figure.high * 100:.1f} %"
-        table.add_row(title, f"{figure.value:.1%}" if figure.of else "-", f"{figure.hits} of {figure.of}", interval)
+    strongest, worst = document["strongest_attack_alone"], document["worst_class"]
+    if strongest is not None:
+        rows.append((f"survive {strongest['attack']} alone, of the sanity subset", doc.figure(strongest)))
+    if worst is not None and len(document["classes"]) > 1:
+        name = doc.class_name(document, worst["label"])
+        rows.append((f"robust accuracy of the worst class, {name}", doc.figure(worst["robust"])))
+    for title, seen in rows:
+        interval = f"{seen.low * 100:.1f} to {seen.high * 100:.1f} %"
+        table.add_row(title, f"{seen.value:.1%}" if seen.of else "-", f"{seen.hits} of {seen.of}", interval)
     return table
 
 
-def _claims(report: Report) -> Table:
+def _claims(document: Document) -> Table:
+    from sparring.audit.document import figure
+
     table = _table("claim", "claimed", "the same attack here", "survives everything")
-    for one in report.claims:
-        title = "clean accuracy" if one.claim.clean else f"{one.claim.title or 'any attack'} at eps {one.eps:.4g}"
-        again = "" if one.reproduced is None else f"{one.reproduced.value:.1%}"
-        truth = f"{one.truth.value:.1%}" + (" (measured)" if one.claim.clean else "")
-        table.add_row(title, f"{one.claim.accuracy:.1%}", again, truth)
+    for one in document["claims"]:
+        clean = one["eps"] == 0
+        title = "clean accuracy" if clean else f"{one['title'] or 'any attack'} at eps {one['eps']:.4g}"
+        again = "" if one["reproduced"] is None else f"{figure(one['reproduced']).value:.1%}"
+        truth = f"{figure(one['truth']).value:.1%}" + (" (measured)" if clean else "")
+        table.add_row(title, f"{one['claimed']:.1%}", again, truth)
     return table
 
 
-def _print_doubts(report: Report, console: Console) -> None:
+def _print_doubts(document: Document, console: Console) -> None:
     from rich.text import Text
 
-    from sparring.audit.doubts import meaning
-
-    for doubt in report.doubts:
-        known = meaning(doubt.code)
-        console.print(Text.assemble((f"doubt: {known.title}", "red" if known.severe else "yellow"), f" ({doubt.code})"))
-        console.print(Text(f"  {doubt.message}. {known.remedy}"))
-    if report.doubts:
+    for one in document["doubts"]:
+        style = "red" if one["severe"] else "yellow"
+        console.print(Text.assemble((f"doubt: {one['title']}", style), f" ({one['code']})"))
+        console.print(Text(f"  {one['message']}. {one['remedy']}"))
+    if document["doubts"]:
         console.print()
 
 

@@ -129,6 +129,47 @@ JsonOption = Annotated[
     Path | None,
     typer.Option("--json", metavar="FILE", help="Write the figures as JSON.", rich_help_panel=_OUT),
 ]
+MarkdownOption = Annotated[
+    Path | None,
+    typer.Option("--markdown", metavar="FILE", help="Write a summary for a pull request.", rich_help_panel=_OUT),
+]
+JunitOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--junit",
+        metavar="FILE",
+        help="Write JUnit XML: a test case a requirement and an attack.",
+        rich_help_panel=_OUT,
+    ),
+]
+SarifOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--sarif",
+        metavar="FILE",
+        help="Write SARIF 2.1.0: verdict, doubts and requirements, for code hosts.",
+        rich_help_panel=_OUT,
+    ),
+]
+HubOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--hf",
+        metavar="DIR",
+        help="Write .eval_results/sparring.yaml and model-index.yaml for the Hugging Face Hub into this folder.",
+        rich_help_panel=_OUT,
+    ),
+]
+RequireOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--require",
+        metavar="LIMIT",
+        help='What must be reached, beyond chance: "robust@0.3 >= 85%", "clean >= 97%". Exit code 1 unless a 95 % '
+        "interval, valid at every moment, lies above. May be given again.",
+        rich_help_panel="Judgement",
+    ),
+]
 QuietOption = Annotated[
     bool,
     typer.Option("--quiet", "-q", help="No table and no progress; only files and the exit code.", rich_help_panel=_OUT),

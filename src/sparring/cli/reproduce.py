@@ -81,7 +81,7 @@ def fgsm_imagenet(
             mean=channels("mean", mean),
             std=channels("std", std),
         )
-    photos = _photos([*(pictures or []), *(files or [])], loaded.input_size)
+    photos = open_photos([*(pictures or []), *(files or [])] or list(DEFAULT_PICTURES), loaded.input_size)
     check_fit(loaded, photos[0].image[None], photos[0].name)
     with log.status(f"attacking {len(photos)} pictures"):
         rows = run(loaded, photos, epsilons=epsilons, target=target, seed=seed)
@@ -92,7 +92,12 @@ def fgsm_imagenet(
     log.print(f"figure: {figure}\nnumbers: {data}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _photos(wanted: list[str], input_size: tuple[int, ...] | None) -> list[Photo]:
+def open_photos(wanted: list[str], input_size: tuple[int, ...] | None) -> list[Photo]:
+    """Picture files or samples by name, cut to what the model takes.
+
+    Raises:
+        InputError: the model takes no square pictures in colour, or one cannot be opened.
+    """
     from sparring.errors import InputError
     from sparring.zoo.photos import SAMPLES, open_photo, sample_photos
 
@@ -101,7 +106,7 @@ def _photos(wanted: list[str], input_size: tuple[int, ...] | None) -> list[Photo
         raise InputError(f"the model takes {colours} x {height} x {width} pixels; square pictures in colour are needed")
     return [
         sample_photos(width, [name])[0] if name in SAMPLES and not Path(name).exists() else open_photo(name, width)
-        for name in wanted or DEFAULT_PICTURES
+        for name in wanted
     ]
 
 

@@ -2,6 +2,8 @@
 
     m_{k+1} = decay * m_k + g / |g|_1;   x_{k+1} = P(x_k + step * eps * steepest(m_{k+1}))
 
+Its fields make the whole family, alone or together: `view` (SI, DI), `lookahead` (NI), `smooth` (TI), `neighbours`
+(VMI).
 Dong et al. 2018, arXiv:1710.06081. Differs from the paper: a zero gradient leaves the momentum as it is instead of
 making it NaN; L1 and L2 too.
 Fails on: what BIM fails on; built to transfer to other models rather than to be the strongest white-box attack.
@@ -9,12 +11,14 @@ Fails on: what BIM fails on; built to transfer to other models rather than to be
 
 from __future__ import annotations
 
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
 from sparring.blocks.ascend import ascend
-from sparring.blocks.rules import momentum
+from sparring.blocks.rules import Odd, momentum, smoothed
+from sparring.blocks.sources import ahead, here, tuned
+from sparring.blocks.views import OptionalView
 from sparring.bout import Bout
 from sparring.losses import Loss, cross_entropy
 from sparring.norms import L1, L2, Linf
@@ -37,12 +41,28 @@ class MIFGSM(Attack):
     Args:
         steps: how many. step: the length of each as a fraction of eps; None = 1 / steps, as in the paper.
         decay: of the momentum, 0 = BIM. loss: what is climbed.
+        view: what the model is shown instead of the point, like "si5+di"; such points are judged at the end only.
+        lookahead: take the gradient where the momentum would carry the point.
+        smooth: the side of the kernel that blurs the gradient, 1 = none.
+        neighbours: random points around the last one whose mean gradient tunes the next, 0 = none.
+        spread: how far they lie, as a multiple of eps.
+
+    >>> import sparring as sp
+    >>> sp.attack("mifgsm:view=di+si5,smooth=7,lookahead=true").spec
+    'mifgsm:view=di0.5+si5,lookahead=True,smooth=7'
     """
 
     steps: PositiveInt = 10
     step: PositiveFloat | None = None
     decay: NonNegativeFloat = 1.0
     loss: Loss = cross_entropy
+    view: OptionalView = None
+    lookahead: bool = False
+    smooth: Odd = 1
+    neighbours: NonNegativeInt = 0
+    spread: NonNegativeFloat = 1.5
 
     def run(self, bout: Bout) -> Tensor:
-        return ascend(bout, bout.x, self.steps, self.step or 1 / self.steps, self.loss, rule=momentum(self.decay))
+        rule = smoothed(self.smooth, momentum(self.decay))
+        source = tuned(ahead(self.decay) if self.lookahead else here, self.neighbours, self.spread)
+        return ascend(bout, bout.x, self.steps, self.step or 1 / self.steps, self.loss, self.view, rule, source)

@@ -1,0 +1,89 @@
+"""DDN: step along the gradient, then rescale to a radius that shrinks after each hit and grows after each miss.
+
+    d = z_k - x + a_k * g / |g|_2,   g = grad L;   r_{k+1} = r_k * (1 - gamma after a hit, 1 + gamma after a miss)
+    z_{k+1} = clip(x + r_{k+1} * d / |d|_2),   a_k: cosine from 1 to 0.01
+
+Rony, Hafemann, Oliveira, Ben Ayed, Sabourin & Granger 2019, arXiv:1811.09600. It starts from the image with r = 1, or
+from what the bout has found before with its radius and shorter steps.
+
+Differs from the paper: L = log(p / (1 - p)) of the class in question, which has the direction of the cross-entropy's
+gradient and never saturates; lengths are in widths of the box; rows that have found nothing after a quarter of the
+steps go on from an adversarial start, paid for with their last steps; quantising is up to the threat (`levels`).
+Fails on: nets whose gradient is flat near the image (it gets there late).
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor
+
+from sparring.attack import Attack, register
+from sparring.blocks.radius import furthest_corner
+from sparring.blocks.schedules import cosine
+from sparring.blocks.starts import adversarial_start
+from sparring.bout import Bout
+from sparring.norms import L2
+from sparring.threat import Goal
+
+WARM = 0.1
+"the first step from a point that fools already, as a share of the usual one"
+
+
+@register(
+    "ddn",
+    title="DDN",
+    sees="gradient",
+    norms=(L2,),
+    aim="minimum",
+    year=2018,
+    paper="arXiv:1811.09600",
+    aliases=("decoupled-direction-norm",),
+    peers=("adv-lib", "foolbox"),
+)
+class DDN(Attack):
+    """Direction and norm, decoupled (Rony et al. 2019).
+
+    Args:
+        steps: points that it looks at, a gradient at each but the last.
+        gamma: the rate at which the radius changes. radius: the first one, in widths of the box.
+
+    >>> import torch, sparring as sp
+    >>> net = torch.nn.Linear(2, 2, bias=False).requires_grad_(False)
+    >>> _ = net.weight.copy_(torch.eye(2))
+    >>> x, y = torch.tensor([[0.8, 0.4]]), torch.tensor([0])
+    >>> round(float(sp.DDN(steps=100)(net, x, y, sp.Threat("L2")).distance), 2)
+    0.28
+    """
+
+    steps: PositiveInt = 300
+    gamma: PositiveFloat = 0.05
+    radius: PositiveFloat = 1.0
+
+    def run(self, bout: Bout) -> Tensor | None:
+        width = bout.ball.box[1] - bout.ball.box[0]
+        z, size = bout.found
+        warm = size.isfinite()
+        r, first = torch.where(warm, size, self.radius * width), torch.where(warm, WARM, 1.0) * width
+        most, last, g = furthest_corner(bout.ball), torch.full_like(r, self.steps - 1), torch.zeros_like(z)
+        for k in range(self.steps - 1):
+            if k == self.steps // 4:
+                z, cost = adversarial_start(bout, z, g)
+                r, last = torch.maximum(r, bout.ball.size(z)), last - cost
+            logits, slopes = bout.jacobian(z, lambda logits: _log_odds(logits, bout.goal)[:, None], 1)
+            hit, g = bout.goal.margin(logits) > 0, slopes[:, 0]
+            z, r, first, most, last, hit, g = bout.standing(z, r, first, most, last, hit, g, done=k >= last)
+            if not len(bout):
+                return None
+            ball, a = bout.ball, first * cosine(k, self.steps, 1.0, 0.01)
+            r = torch.minimum(torch.where(hit, 1 - self.gamma, 1 + self.gamma) * r, most)
+            d = z - ball.x + ball.column(a) * L2.steepest(g)
+            z = ball.clip(ball.x + ball.column(r) * L2.steepest(d))
+        return z
+
+
+def _log_odds(logits: Tensor, goal: Goal) -> Tensor:
+    """[b] the log of the odds against the true class (untargeted), for the target (targeted)."""
+    label = goal.label[:, None]
+    rest = logits.scatter(1, label, float("-inf")).logsumexp(1, keepdim=True)
+    return goal.margin(rest.expand_as(logits).scatter(1, label, logits.gather(1, label)))

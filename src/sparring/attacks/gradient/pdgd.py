@@ -1,0 +1,73 @@
+"""PDGD: Adam on a weighted sum of size and mistake, while a second player moves the weight.
+
+    z_{k+1} = clip(z_k - a_k * Adam(grad ((1 - w) |z - x|_2 + w softplus(-margin))))
+    log odds of w: + b_k * sign(-margin), that is more weight to the mistake after a miss, less after a hit; running mean
+
+a_k: exponential 0.1 to 0.001, b_k: linear 0.1 to 0.01.
+Matyasko & Chau 2021, arXiv:2106.01538. It starts from the image, or from what the bout has found before.
+
+Differs from the paper: lengths are in widths of the box; rows that have found nothing after a quarter of the steps go on
+from an adversarial start, paid for with their last steps.
+Fails on: the same as PDPGD, which is for all norms; under L2 the two are about as strong.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor
+
+from sparring.attack import Attack, register
+from sparring.blocks.dual import Dual
+from sparring.blocks.rules import Memory, adam
+from sparring.blocks.schedules import exponential, linear
+from sparring.blocks.starts import adversarial_start
+from sparring.bout import Bout
+from sparring.losses import margin
+from sparring.norms import L2
+
+
+@register(
+    "pdgd",
+    title="PDGD",
+    sees="gradient",
+    norms=(L2,),
+    aim="minimum",
+    year=2021,
+    paper="arXiv:2106.01538",
+    aliases=("primal-dual",),
+    peers=("adv-lib",),
+)
+class PDGD(Attack):
+    """Primal-dual gradient descent (Matyasko & Chau 2021).
+
+    Args:
+        steps: points that it looks at, a gradient at each but the last.
+        lr: the first primal step. dual_lr: the first dual step. ratio: the first weight of the size over the mistake's.
+    """
+
+    steps: PositiveInt = 300
+    lr: PositiveFloat = 0.1
+    dual_lr: PositiveFloat = 0.1
+    ratio: PositiveFloat = 0.01
+
+    def run(self, bout: Bout) -> Tensor | None:
+        width, rule = bout.ball.box[1] - bout.ball.box[0], adam()
+        z, size = bout.found
+        dual, last = Dual.start(size, self.ratio), torch.full_like(size, self.steps - 1)
+        memory: Memory = {}
+        g = torch.zeros_like(z)
+        for k in range(self.steps - 1):
+            if k == self.steps // 4:
+                z, cost = adversarial_start(bout, z, g)
+                last = last - cost
+            gain, g = bout.value_and_grad(z, margin)
+            z, dual, last, memory, gain, g = bout.standing(z, dual, last, memory, gain, g, done=k >= last)
+            if not len(bout):
+                return None
+            column, mistake = bout.ball.column, dual.weight * (-gain).sigmoid()
+            slope = column(1 - dual.weight) * L2.steepest(z - bout.x) / width - column(mistake) * g
+            step, memory = rule(slope, memory)
+            z = bout.ball.clip(z - exponential(k, self.steps, self.lr, self.lr / 100) * width * step)
+            dual = dual.tell(gain, linear(k, max(self.steps - 1, 1), self.dual_lr, self.dual_lr / 10))
+        return z

@@ -1,0 +1,84 @@
+"""Sigma-zero: Adam on the margin plus a smooth count of changed pixels; changes below a threshold are taken back.
+
+    loss = relu(-margin) + mean(d^2 / (d^2 + sigma)),  d = z - x;   step: Adam on grad / |grad|_inf, a_k: cosine 1 to 0.1
+    d = 0 where |d| < tau;   tau + 0.01 a_k after a hit, tau - 0.01 a_k after a miss, within [0, 1]
+
+Cina, Villani, Pintor, Schoenherr, Biggio & Pelillo 2025, arXiv:2402.01879. It starts from the image, or from what the
+bout has found before, with smaller steps.
+
+Differs from the paper: d and tau are in widths of the box; rows that have found nothing after a quarter of the steps go
+on from an adversarial start, paid for with their last steps. (In the authors' code tau never changes: it is written to
+a copy.)
+Fails on: nets that a single pixel can fool at many places, where greedy searches are cheaper.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor
+
+from sparring.attack import Attack, register
+from sparring.blocks.rules import Memory, adam
+from sparring.blocks.schedules import cosine
+from sparring.blocks.starts import adversarial_start
+from sparring.bout import Bout
+from sparring.kernels import floor
+from sparring.losses import margin
+from sparring.norms import L0, Linf
+
+WARM = 0.1
+
+
+@register(
+    "sigma-zero",
+    title="Sigma-zero",
+    sees="gradient",
+    norms=(L0,),
+    aim="minimum",
+    year=2024,
+    paper="arXiv:2402.01879",
+    aliases=("sigmazero", "σ-zero"),
+    peers=("adv-lib",),
+)
+class SigmaZero(Attack):
+    """Gradient descent on a smooth L0 norm with a threshold that adapts (Cina et al. 2025).
+
+    Args:
+        steps: points that it looks at, a gradient at each but the last.
+        lr: the first step. sigma: how sharp the smooth count is. tau: the first threshold, and `tau_rate` of a step,
+            by which it changes.
+    """
+
+    steps: PositiveInt = 300
+    lr: PositiveFloat = 1.0
+    sigma: PositiveFloat = 1e-3
+    tau: PositiveFloat = 0.3
+    tau_rate: PositiveFloat = 0.01
+
+    def run(self, bout: Bout) -> Tensor | None:
+        width, rule = bout.ball.box[1] - bout.ball.box[0], adam()
+        z, size = bout.found
+        first = torch.where(size.isfinite(), WARM, 1.0) * self.lr
+        tau, last = torch.full_like(size, self.tau), torch.full_like(size, self.steps - 1)
+        memory: Memory = {}
+        g = torch.zeros_like(z)
+        for k in range(self.steps - 1):
+            if k == self.steps // 4:
+                z, cost = adversarial_start(bout, z, g)
+                last = last - cost
+            gain, g = bout.value_and_grad(z, margin)
+            z, first, tau, last, memory, gain, g = bout.standing(z, first, tau, last, memory, gain, g, done=k >= last)
+            if not len(bout):
+                return None
+            column, x = bout.ball.column, bout.x
+            d = (z - x) / width
+            count_slope = 2 * self.sigma * d / (d.square() + self.sigma).square() / d[0].numel()
+            slope = count_slope - column((gain <= 0).to(d.dtype)) * g * width
+            step, memory = rule(slope / column(floor(Linf.size(slope))), memory)
+            lr = first * (cosine(k - 1, self.steps, 1.0, 0.1) if k else 1)
+            z = bout.ball.clip(z - column(lr * width) * step)
+            change = self.tau_rate * first * cosine(k, self.steps, 1.0, 0.1)
+            tau = torch.where(gain > 0, tau + change, tau - change).clamp(0, 1)
+            z = torch.where((z - x).abs() < column(tau * width), x, z)
+        return z

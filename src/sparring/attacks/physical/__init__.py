@@ -1,0 +1,1 @@
+"""Attacks meant for the world outside: visible patches, stickers, and pictures that fool from many views."""

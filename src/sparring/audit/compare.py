@@ -1,0 +1,286 @@
+"""Two reports about the same images, held against each other image by image.
+
+Two models that were shown the same images are compared on those about which they differ: with b images right under A
+only and c under B only, a fair coin decides each under the hypothesis that neither is better (McNemar's test, exact):
+
+    p = min(1, 2 P(X <= min(b, c))),        X ~ Binomial(b + c, 1/2)
+
+The difference of the accuracies comes with an interval for paired shares, Wald's with half an image added to each cell
+(Agresti and Min 2005, doi:10.1002/sim.1781).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sparring.audit import document as doc
+from sparring.audit.document import Document
+from sparring.audit.intervals import Z95, Figure, percent
+from sparring.errors import InputError
+
+LEVEL = 0.05
+"a p-value below this is taken for a difference"
+
+
+def mcnemar(b: int, c: int) -> float:
+    """The exact two-sided p-value of `b` against `c` discordant pairs.
+
+    >>> mcnemar(10, 2), mcnemar(0, 0)
+    (0.03857421875, 1.0)
+    """
+    pairs, few = b + c, min(b, c)
+    term = tail = 1
+    for k in range(few):
+        term = term * (pairs - k) // (k + 1)
+        tail += term
+    p: float = min(1.0, 2 * tail / 2**pairs)
+    return p
+
+
+def paired_interval(b: int, c: int, of: int) -> tuple[float, float]:
+    """95 % interval of (c - b) / of, the accuracy of B less that of A.
+
+    >>> tuple(round(bound, 4) for bound in paired_interval(5, 20, 100))
+    (0.0533, 0.2408)
+    """
+    total = of + 2
+    centre = (c - b) / total
+    half = Z95 * math.sqrt((b + c + 1) - (c - b) ** 2 / total) / total
+    return max(-1.0, centre - half), min(1.0, centre + half)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """One accuracy under A and under B, of the same images.
+
+    Attributes:
+        name: of the accuracy. a, b: what was counted. regressed, improved: numbers of the images that are right under
+            A only, under B only.
+    """
+
+    name: str
+    a: Figure
+    b: Figure
+    regressed: tuple[int, ...]
+    improved: tuple[int, ...]
+
+    @property
+    def difference(self) -> float:
+        """B less A."""
+        return self.b.value - self.a.value
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return paired_interval(len(self.regressed), len(self.improved), self.a.of)
+
+    @property
+    def p(self) -> float:
+        return mcnemar(len(self.regressed), len(self.improved))
+
+    @property
+    def worse(self) -> bool:
+        """B is worse than A by more than chance explains."""
+        return len(self.regressed) > len(self.improved) and self.p < LEVEL
+
+    @property
+    def better(self) -> bool:
+        """B is better than A by more than chance explains."""
+        return len(self.improved) > len(self.regressed) and self.p < LEVEL
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "name": self.name,
+            "a": self.a.to_dict(),
+            "b": self.b.to_dict(),
+            "difference": self.difference,
+            "interval": list(self.interval),
+            "mcnemar_p": self.p,
+            "regressed": list(self.regressed),
+            "improved": list(self.improved),
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Report A against report B.
+
+    Attributes:
+        a, b: names of the models. threat: of both. n: images. clean, robust: the two accuracies. robust_by_class:
+            label -> images lost and won, where there are any. notes: what was done differently.
+    """
+
+    a: str
+    b: str
+    threat: str
+    n: int
+    clean: Paired
+    robust: Paired
+    robust_by_class: Mapping[str, tuple[int, int]]
+    notes: tuple[str, ...]
+
+    @property
+    def regression(self) -> bool:
+        """Clean or robust accuracy fell by more than chance explains."""
+        return self.clean.worse or self.robust.worse
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        told = [
+            f"{'worse' if one.worse else 'better'} than A by {abs(one.difference) * 100:.1f} points of {one.name} "
+            f"(p = {one.p:.2g})"
+            for one in (self.robust, self.clean)
+            if one.worse or one.better
+        ]
+        if told:
+            return f"B is {' and '.join(told)}, more than chance explains."
+        low, high = self.robust.interval
+        return (
+            f"No difference that chance does not explain: robust accuracy {self.robust.difference * 100:+.1f} points "
+            f"(95 % interval {low * 100:+.1f} to {high * 100:+.1f}; p = {self.robust.p:.2g})."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "format": "sparring-compare-1",
+            "a": self.a,
+            "b": self.b,
+            "threat": self.threat,
+            "n": self.n,
+            "verdict": self.verdict,
+            "regression": self.regression,
+            "clean": self.clean.to_dict(),
+            "robust": self.robust.to_dict(),
+            "robust_by_class": {
+                name: {"regressed": lost, "improved": won} for name, (lost, won) in self.robust_by_class.items()
+            },
+            "notes": list(self.notes),
+        }
+
+
+def compare(a: Document, b: Document) -> Comparison:
+    """Hold two reports against each other.
+
+    Raises:
+        InputError: they are about other images or another threat.
+    """
+    _refuse_others(a, b)
+    robust = _paired("robust accuracy", a, b, lambda row: row["status"] == "standing")
+    change = dict.fromkeys(robust.regressed, (1, 0)) | dict.fromkeys(robust.improved, (0, 1))
+    by_class: dict[str, tuple[int, int]] = {}
+    for row in a["samples"]:
+        if row["index"] in change:
+            name = doc.class_name(a, row["label"])
+            (lost, won), (one_lost, one_won) = by_class.get(name, (0, 0)), change[row["index"]]
+            by_class[name] = lost + one_lost, won + one_won
+    return Comparison(
+        a=_name(a),
+        b=_name(b),
+        threat=doc.threat(a),
+        n=a["n"],
+        clean=_paired("clean accuracy", a, b, lambda row: row["status"] != "wrong"),
+        robust=robust,
+        robust_by_class=dict(sorted(by_class.items(), key=lambda item: item[1][1] - item[1][0])),
+        notes=tuple(_notes(a, b)),
+    )
+
+
+def markdown(comparison: Comparison) -> str:
+    """A summary for a pull request."""
+    lines = [
+        f"## {_cell(comparison.a)} (A) against {_cell(comparison.b)} (B)",
+        "",
+        f"**{comparison.verdict}**",
+        "",
+        f"The same {comparison.n} images, {comparison.threat}.",
+        "",
+        "| figure | A | B | B - A | 95 % interval | p | regressed | improved |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for one in (comparison.clean, comparison.robust):
+        low, high = one.interval
+        lines.append(
+            f"| {one.name} | {percent(one.a.value)} | {percent(one.b.value)} | {one.difference * 100:+.1f} | "
+            f"{low * 100:+.1f} to {high * 100:+.1f} | {one.p:.2g} | {len(one.regressed)} | {len(one.improved)} |"
+        )
+    for title, ids in (("Regressed", comparison.robust.regressed), ("Improved", comparison.robust.improved)):
+        if ids:
+            lines += ["", f"{title} under attack, by number: {listed(ids)}"]
+    lines += ["", *(f"Note: {note}." for note in comparison.notes)] if comparison.notes else []
+    return "\n".join([*lines, ""])
+
+
+def listed(ids: tuple[int, ...], most: int = 40) -> str:
+    """Numbers with commas, the first of them if there are many.
+
+    >>> listed((1, 2, 3), most=2)
+    '1, 2 and 1 more'
+    """
+    shown = ", ".join(map(str, ids[:most]))
+    return shown if len(ids) <= most else f"{shown} and {len(ids) - most:,} more"
+
+
+def _refuse_others(a: Document, b: Document) -> None:
+    pairs = (
+        ("threats", *(_threat(one) for one in (a, b))),
+        ("numbers of images", *(f"{one['n']}" for one in (a, b))),
+        ("images", *(f"sha256 {one['data']['sha256']}" for one in (a, b))),
+    )
+    for what, left, right in pairs:
+        if left != right:
+            raise InputError(
+                f"the reports are about different {what}: {left[:60]} and {right[:60]}; audit both models with the "
+                "same --data, --split, --n, --norm and --eps"
+            )
+    ids = [[(row["index"], row["label"]) for row in one["samples"]] for one in (a, b)]
+    if ids[0] != ids[1]:
+        raise InputError("the tables of samples of the two reports do not match: other numbers or other labels")
+
+
+def _threat(document: Document) -> str:
+    plain = document["threat"]
+    about = [doc.threat(document), "box {:g} to {:g}".format(*plain["box"])]
+    about += [f"{plain['levels']} levels"] if plain["levels"] else []
+    about += [f"region {plain['region']}"] if plain.get("region") else []
+    return ", ".join(about)
+
+
+def _paired(name: str, a: Document, b: Document, right: Callable[[Mapping[str, Any]], bool]) -> Paired:
+    rows = [(one["index"], right(one), right(other)) for one, other in zip(a["samples"], b["samples"], strict=True)]
+    return Paired(
+        name,
+        Figure(sum(left for _, left, _ in rows), len(rows)),
+        Figure(sum(other for _, _, other in rows), len(rows)),
+        tuple(index for index, left, other in rows if left and not other),
+        tuple(index for index, left, other in rows if other and not left),
+    )
+
+
+def _notes(a: Document, b: Document) -> list[str]:
+    """What differs in how the figures came about; where attacks differ, so may their strength."""
+    notes = []
+    specs = [[one["spec"] for one in document["attacks"]] for document in (a, b)]
+    if a["suite"] != b["suite"]:
+        notes.append(f"the suites differ, {a['suite']} and {b['suite']}: a weaker suite leaves more")
+    elif specs[0] != specs[1]:
+        notes.append("not the same attacks ran")
+    if a["seed"] != b["seed"]:
+        notes.append(f"the seeds differ, {a['seed']} and {b['seed']}")
+    if a["versions"]["sparring"] != b["versions"]["sparring"]:
+        notes.append(f"made by sparring {a['versions']['sparring']} and {b['versions']['sparring']}")
+    if a["model"]["sha256"] is not None and a["model"]["sha256"] == b["model"]["sha256"]:
+        notes.append("both have the same weights")
+    return notes
+
+
+def _name(document: Document) -> str:
+    return str(document["model"]["name"])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

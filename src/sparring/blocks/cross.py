@@ -1,0 +1,40 @@
+"""DeepFool's walk: from plane to plane until the boundary is crossed. The whole of DeepFool, a part of SuperDeepFool."""
+
+from __future__ import annotations
+
+from copy import copy
+
+import torch
+from torch import Tensor
+
+from sparring.blocks.planes import nearest
+from sparring.bout import Bout
+
+NUDGE = 1e-4
+"times the width of the box, added to every step: without it, steps at the boundary itself shrink to nothing"
+
+
+def cross(bout: Bout, z: Tensor, classes: Tensor, steps: int, overshoot: float) -> tuple[Tensor, Tensor]:
+    """Step to the nearest plane, and a little beyond, until the model is fooled; every row goes its own way.
+
+    Args:
+        z: [b, ...] the starts. classes: [b, m] whose planes count.
+
+    Returns:
+        For all rows of the bout, where they crossed (or ended), and the class of the last plane [b].
+    """
+    walk, at = copy(bout), torch.arange(len(bout), device=z.device)
+    end, rival = z.clone(), classes[:, 0].clone()
+    nudge = NUDGE * (bout.ball.box[1] - bout.ball.box[0])
+    for k in range(steps):
+        if 0 < k <= classes.shape[1]:  # a look costs a query; without it, who has crossed pays m gradients in vain
+            z, classes, at = walk.standing(z, classes, at, done=walk.fooled(z))
+        if not len(walk):
+            break
+        plane = nearest(walk, z, classes)
+        z, classes, at, plane = walk.standing(z, classes, at, plane, done=plane.fooled | plane.away.isinf())
+        if not len(walk):
+            break
+        z = walk.ball.clip(walk.ball.step(z, plane.slope, (1 + overshoot) * (plane.away + nudge)))
+        end[at], rival[at] = z, plane.rival
+    return end, rival

@@ -1,0 +1,52 @@
+"""How a search for the smallest perturbation changes the radius in which it looks: by a rate, or by a linear model."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sparring.ball import Ball
+from sparring.kernels import floor
+from sparring.norms import L0
+
+
+def shrunk(ball: Ball, rate: float) -> Tensor:
+    """[b] the radius less a share `rate` of it; under L0, which counts, at least one less."""
+    eps = ball.eps * (1 - rate)
+    return torch.minimum(eps.floor(), ball.eps - 1).clamp(min=0) if ball.norm == L0 else eps
+
+
+def grown(ball: Ball, rate: float) -> Tensor:
+    """[b] the radius and a share `rate` more; under L0 at least one more."""
+    eps = ball.eps * (1 + rate)
+    return torch.maximum(eps.floor(), ball.eps + 1) if ball.norm == L0 else eps
+
+
+def boundary(ball: Ball, z: Tensor, gap: Tensor, g: Tensor) -> Tensor:
+    """[b] how far from x the boundary is by a linear model at `z`: its size, and what closes the `gap` [b] along `g`."""
+    d = z - ball.x
+    return ball.size(z) + ball.norm.size(ball.norm.reach(g, gap, ball.low - d, ball.high - d))
+
+
+def furthest_corner(ball: Ball) -> Tensor:
+    """[b] the size of the largest perturbation that the box allows."""
+    return ball.norm.size(torch.maximum(ball.high, -ball.low))
+
+
+def slope_of_size(ball: Ball, z: Tensor) -> Tensor:
+    """[b, ...] the gradient of the size of z - x, zero at x itself."""
+    point = z.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(ball.size(point).sum(), point)
+    return slope
+
+
+def length_of(ball: Ball, z: Tensor, step: Tensor, wanted: Tensor) -> Tensor:
+    """[b] how many times `step` moves `z` by the size `wanted` [b] inside the box; as far as goes where it is too far."""
+    unbounded = wanted / floor(ball.norm.size(step))
+    low, high = torch.zeros_like(wanted), torch.full_like(wanted, 20.0)
+    for _ in range(30):  # over the log2 of how much the box makes it longer
+        middle = (low + high) / 2
+        moved = ball.clip(z + ball.column(unbounded * 2**middle) * step) - z
+        enough = ball.norm.size(moved) >= wanted
+        low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
+    return unbounded * 2**low

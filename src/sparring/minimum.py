@@ -1,0 +1,73 @@
+"""`minimum_norm`: how far is the nearest mistake of each image? One call, one budget, the best of several attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparring.attacks.gradient.min_norm import MinimumNorm
+from sparring.budget import Budget
+from sparring.errors import InputError
+from sparring.model import Model, wrap
+from sparring.norms import Norm
+from sparring.result import Result, concat
+from sparring.threat import Goal, Threat, Untargeted
+
+PASSES = 2000
+"forward and backward passes for each image unless a budget says otherwise: AttackBench's"
+
+
+def minimum_norm(
+    model: Model | Callable[..., Any],
+    x: Tensor,
+    y: Tensor | Goal,
+    norm: Norm | str | float = "L2",
+    *,
+    budget: Budget | None = None,
+    seed: int = 0,
+    levels: int | None = None,
+    region: Tensor | None = None,
+    batch_size: int = 256,
+) -> Result:
+    """The smallest perturbation that fools the model, image by image, as far as the budget lets it be found.
+
+    Args:
+        model: a `Model`, or a net that takes pixels in [0, 1]. x: [N, ...]. y: [N] classes, or a goal.
+        norm: L0, L1, L2 or Linf. budget: for each image; None = 2,000 passes. seed: of the random starts.
+        levels, region: as in `Threat`. batch_size: images at once; it changes nothing else.
+
+    Returns:
+        `Result`: `distance` [N], 0 where the model is wrong anyway, inf where nothing was found; `x_adv`; `curve(...)`.
+
+    >>> import sparring as sp
+    >>> net = torch.nn.Linear(2, 2, bias=False).requires_grad_(False)
+    >>> _ = net.weight.copy_(torch.eye(2))
+    >>> x, y = torch.tensor([[0.6, 0.4]]), torch.tensor([0])
+    >>> [round(float(sp.minimum_norm(net, x, y, norm).distance), 2) for norm in ("L0", "L1", "L2", "Linf")]
+    [1.0, 0.2, 0.14, 0.1]
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size is {batch_size}; it must be at least 1")
+    model = wrap(model)
+    limit = budget or Budget(passes=PASSES)
+    threat = Threat(norm, None, levels=levels, region=region)
+    goal = y if isinstance(y, Goal) else Untargeted(torch.as_tensor(y))
+    attack = MinimumNorm(passes=_passes(limit))
+    starts = range(0, max(len(x), 1), batch_size)
+    results = []
+    for start in starts:
+        rows = slice(start, start + batch_size)
+        part = goal.map(lambda classes, rows=rows: classes[rows] if classes.dim() else classes)  # type: ignore[misc]
+        results.append(attack(model, x[rows], part, threat.rows(rows), seed=seed, budget=limit))
+    return concat(results)
+
+
+def _passes(limit: Budget) -> int:
+    """How many passes an image may take, where the budget says so in one way or another."""
+    if limit.passes is not None:
+        return limit.passes
+    both = [2 * count for count in (limit.queries, limit.gradients) if count is not None]
+    return min(both, default=PASSES)

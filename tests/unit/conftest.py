@@ -1,0 +1,42 @@
+"""A small audit that several tests look at from different sides."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import sparring as sp
+from sparring.audit.report import Report
+
+
+def linear() -> nn.Module:
+    """Sixteen grey pixels, three classes, linear: each class is the sum of its own five pixels."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3, bias=False))
+    with torch.no_grad():
+        net[1].weight.zero_()
+        for k in range(3):
+            net[1].weight[k, 5 * k : 5 * k + 5] = 1.0
+    return net
+
+
+def bright(n: int = 24) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images that the linear net gets right, from easy to hard to break, and a last one that is labelled wrongly."""
+    x, y = torch.full((n, 1, 4, 4), 0.2), torch.arange(n) % 3
+    for i, k in enumerate(y.tolist()):
+        x[i].view(-1)[5 * k : 5 * k + 5] += 0.05 + 0.02 * (i // 3)
+    y[-1] = (y[-1] + 1) % 3
+    return x, y
+
+
+@pytest.fixture(scope="session")
+def small_report() -> Report:
+    """24 images, of which FGSM, PGD and Square break some; two requirements, one of them not met."""
+    return sp.audit(
+        linear(),
+        bright(),
+        sp.Threat("Linf", 0.05),
+        suite=["fgsm", "pgd:steps=5", "square:queries=20"],
+        claims=["fgsm=0.9"],
+        require=["robust@0.05 >= 90%", "clean >= 0.5"],
+    )

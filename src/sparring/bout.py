@@ -100,6 +100,19 @@ class Bout:
         size = self._referee.size[self._rows]
         return torch.where(self.ball.column(size.isfinite()), self._referee.best[self._rows], self.x), size
 
+    @property
+    def passes_left(self) -> int | None:
+        """Passes, forward and backward together, that the budget leaves each row; None = no limit but time.
+
+        Where forward or backward passes are limited, it is twice what is left of them. For searches that plan ahead.
+        """
+        budget, rows = self._referee.budget, self._rows
+        used = {"queries": self._referee.queries[rows], "gradients": self._referee.gradients[rows]}
+        left = [2 * (most - used[kind]) for kind in used if (most := getattr(budget, kind)) is not None]
+        if budget.passes is not None:
+            left.append(budget.passes - self._spent())
+        return int(torch.stack(left).amax(1).amin()) if left and len(self) else None
+
     # --- asking -----------------------------------------------------------------------------------------------
 
     def labels(self, z: Tensor) -> Tensor:

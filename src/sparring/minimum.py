@@ -8,16 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.attacks.gradient.min_norm import MinimumNorm
+from sparring.attacks.gradient.min_norm import PASSES, MinimumNorm
 from sparring.budget import Budget
 from sparring.errors import InputError
 from sparring.model import Model, wrap
 from sparring.norms import Norm
 from sparring.result import Result, concat
 from sparring.threat import Goal, Threat, Untargeted
-
-PASSES = 2000
-"forward and backward passes for each image unless a budget says otherwise: AttackBench's"
 
 
 def minimum_norm(
@@ -55,7 +52,7 @@ def minimum_norm(
     limit = budget or Budget(passes=PASSES)
     threat = Threat(norm, None, levels=levels, region=region)
     goal = y if isinstance(y, Goal) else Untargeted(torch.as_tensor(y))
-    attack = MinimumNorm(passes=_passes(limit))
+    attack = MinimumNorm()
     starts = range(0, max(len(x), 1), batch_size)
     results = []
     for start in starts:
@@ -63,11 +60,3 @@ def minimum_norm(
         part = goal.map(lambda classes, rows=rows: classes[rows] if classes.dim() else classes)  # type: ignore[misc]
         results.append(attack(model, x[rows], part, threat.rows(rows), seed=seed, budget=limit))
     return concat(results)
-
-
-def _passes(limit: Budget) -> int:
-    """How many passes an image may take, where the budget says so in one way or another."""
-    if limit.passes is not None:
-        return limit.passes
-    both = [2 * count for count in (limit.queries, limit.gradients) if count is not None]
-    return min(both, default=PASSES)

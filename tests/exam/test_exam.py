@@ -42,15 +42,15 @@ CHEAP = {
     **{  # as mifgsm; the look-ahead and the blur of random weights cost a little more
         spec.partition(":")[0]: Cheap(spec, {"L1": 1.2, "L2": 1.4})
         for spec in (
-            "nifgsm",
-            "sinifgsm:view=si3",
-            "difgsm",
-            "tifgsm:smooth=3",
-            "vmifgsm:neighbours=2",
-            "vnifgsm:neighbours=2",
+            "nifgsm:steps=8",
+            "sinifgsm:steps=8,view=si2",
+            "difgsm:steps=8",
+            "tifgsm:steps=8,smooth=3",
+            "vmifgsm:steps=8,neighbours=1",
+            "vnifgsm:steps=8,neighbours=1",
         )
     },
-    "multitargeted": Cheap("multitargeted:steps=8,targets=3", {"L1": 1.2}),
+    "multitargeted": Cheap("multitargeted:steps=8,targets=2", {"L1": 1.2}),
     # From a random start, some of the 8 sparse steps go into undoing it.
     "pgd": Cheap("pgd:steps=8", {"L1": 1.2}),
     "bpda": Cheap("bpda:steps=8", {"L1": 1.2}),

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from sparring.ball import Ball
 from sparring.blocks.rules import Memory
-from sparring.norms import Linf
+from sparring.norms import L2, Linf
 
-ROUNDS = 5
+ROUNDS, STILL = 5, 1e-2
 
 
 def proximal_step(ball: Ball, r: Tensor, memory: Memory, price: Tensor) -> Tensor:
-    """argmin over u in the box of |u - r|_H^2 / 2 + price [b] * |u - x|, H = Adam's root mean square: a few rounds.
+    """About the least over u in the box of |u - r|_H^2 / 2 + price [b] * |u - x|, H = Adam's root mean square.
 
     In a round u moves against H (u - r), scaled so that the largest entry of H is 1, then the norm's prox shrinks it.
+    A row is done after a round that changed it by less than 1 %, or after five: pixels with a small H, whose price is
+    relatively high, are shrunk no further.
     """
     peak = Linf.size(memory["metric"])
     metric, price = memory["metric"] / ball.column(peak), price / peak
-    u = r
+    u, moving = r, torch.ones_like(peak, dtype=torch.bool)
     for _ in range(ROUNDS):
         d = u - metric * (u - r) - ball.x
-        u = ball.clip(ball.x + ball.norm.prox(d, price))
+        after = ball.clip(ball.x + ball.norm.prox(d, price))
+        after = torch.where(ball.column(moving), after, u)
+        moving = moving & (L2.size(after - u) > STILL * L2.size(after - ball.x))
+        u = after
     return u

@@ -66,6 +66,14 @@ def attack(
         int | None,
         typer.Option(help="256: only images that survive being saved with 8 bits.", metavar="L", rich_help_panel=_HOW),
     ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            help="Only these pixels may change: TOP:BOTTOM,LEFT:RIGHT, or a black-and-white picture, white = may.",
+            metavar="PIXELS",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
     seed: SeedOption = 0,
     batch_size: BatchSizeOption = 256,
     device: DeviceOption = None,
@@ -100,6 +108,10 @@ def attack(
     reading them back), a picture grid and the figures as JSON.
 
     [dim]sparring attack pgd:steps=100 --model mnist-cnn --n 100 --eps 0.3 --out runs/pgd[/dim]
+
+    [dim]sparring attack min-norm --model mnist-cnn --n 20 --norm L2 --passes 500[/dim]
+
+    [dim]sparring attack pgd --model mnist-cnn --n 20 --eps 0.5 --region 8:20,8:20[/dim]
     """
     from rich.console import Console
     from rich.markup import escape
@@ -110,13 +122,14 @@ def attack(
     from sparring.cli.attack_setup import aimable, budget_of, joined, keep_of, remembering, threat_of
     from sparring.cli.loading import load_subject
     from sparring.cli.progress import progress_bar
+    from sparring.cli.region import region_of
     from sparring.errors import InputError
     from sparring.export import ask, check_writable, open_folder, sample_rows, save_result, write_json
     from sparring.export.save import report
 
     log = Console(stderr=True, quiet=quiet)
     chosen = make(spec)
-    threat = threat_of(chosen, norm, eps, levels)
+    threat = threat_of(chosen, norm, eps, levels)  # mistakes in it are found before anything is loaded
     limits = {"queries": queries, "gradients": gradients, "passes": passes, "seconds": seconds}
     budget, kept = budget_of(limits), keep_of(keep)
     if target is not None and "targeted" not in chosen.info.specificity:
@@ -129,6 +142,8 @@ def attack(
         loaded, images = load_subject(
             model, weights=weights, trust=trust, device=device, data=data, split=split, n=n, mean=mean, std=std
         )
+    if region is not None:
+        threat = threat_of(chosen, norm, eps, levels, region_of(region, images.shape))
     x, y, index = aimable(images, target, log)
     goals: list[Goal] = []
     policy = None if target is None else remembering(target_policy(target, loaded), goals)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from sparring.threat import Goal, Threat
 
 
-def threat_of(attack: Attack, norm: str | None, eps: str | None, levels: int | None) -> Threat:
+def threat_of(
+    attack: Attack, norm: str | None, eps: str | None, levels: int | None, region: Tensor | None = None
+) -> Threat:
     """The threat in the options; without a norm, Linf or the first that the attack works under."""
     from sparring.errors import InputError
     from sparring.norms import Linf
@@ -25,7 +27,7 @@ def threat_of(attack: Attack, norm: str | None, eps: str | None, levels: int | N
     info = attack.info
     if eps is None and info.aim == "budget":
         raise InputError(f"{info.name} needs --eps, the largest perturbation allowed: --eps 0.3 or --eps 8/255")
-    return Threat(norm or (Linf if Linf in info.norms else info.norms[0]), eps, levels=levels)
+    return Threat(norm or (Linf if Linf in info.norms else info.norms[0]), eps, levels=levels, region=region)
 
 
 def budget_of(limits: dict[str, Any]) -> Budget | None:

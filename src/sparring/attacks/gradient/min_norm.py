@@ -18,6 +18,8 @@ from sparring.attack import Attack, attack, register
 from sparring.bout import Bout
 from sparring.norms import L0, L1, L2, Linf, Norm
 
+PASSES = 2000
+"AttackBench's budget"
 PORTFOLIO: dict[Norm, tuple[tuple[str, float], ...]] = {
     L0: (("sigma-zero", 0.5), ("fmn", 0.25), ("pdpgd", 0.25)),
     L1: (("alma", 0.3), ("pdpgd", 0.3), ("fmn", 0.15), ("apgd-t-min", 0.25)),
@@ -42,19 +44,21 @@ class MinimumNorm(Attack):
     """Several minimum-norm attacks in turn, each from the best point so far.
 
     Args:
-        passes: forward and backward passes for each image, all attacks together; a `Budget` may cut it shorter.
+        passes: forward and backward passes for each image, all attacks together; None = what the budget of the call
+            allows, 2,000 without one.
         attacks: specs joined by "+", sharing the passes evenly; None = those that fit the norm best.
     """
 
-    passes: PositiveInt = 2000
+    passes: PositiveInt | None = None
     attacks: str | None = None
 
     def run(self, bout: Bout) -> None:
         own = [(spec, 1.0) for spec in (self.attacks or "").split("+") if spec]
         shares = own or PORTFOLIO[bout.ball.norm]
         total = sum(share for _, share in shares)
+        most = self.passes or bout.passes_left or PASSES
         for number, (spec, share) in enumerate(shares):
-            passes = max(2, int(self.passes * share / total))
+            passes = max(2, int(most * share / total))
             part = bout.part(number, passes=passes)
             if len(part):
                 answer = _paced(attack(spec), passes).run(part)

@@ -27,9 +27,11 @@ CHEAP = {
     "apgd-dlr": Cheap("apgd-dlr:steps=12"),
     "apgd-l1": Cheap("apgd-l1:steps=15,restarts=2", {"L1": 1.1}),
     "apgd-t": Cheap("apgd-t:steps=12"),
+    "apgd-t-min": Cheap("apgd-t-min:steps=10,targets=2,search=12"),
     "bim": Cheap("bim:steps=8"),
     # On the real views an affine net says nothing about the point itself.
     "eot": Cheap("eot:steps=8,copies=2,transform=noise:0.5", {"L1": 1.2}),
+    "fab": Cheap("fab:steps=12,restarts=2"),
     # The direction is the gradient itself, not its sign.
     "hot-cold": Cheap("hot-cold:steps=60", {"L2": 1.1, "Linf": 2.0}),
     "houdini": Cheap("houdini:steps=8"),
@@ -39,7 +41,7 @@ CHEAP = {
     "lavan": Cheap("lavan:steps=15,size=0.6,place=random"),
     # Steps of eps / steps that keep their momentum orbit the best point of a round ball.
     "mifgsm": Cheap("mifgsm:steps=8", {"L1": 1.2, "L2": 1.4}),
-    **{  # as mifgsm; the look-ahead and the blur of random weights cost a little more
+    **{  # they share its momentum; smooth=3 blurs least, for random weights are no picture
         spec.partition(":")[0]: Cheap(spec, {"L1": 1.2, "L2": 1.4})
         for spec in (
             "nifgsm:steps=8",

@@ -17,7 +17,7 @@ def climb(bout: Bout, steps: int, loss: LossFunction, view: View | None = None) 
 
 
 def climb_on(bout: Bout, z: Tensor, steps: int, loss: LossFunction, step: float) -> Tensor:
-    """The same from `z` [b, ...], points of the ball that are good already: no detour, and first steps of step * eps."""
+    """The same from `z` [b, ...], points of the ball that are good already: no detour, first steps of step * eps."""
     if bout.ball.norm == L1:
         return sparse_polish(bout, z, steps, loss, step)
     return auto_ascend(bout, z, steps, loss, step=step)

@@ -1,4 +1,4 @@
-"""DeepFool's walk: from plane to plane until the boundary is crossed. The whole of DeepFool, a part of SuperDeepFool."""
+"""DeepFool's walk from plane to plane until the boundary is crossed: all of DeepFool, a part of SuperDeepFool."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def grown(ball: Ball, rate: float) -> Tensor:
 
 
 def boundary(ball: Ball, z: Tensor, gap: Tensor, g: Tensor) -> Tensor:
-    """[b] how far from x the boundary is by a linear model at `z`: its size, and what closes the `gap` [b] along `g`."""
+    """[b] how far from x the boundary is, by a linear model at `z`: its size and what closes the `gap` [b] along `g`."""
     d = z - ball.x
     return ball.size(z) + ball.norm.size(ball.norm.reach(g, gap, ball.low - d, ball.high - d))
 
@@ -41,8 +41,9 @@ def slope_of_size(ball: Ball, z: Tensor) -> Tensor:
 
 
 def length_of(ball: Ball, z: Tensor, step: Tensor, wanted: Tensor) -> Tensor:
-    """[b] how many times `step` moves `z` by the size `wanted` [b] inside the box; as far as goes where it is too far."""
-    unbounded = wanted / floor(ball.norm.size(step))
+    """[b] how many times `step` moves `z` by the size `wanted` [b], or as far as the box goes; a zero step: `wanted`."""
+    size = ball.norm.size(step)
+    unbounded = wanted / torch.where(size > 0, floor(size), 1)
     low, high = torch.zeros_like(wanted), torch.full_like(wanted, 20.0)
     for _ in range(30):  # over the log2 of how much the box makes it longer
         middle = (low + high) / 2

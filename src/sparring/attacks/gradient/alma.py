@@ -78,10 +78,11 @@ class ALMA(Attack):
             if k == 0 or k % CHECK == CHECK - 1:
                 row["y"] = y
             push = _slope(y, row["rho"], row["mu"])
-            step, memory = rule(ball.column(push) * row["g"] * width - slope_of_size(ball, z), memory)
+            slope = ball.column(push) * row["g"] * width - slope_of_size(ball, z)
             if k == 0:
                 wanted = torch.where(found, WARM * ball.size(z), self.first * width)
-                row["length"] = length_of(ball, z, step, wanted)
+                row["length"] = length_of(ball, z, slope, wanted)
+            step, memory = rule(slope, memory)
             fall = 0.01 ** ((k - row["since"]).clamp(min=0) / (self.steps - row["since"]))
             row["z"] = ball.clip(z + ball.column(fall * row["length"]) * step)
         return row["z"]

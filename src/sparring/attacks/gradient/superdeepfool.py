@@ -71,8 +71,9 @@ class SuperDeepFool(Attack):
             z, classes = _foot(b, z, end)
             crossed[at] = z
             z, classes, at = b.standing(z, classes, at, done=b.fooled(z))
-        tighten(bout, crossed, self.search)
-        bout.standing(done=bout.found[1].isinf())
+        crossed = bout.standing(crossed, done=bout.found[1].isinf())
+        if len(bout):
+            tighten(bout, crossed, self.search)
         for _ in range(self.refine):
             if not len(bout):
                 break

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from sparring.attacks.gradient.apgd_t_min import APGDTMin as APGDTMin
     from sparring.attacks.gradient.bim import BIM as BIM
     from sparring.attacks.gradient.bpda import BPDA as BPDA
+    from sparring.attacks.gradient.cw_l0 import CarliniWagnerL0 as CarliniWagnerL0
     from sparring.attacks.gradient.cw_l2 import CarliniWagnerL2 as CarliniWagnerL2
     from sparring.attacks.gradient.cw_linf import CarliniWagnerLinf as CarliniWagnerLinf
     from sparring.attacks.gradient.ddn import DDN as DDN
     from sparring.attacks.gradient.deepfool import DeepFool as DeepFool
     from sparring.attacks.gradient.difgsm import DIFGSM as DIFGSM
+    from sparring.attacks.gradient.fab import FAB as FAB
     from sparring.attacks.gradient.fgsm import FGSM as FGSM
     from sparring.attacks.gradient.fmn import FMN as FMN
     from sparring.attacks.gradient.hot_cold import HotCold as HotCold
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from sparring.attacks.gradient.stadv import StAdv as StAdv
     from sparring.attacks.gradient.superdeepfool import SuperDeepFool as SuperDeepFool
     from sparring.attacks.gradient.tifgsm import TIFGSM as TIFGSM
+    from sparring.attacks.gradient.trust_region import TrustRegion as TrustRegion
     from sparring.attacks.gradient.vmifgsm import VMIFGSM as VMIFGSM
     from sparring.attacks.gradient.vnifgsm import VNIFGSM as VNIFGSM
     from sparring.attacks.physical.eot import EOTAttack as EOTAttack
@@ -121,6 +124,7 @@ _HOMES = {
     "BPDA": "attacks.gradient.bpda",
     "Bout": "bout",
     "Budget": "budget",
+    "CarliniWagnerL0": "attacks.gradient.cw_l0",
     "CarliniWagnerL2": "attacks.gradient.cw_l2",
     "CarliniWagnerLinf": "attacks.gradient.cw_linf",
     "DDN": "attacks.gradient.ddn",
@@ -130,6 +134,7 @@ _HOMES = {
     "Doubt": "result",
     "EOT": "blocks.views",
     "EOTAttack": "attacks.physical.eot",
+    "FAB": "attacks.gradient.fab",
     "FGSM": "attacks.gradient.fgsm",
     "FMN": "attacks.gradient.fmn",
     "Free": "defenses.training.free",
@@ -171,6 +176,7 @@ _HOMES = {
     "Threat": "threat",
     "Trace": "result",
     "Trades": "defenses.training.trades",
+    "TrustRegion": "attacks.gradient.trust_region",
     "Untargeted": "threat",
     "VMIFGSM": "attacks.gradient.vmifgsm",
     "VNIFGSM": "attacks.gradient.vnifgsm",

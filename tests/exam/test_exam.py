@@ -27,7 +27,7 @@ CHEAP = {
     "apgd-dlr": Cheap("apgd-dlr:steps=12"),
     "apgd-l1": Cheap("apgd-l1:steps=15,restarts=2", {"L1": 1.1}),
     "apgd-t": Cheap("apgd-t:steps=12"),
-    "apgd-t-min": Cheap("apgd-t-min:steps=10,targets=2,search=12"),
+    "apgd-t-min": Cheap("apgd-t-min:steps=6,targets=1,search=9,tolerance=0.03"),
     "bim": Cheap("bim:steps=8"),
     # On the real views an affine net says nothing about the point itself.
     "eot": Cheap("eot:steps=8,copies=2,transform=noise:0.5", {"L1": 1.2}),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sparring.blocks.planes import nearest
+from sparring.blocks.segment import fools
 from sparring.bout import Bout
 
 NUDGE = 1e-4
@@ -28,7 +29,7 @@ def cross(bout: Bout, z: Tensor, classes: Tensor, steps: int, overshoot: float) 
     nudge = NUDGE * (bout.ball.box[1] - bout.ball.box[0])
     for k in range(steps):
         if 0 < k <= classes.shape[1]:  # a look costs a query; without it, who has crossed pays m gradients in vain
-            z, classes, at = walk.standing(z, classes, at, done=walk.fooled(z))
+            z, classes, at = walk.standing(z, classes, at, done=fools(walk, z))
         if not len(walk):
             break
         plane = nearest(walk, z, classes)

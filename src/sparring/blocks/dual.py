@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 SMOOTH, LEAST = 0.9, math.log(1e-6)
@@ -23,10 +22,9 @@ class Dual(NamedTuple):
     weight: Tensor
 
     @classmethod
-    def start(cls, like: Tensor, ratio: float) -> Dual:
-        """The size weighs `ratio` times as much as the mistake, for every row of `like` [b]."""
-        odds = torch.full_like(like, -math.log(ratio))
-        return cls(odds, odds.sigmoid())
+    def start(cls, ratio: Tensor) -> Dual:
+        """The size weighs `ratio` [b] times as much as the mistake."""
+        return cls(-ratio.log(), (-ratio.log()).sigmoid())
 
     def tell(self, gain: Tensor, rate: float) -> Dual:
         """The next state, after a margin `gain` [b] was seen: gradient ascent on its sign."""

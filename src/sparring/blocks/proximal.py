@@ -15,16 +15,18 @@ ROUNDS, STILL = 5, 1e-2
 def proximal_step(ball: Ball, r: Tensor, memory: Memory, price: Tensor) -> Tensor:
     """About the least over u in the box of |u - r|_H^2 / 2 + price [b] * |u - x|, H = Adam's root mean square.
 
+    Sizes are in widths of the box, as the gradients in the memory must be.
+
     In a round u moves against H (u - r), scaled so that the largest entry of H is 1, then the norm's prox shrinks it.
     A row is done after a round that changed it by less than 1 %, or after five: pixels with a small H, whose price is
     relatively high, are shrunk no further.
     """
-    peak = Linf.size(memory["metric"])
+    peak, width = Linf.size(memory["metric"]), ball.box[1] - ball.box[0]
     metric, price = memory["metric"] / ball.column(peak), price / peak
     u, moving = r, torch.ones_like(peak, dtype=torch.bool)
     for _ in range(ROUNDS):
         d = u - metric * (u - r) - ball.x
-        after = ball.clip(ball.x + ball.norm.prox(d, price))
+        after = ball.clip(ball.x + width * ball.norm.prox(d / width, price))
         after = torch.where(ball.column(moving), after, u)
         moving = moving & (L2.size(after - u) > STILL * L2.size(after - ball.x))
         u = after

@@ -11,6 +11,7 @@ INSIDE = 1 - 1e-6
 class TanhBox:
     """Points of the box from any real numbers, and back.
 
+    >>> import torch
     >>> box = TanhBox((0.0, 1.0))
     >>> z = torch.tensor([[0.0, 0.25, 1.0]])
     >>> bool(torch.allclose(box(box.inverse(z)), z, atol=1e-6))

@@ -111,9 +111,9 @@ class Store:
         """Write a shard, whole or not at all."""
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in record[0].items()}
         values = json.dumps(record[1])
-        record = json.dumps({"values": values, "digest": _digest(tensors, values)})
+        entry = json.dumps({"values": values, "digest": _digest(tensors, values)})
         # One entry: safetensors writes several in any order, and a shard made twice must be the same file.
-        write_whole(self.path(number), safetensors.torch.save(tensors, {"record": record}))
+        write_whole(self.path(number), safetensors.torch.save(tensors, {"record": entry}))
 
     def work(self, make: Callable[[int], Record], order: Iterator[int] | None = None) -> Iterator[int]:
         """Make the missing shards, those that nobody else works on; yields the number of each when it is written."""

@@ -21,7 +21,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.penalty import fair_constant, loose, refresh, through
+from sparring.blocks.constants import first_constant
+from sparring.blocks.penalty import loose, refresh, through
 from sparring.blocks.rules import Memory, adam
 from sparring.blocks.tanh_box import TanhBox
 from sparring.bout import Bout
@@ -57,7 +58,7 @@ class CarliniWagnerL0(Attack):
 
     def run(self, bout: Bout) -> None:
         box, rule, memory = TanhBox(bout.ball.box), adam(), Memory()
-        c = fair_constant(bout) if self.c is None else torch.full_like(bout.eps, self.c)
+        c = first_constant(bout, self.c)
         good, size = bout.found
         row = bout.standing(
             {

@@ -20,7 +20,8 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.penalty import Short, hinge, search_constant
+from sparring.blocks.constants import first_constant, search_constant
+from sparring.blocks.penalty import Short, descend, hinge
 from sparring.bout import Bout
 from sparring.norms import L2
 
@@ -61,7 +62,10 @@ class CarliniWagnerL2(Attack):
     confidence: NonNegativeFloat = 0.0
 
     def run(self, bout: Bout) -> None:
-        search_constant(bout, self.c, self.search, self.steps, self.lr, partial(_ask, confidence=self.confidence))
+        ask = partial(_ask, confidence=self.confidence)
+        search_constant(
+            bout, first_constant(bout, self.c), self.search, partial(descend, steps=self.steps, lr=self.lr, ask=ask)
+        )
 
 
 def _ask(bout: Bout, z: Tensor, _: None, confidence: float) -> Short:

@@ -67,7 +67,7 @@ class CarliniWagnerLinf(Attack):
         )  # fmt: skip
         while len(bout):
             z = bout.ball.confine(box(row["w"]))
-            _, slope, enough = hinge(bout, z, 0.0)
+            _, slope, enough = hinge(bout, z)
             d, column = z - bout.x, bout.ball.column
             tau = torch.where(enough, self.shrink * torch.minimum(row["tau"], Linf.size(d)), row["tau"])
             late = ~enough & (row["age"] + 1 >= self.steps)

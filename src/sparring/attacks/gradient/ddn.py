@@ -64,7 +64,7 @@ class DDN(Attack):
         width = bout.ball.box[1] - bout.ball.box[0]
         z, size = bout.found
         warm = size.isfinite()
-        r, first = torch.where(warm, size, self.radius * width), torch.where(warm, WARM, 1.0) * width
+        r, first = (size.where(warm, self.radius * width), torch.full_like(size, WARM * width).where(warm, width))
         most, last, g = furthest_corner(bout.ball), torch.full_like(r, self.steps - 1), torch.zeros_like(z)
         for k in range(self.steps - 1):
             if k == self.steps // 4:

@@ -23,7 +23,7 @@ from torch import Tensor
 from sparring.attack import Attack, register
 from sparring.ball import Ball
 from sparring.blocks.planes import Plane, meet, nearest, rivals, seen_from
-from sparring.blocks.segment import tighten
+from sparring.blocks.segment import fools, tighten
 from sparring.bout import Bout
 from sparring.kernels import floor
 from sparring.norms import L1, L2, Linf
@@ -76,7 +76,7 @@ class FAB(Attack):
                 for _ in range(self.steps):
                     plane = nearest(b, z, classes)
                     z = _hop(b.ball, z, plane, self.eta, self.bias)
-                    z = torch.where(b.ball.column(b.fooled(z)), b.x + self.backward * (z - b.x), z)
+                    z = torch.where(b.ball.column(fools(b, z)), b.x + self.backward * (z - b.x), z)
                     z, classes = b.standing(z, classes, done=plane.away.isinf())
                     if not len(b):
                         break

@@ -27,6 +27,7 @@ from sparring.bout import Bout
 from sparring.losses import margin
 from sparring.norms import L0, L1, L2, Linf
 
+OVERSHOOT = 1.02  # on a linear net, the boundary itself would not fool
 FIRST_STEP = {L0: 10.0, L1: 1.0, L2: 1.0, Linf: 10.0}
 
 
@@ -80,7 +81,7 @@ class FMN(Attack):
                 return None
             rate, size = cosine(k, self.steps, self.gamma, 0.001), bout.found[1]
             ball = bout.ball.with_eps(eps)
-            missed = torch.where(size.isfinite(), grown(ball, rate), boundary(ball, z, -gain, g))
+            missed = torch.where(size.isfinite(), grown(ball, rate), OVERSHOOT * boundary(ball, z, -gain, g))
             eps = torch.where(gain > 0, torch.minimum(shrunk(ball, rate), size), missed).clamp(max=most)
             ball = ball.with_eps(eps)
             z = ball.project(z + cosine(k, self.steps, length, length / 100) * L2.steepest(g))

@@ -27,6 +27,11 @@ from sparring.losses import margin
 from sparring.norms import L2
 
 
+import os
+
+W, R = float(os.environ.get("W", "0.1")), float(os.environ.get("R", "1.0"))
+
+
 @register(
     "pdgd",
     title="PDGD",
@@ -54,7 +59,9 @@ class PDGD(Attack):
     def run(self, bout: Bout) -> Tensor | None:
         width, rule = bout.ball.box[1] - bout.ball.box[0], adam()
         z, size = bout.found
-        dual, last = Dual.start(size, self.ratio), torch.full_like(size, self.steps - 1)
+        warm = size.isfinite()
+        first, ratio = (torch.full_like(size, v).where(warm, u) for v, u in ((W * self.lr, self.lr), (R, self.ratio)))
+        dual, last = Dual.start(ratio), torch.full_like(size, self.steps - 1)
         memory: Memory = {}
         g = torch.zeros_like(z)
         for k in range(self.steps - 1):
@@ -62,12 +69,12 @@ class PDGD(Attack):
                 z, cost = adversarial_start(bout, z, g)
                 last = last - cost
             gain, g = bout.value_and_grad(z, margin)
-            z, dual, last, memory, gain, g = bout.standing(z, dual, last, memory, gain, g, done=k >= last)
+            z, dual, first, last, memory, gain, g = bout.standing(z, dual, first, last, memory, gain, g, done=k >= last)
             if not len(bout):
                 return None
             column, mistake = bout.ball.column, dual.weight * (-gain).sigmoid()
-            slope = column(1 - dual.weight) * L2.steepest(z - bout.x) / width - column(mistake) * g
+            slope = column(1 - dual.weight) * L2.steepest(z - bout.x) - column(mistake * width) * g
             step, memory = rule(slope, memory)
-            z = bout.ball.clip(z - exponential(k, self.steps, self.lr, self.lr / 100) * width * step)
+            z = bout.ball.clip(z - column(first * exponential(k, self.steps, 1.0, 0.01) * width) * step)
             dual = dual.tell(gain, linear(k, max(self.steps - 1, 1), self.dual_lr, self.dual_lr / 10))
         return z

@@ -28,6 +28,11 @@ from sparring.losses import margin
 from sparring.norms import L0, L1, L2, Linf
 
 
+import os
+
+W, R = float(os.environ.get("W", "0.1")), float(os.environ.get("R", "1.0"))
+
+
 @register(
     "pdpgd",
     title="PDPGD",
@@ -53,9 +58,11 @@ class PDPGD(Attack):
     ratio: PositiveFloat = 0.01
 
     def run(self, bout: Bout) -> Tensor | None:
-        lr, rule = self.lr * (bout.ball.box[1] - bout.ball.box[0]), adam()
+        width, rule = bout.ball.box[1] - bout.ball.box[0], adam()
         z, size = bout.found
-        dual, last = Dual.start(size, self.ratio), torch.full_like(size, self.steps - 1)
+        warm = size.isfinite()
+        first, ratio = (torch.full_like(size, v).where(warm, u) for v, u in ((W * self.lr, self.lr), (R, self.ratio)))
+        dual, last = Dual.start(ratio), torch.full_like(size, self.steps - 1)
         memory: Memory = {}
         g = torch.zeros_like(z)
         for k in range(self.steps - 1):
@@ -63,11 +70,11 @@ class PDPGD(Attack):
                 z, cost = adversarial_start(bout, z, g)
                 last = last - cost
             gain, g = bout.value_and_grad(z, margin)
-            z, dual, last, memory, gain, g = bout.standing(z, dual, last, memory, gain, g, done=k >= last)
+            z, dual, first, last, memory, gain, g = bout.standing(z, dual, first, last, memory, gain, g, done=k >= last)
             if not len(bout):
                 return None
-            step, memory = rule(bout.ball.column((-gain).sigmoid()) * g, memory)
-            a = exponential(k, self.steps, lr, lr / 100)
-            z = proximal_step(bout.ball, bout.ball.clip(z + a * step), memory, a * dual.ratio)
+            column, a = bout.ball.column, first * exponential(k, self.steps, 1.0, 0.01)
+            step, memory = rule(column((-gain).sigmoid() * width) * g, memory)
+            z = proximal_step(bout.ball, bout.ball.clip(z + column(a * width) * step), memory, a * dual.ratio)
             dual = dual.tell(gain, linear(k, max(self.steps - 1, 1), self.dual_lr, self.dual_lr / 10))
         return z

@@ -27,7 +27,9 @@ from sparring.kernels import floor
 from sparring.losses import margin
 from sparring.norms import L0, Linf
 
-WARM = 0.1
+import os
+
+WARM = float(os.environ.get("W", "0.1"))
 
 
 @register(
@@ -59,7 +61,7 @@ class SigmaZero(Attack):
     def run(self, bout: Bout) -> Tensor | None:
         width, rule = bout.ball.box[1] - bout.ball.box[0], adam()
         z, size = bout.found
-        first = torch.where(size.isfinite(), WARM, 1.0) * self.lr
+        first = torch.full_like(size, WARM).where(size.isfinite(), 1.0) * self.lr
         tau, last = torch.full_like(size, self.tau), torch.full_like(size, self.steps - 1)
         memory: Memory = {}
         g = torch.zeros_like(z)

@@ -25,7 +25,7 @@ from torch import Tensor
 from sparring.attack import Attack, register
 from sparring.blocks.cross import cross
 from sparring.blocks.planes import rivals
-from sparring.blocks.segment import tighten
+from sparring.blocks.segment import fools, tighten
 from sparring.bout import Bout
 from sparring.norms import L2
 
@@ -68,9 +68,9 @@ class SuperDeepFool(Attack):
             if not len(b):
                 break
             end, _ = cross(b, z, classes, self.steps, self.overshoot)
-            z, classes = _foot(b, z, end)
-            crossed[at] = z
-            z, classes, at = b.standing(z, classes, at, done=b.fooled(z))
+            foot, classes = _foot(b, z, end)
+            crossed[at], stuck = foot, b.ball.norm.size(foot - z) == 0
+            z, classes, at = b.standing(foot, classes, at, done=fools(b, foot) | stuck)
         crossed = bout.standing(crossed, done=bout.found[1].isinf())
         if len(bout):
             tighten(bout, crossed, self.search)

@@ -64,8 +64,8 @@ class TrustRegion(Attack):
     """
 
     steps: PositiveInt = 100
-    radius: PositiveFloat = 0.02
-    least: PositiveFloat = 0.005
+    radius: PositiveFloat = 0.05
+    least: PositiveFloat = 0.02
     most: PositiveFloat = 0.1
     rate: Annotated[float, Field(ge=1)] = 1.2
     classes: Annotated[int, Field(ge=2)] = 10

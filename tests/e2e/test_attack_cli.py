@@ -199,7 +199,7 @@ GOOD = ("attack", "pgd", *HERE, "--eps", "0.1")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("attack", "pdg", *GOOD[2:]), "no attack is called 'pdg'; did you mean pgd"),
+        (("attack", "pgdx", *GOOD[2:]), "no attack is called 'pgdx'; did you mean pgd"),
         (("attack", "", *GOOD[2:]), "no attack is called ''"),
         (("attack", "pgd:stepz=3", *GOOD[2:]), "pgd has no field 'stepz'"),
         (("attack", "pgd:steps=-1", *GOOD[2:]), "pgd: steps='-1'"),

@@ -76,17 +76,23 @@ def search_constant(bout: Bout, first: Tensor, rounds: int, run: Run, extra: Any
         bout.visit(state[1])
 
 
-def fair_constant(bout: Bout, times: float = 3.0) -> Tensor:
-    """[b] a c to begin with: so many `times` what a linear model would need, 2 * missing / |gradient|_2^2.
+def fair(gap: Tensor, g: Tensor, times: float = 3.0) -> Tensor:
+    """[b] so many `times` the c that a linear model would need, 2 * gap / |g|_2^2; 1 where there is no gradient.
 
-    Logits that are a hundred times larger, as those of a distilled net, have a c that is a hundred times smaller: the
-    search is the same. One query and one gradient; 1 where the gradient is zero.
+    Args:
+        gap: [b] how much is missing. g: [b, ...] the gradient of the margin.
     """
-    gap, g = bout.value_and_grad(bout.x, margin)
-    fair = -2 * times * gap / L2.size(g).square()
-    return torch.where((fair > 0) & fair.isfinite(), fair, 1.0)
+    c = 2 * times * gap / L2.size(g).square()
+    return torch.where((c > 0) & c.isfinite(), c, 1.0)
 
 
 def first_constant(bout: Bout, c: float | None, times: float = 3.0) -> Tensor:
-    """[b] `c` for every row, or the fair one for each where it is None."""
-    return fair_constant(bout, times) if c is None else torch.full_like(bout.eps, c)
+    """[b] `c` for every row; where it is None, what is fair at each image: one query and one gradient.
+
+    Logits that are a hundred times larger, as those of a distilled net, have a c that is a hundred times smaller: the
+    search is the same.
+    """
+    if c is not None:
+        return torch.full_like(bout.eps, c)
+    gap, g = bout.value_and_grad(bout.x, margin)
+    return fair(-gap, g, times)

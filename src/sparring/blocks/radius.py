@@ -23,7 +23,7 @@ def grown(ball: Ball, rate: float) -> Tensor:
 
 
 def boundary(ball: Ball, z: Tensor, gap: Tensor, g: Tensor) -> Tensor:
-    """[b] how far from x the boundary is, by a linear model at `z`: its size and what closes the `gap` [b] along `g`."""
+    """[b] how far from x the boundary is, linearised at `z`: its size and what closes the `gap` [b] along `g`."""
     d = z - ball.x
     return ball.size(z) + ball.norm.size(ball.norm.reach(g, gap, ball.low - d, ball.high - d))
 
@@ -41,7 +41,7 @@ def slope_of_size(ball: Ball, z: Tensor) -> Tensor:
 
 
 def length_of(ball: Ball, z: Tensor, step: Tensor, wanted: Tensor) -> Tensor:
-    """[b] how many times `step` moves `z` by the size `wanted` [b], or as far as the box goes; a zero step: `wanted`."""
+    """[b] how many times `step` moves `z` by the size `wanted` [b], or to the end of the box; a zero step: `wanted`."""
     size = ball.norm.size(step)
     unbounded = wanted / torch.where(size > 0, floor(size), 1)
     low, high = torch.zeros_like(wanted), torch.full_like(wanted, 20.0)

@@ -7,7 +7,7 @@ Steps by RMSprop with momentum; the first has a given size, and they fall to 1 %
 Rony, Granger, Pedersoli & Ben Ayed 2021, arXiv:2011.11857. It starts from the image, or from what the bout has found
 before, with the steps of a hit.
 
-Differs from the paper: the tolerance 1e-4 is one of the ratio, not of the logits; lengths are in widths of the box; rows
+Differs from the paper: the tolerance 1e-4 is on the ratio; lengths are in widths of the box; rows
 that have found nothing after a quarter of the steps go on from an adversarial start, paid for with their last steps.
 Fails on: few steps (the multipliers need some hundred).
 """

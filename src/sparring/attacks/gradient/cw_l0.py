@@ -1,14 +1,14 @@
 """C&W L0: attack with few pixels, drop those that matter least, and again, until it fails.
 
-    on a success with gradient g of the margin:  drop the pixels with the smallest g_i * (z_i - x_i)
+    on a success with gradient g of the margin:  drop the pixels with the least to gain, g_i times the room they have
     else a step on  |z - x|_2^2 + c * max(-margin(z), 0)  over the pixels that are left, in tanh space, by Adam
 
 Carlini & Wagner 2017, arXiv:1608.04644.
 
 Differs from the paper: a success drops a `share` of the pixels instead of one at a time; where that was too much, half
-the share is dropped from the last success, down to a single pixel; every sample has its own pixels, c and clock; the
-first c comes from the gradient at the image, so that the scale of the logits does not matter; it begins at the
-nearest success of the call, if there is one.
+the share is dropped from the last success, down to a single pixel; what a pixel is worth is judged by where it could
+go in the box, not by where it is; c comes from the gradient, so that the scale of the logits does not matter, and
+rises as pixels go; every sample has its own pixels, c and clock; it begins at the nearest success of the call.
 Fails on: gradients that are zero or mislead; greedy, so the fewest pixels are found only where they stand out.
 """
 
@@ -21,7 +21,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.constants import first_constant
+from sparring.blocks.constants import fair, first_constant
 from sparring.blocks.penalty import loose, refresh, through
 from sparring.blocks.rules import Memory, adam
 from sparring.blocks.tanh_box import TanhBox
@@ -47,11 +47,13 @@ class CarliniWagnerL0(Attack):
 
     Args:
         steps: the most without a success before fewer pixels are dropped, and c is raised.
-        share: of the pixels that a success drops at first. lr: of Adam.
+        failures: how often that may happen, before it ends.
+        share: of the pixels that a success drops, at first. lr: of Adam.
         c: the first constant; None = from the gradient at the image.
     """
 
     steps: PositiveInt = 50
+    failures: PositiveInt = 8
     share: Annotated[float, Field(gt=0, lt=1)] = 0.25
     lr: PositiveFloat = 0.3
     c: PositiveFloat | None = None
@@ -60,40 +62,44 @@ class CarliniWagnerL0(Attack):
         box, rule, memory = TanhBox(bout.ball.box), adam(), Memory()
         c = first_constant(bout, self.c)
         good, size = bout.found
+        fresh = torch.zeros_like(c)
         row = bout.standing(
             {
                 "w": loose(box, good, 0.01), "good": good, "keep": (good != bout.x) | bout.ball.column(size.isinf()),
-                "share": torch.full_like(c, self.share), "c": c, "most": 4**8 * c, "age": torch.zeros_like(c),
-                "single": c < 0,
+                "c": c, "gap": -bout.goal.margin(bout.clean_logits), "share": fresh + self.share, "drop": fresh,
+                "age": fresh, "left": fresh + self.failures,
             }
         )  # fmt: skip
         while len(bout):
             x, column = bout.x, bout.ball.column
             z = bout.ball.confine(torch.where(row["keep"], box(row["w"]), x))
             z = torch.where((z - x).abs() < 1e-4 * box.half, x, z)  # what hardly changes is not worth a pixel
-            gap, g = bout.value_and_grad(z, margin)
-            d, enough = z - x, gap > 0
-            kept = _most_worth(g * d, d != 0, row["share"])
+            margins, g = bout.value_and_grad(z, margin)
+            enough, d = margins > 0, z - x
             late = ~enough & (row["age"] + 1 >= self.steps)
-            done = late & (row["single"] | (row["c"] > row["most"]))
             row["age"] = torch.where(enough | late, 0, row["age"] + 1)
-            row["single"] = torch.where(enough, row["share"] * L0.size(d) <= 1, row["single"])
-            row["c"] = torch.where(late, 4 * row["c"], row["c"])
-            row["good"] = torch.where(column(enough), z, row["good"])
+            row["left"] = torch.where(late & (row["drop"] == 1), 0, row["left"] - late.int())  # one pixel was too many
             slope = 2 * d - torch.where(column(enough), 0, column(row["c"]) * g)
             direction, memory = rule(through(box, z, slope), refresh(memory, enough | late, bout))
             row["w"] = row["w"] - self.lr * direction
+
+            drop = (row["share"] * L0.size(d)).ceil()
+            kept = _most_worth(torch.maximum(g * bout.ball.low, g * bout.ball.high), d != 0, drop)
+            needed = torch.maximum(row["c"], fair(row["gap"], torch.where(kept, g, 0)))
+            row["c"] = torch.where(late, 4 * row["c"], torch.where(enough, needed, row["c"]))
+            row["good"] = torch.where(column(enough), z, row["good"])
             row["keep"] = torch.where(column(enough), kept, row["keep"])
+            row["drop"] = torch.where(enough, drop, row["drop"])
+
             back = late & (row["good"] != x).flatten(1).any(1)
             row["share"] = torch.where(back, row["share"] / 2, row["share"])
             row["keep"] = torch.where(column(back), row["good"] != x, row["keep"])
             row["w"] = torch.where(column(back), box.inverse(row["good"]), row["w"])
-            row, memory = bout.standing(row, memory, done=done)
+            row, memory = bout.standing(row, memory, done=row["left"] <= 0)
 
 
-def _most_worth(worth: Tensor, changed: Tensor, share: Tensor) -> Tensor:
-    """bool [b, ...]: the changed pixels without the `share` [b] of them that is worth least, at least one."""
-    count = changed.flatten(1).sum(1)
-    left = count - (share * count).ceil()
+def _most_worth(worth: Tensor, changed: Tensor, drop: Tensor) -> Tensor:
+    """bool [b, ...]: the changed pixels without the `drop` [b] that are worth least."""
     order = torch.where(changed, worth, -torch.inf).flatten(1).argsort(dim=1, descending=True, stable=True)
+    left = changed.flatten(1).sum(1) - drop
     return (order.argsort(dim=1) < left[:, None]).reshape(worth.shape)

@@ -2,13 +2,14 @@
 
     min over w of  sum_i max(|z_i - x_i| - tau, 0) + c * max(-margin(z), 0),   z = (tanh(w) + 1) / 2
 
-by Adam. A success lowers tau to `shrink` * min(tau, its size), a run without one doubles c; each goes on where the last
-one ended. Carlini & Wagner 2017, arXiv:1608.04644.
+by Adam, anew after every event: a nearer success lowers tau to (1 - gap) times its size; `steps` without one double c.
+Each goes on where the last one ended. Carlini & Wagner 2017, arXiv:1608.04644.
 
-Differs from the paper: every sample has a tau, a c and a clock of its own; the first c comes from the gradient at the
-image, so that the scale of the logits does not matter (the paper's: c=1e-5, doublings=21); it begins at the nearest
-success of the call, if there is one; pixels at a bound begin 1 % off it, where tanh is not flat.
-Fails on: gradients that are zero or mislead.
+Differs from the paper: every sample has a tau, a c and a clock of its own; after the first success, time out halves the
+gap and the rate too (there: both stay, so the answer is rough by a tenth); only a nearer success lowers tau (there: any
+that fools, even far above it); the first c comes from the gradient at the image, so that the scale of the logits
+does not matter (the paper's: c=1e-5, doublings=21); it begins at the nearest success of the call, if there is one;
+pixels at a bound begin 1 % off it, where tanh is not flat. Fails on: gradients that are zero or mislead.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
@@ -44,44 +45,49 @@ class CarliniWagnerLinf(Attack):
     """A sinking threshold and a penalty on what exceeds it, in tanh space (Carlini & Wagner 2017).
 
     Args:
-        steps: the most without a success before c is doubled. doublings: of c, before it ends.
-        shrink: a success lowers the threshold to this share. lr: of Adam.
+        steps: the most without a nearer success before c is doubled. doublings: of c, before it ends.
+        gap: a success of size r sets the threshold to (1 - gap) * r. lr: of Adam, at first.
         c: the first constant; None = from the gradient at the image.
     """
 
-    steps: PositiveInt = 50
-    doublings: PositiveInt = 6
-    shrink: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    lr: PositiveFloat = 0.05
+    steps: PositiveInt = 40
+    doublings: NonNegativeInt = 6
+    gap: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    lr: PositiveFloat = 0.1
     c: PositiveFloat | None = None
 
     def run(self, bout: Bout) -> None:
         box, rule, memory = TanhBox(bout.ball.box), adam(), Memory()
-        wide, first = 2 * box.half, _soft_constant(bout) if self.c is None else torch.full_like(bout.eps, self.c)
+        c = _soft_constant(bout) if self.c is None else torch.full_like(bout.eps, self.c)
         start, size = bout.found
+        fresh = torch.zeros_like(c)
         row = bout.standing(
             {
-                "w": loose(box, start, 0.01), "age": torch.zeros_like(size), "c": first,
-                "tau": torch.minimum(self.shrink * size, bout.eps).clamp(max=wide), "most": 2**self.doublings * first,
+                "w": loose(box, start, 0.01), "size": size, "c": c, "gap": fresh + self.gap, "lr": fresh + self.lr,
+                "age": fresh, "left": fresh + self.doublings,
             }
         )  # fmt: skip
         while len(bout):
-            z = bout.ball.confine(box(row["w"]))
+            z, column = bout.ball.confine(box(row["w"])), bout.ball.column
             _, slope, enough = hinge(bout, z)
-            d, column = z - bout.x, bout.ball.column
-            tau = torch.where(enough, self.shrink * torch.minimum(row["tau"], Linf.size(d)), row["tau"])
-            late = ~enough & (row["age"] + 1 >= self.steps)
-            row["age"] = torch.where(enough | late, 0, row["age"] + 1)
-            row["c"], row["tau"] = torch.where(late, 2 * row["c"], row["c"]), tau
+            d = z - bout.x
+            nearer = enough & (Linf.size(d) < row["size"])
+            row["size"] = torch.where(nearer, Linf.size(d), row["size"])
+            late = ~nearer & (row["age"] + 1 >= self.steps)
+            row["age"] = torch.where(nearer | late, 0, row["age"] + 1)
+            row["left"], row["c"] = row["left"] - late.int(), torch.where(late, 2 * row["c"], row["c"])
+            closer = torch.where(late & row["size"].isfinite(), 0.5, 1.0)
+            row["gap"], row["lr"] = closer * row["gap"], closer * row["lr"]
+            tau = torch.minimum((1 - row["gap"]) * row["size"], bout.eps)
             wall = d.sign() * (d.abs() > column(tau))
             slope = through(box, z, wall + column(row["c"]) * slope)
-            direction, memory = rule(slope, refresh(memory, enough | late, bout))
-            row["w"] = row["w"] - self.lr * direction
-            row, memory = bout.standing(row, memory, done=(tau < wide / 256) | (row["c"] > row["most"]))
+            direction, memory = rule(slope, refresh(memory, nearer | late, bout))
+            row["w"] = row["w"] - column(row["lr"]) * direction
+            row, memory = bout.standing(row, memory, done=(tau < 2 * box.half / 256) | (row["left"] < 0))
 
 
 def _soft_constant(bout: Bout) -> Tensor:
     """[b] a c with which the penalty outweighs the margin tenfold at the pixel that matters most; 1 where none does."""
     _, g = bout.value_and_grad(bout.x, margin)
     steepest = g.flatten(1).abs().amax(1)
-    return torch.where(steepest > 0, 0.1 / steepest, 1.0).clamp(max=torch.finfo(g.dtype).max / 2**64)
+    return torch.where(steepest > 0, 0.1 / steepest, 1.0).clamp(max=torch.finfo(g.dtype).max ** 0.5)

@@ -1,4 +1,4 @@
-"""FMN: climb the margin inside a ball whose radius follows the boundary: smaller after each hit, larger after each miss.
+"""FMN: climb the margin inside a ball whose radius follows the boundary: smaller after a hit, larger after a miss.
 
     z_{k+1} = P_eps(z_k + a_k * g / |g|_2),   g = grad margin,   a_k: cosine from `alpha` to `alpha` / 100
     eps: |z_k - x| + (distance to the boundary of the linear model) while nothing is found;

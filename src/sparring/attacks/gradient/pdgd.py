@@ -1,17 +1,19 @@
 """PDGD: Adam on a weighted sum of size and mistake, while a second player moves the weight.
 
     z_{k+1} = clip(z_k - a_k * Adam(grad ((1 - w) |z - x|_2 + w softplus(-margin))))
-    log odds of w: + b_k * sign(-margin), that is more weight to the mistake after a miss, less after a hit; running mean
+    log odds of w: + b_k * sign(-margin), more weight to the mistake after a miss, less after a hit; running mean
 
 a_k: exponential 0.1 to 0.001, b_k: linear 0.1 to 0.01.
 Matyasko & Chau 2021, arXiv:2106.01538. It starts from the image, or from what the bout has found before.
 
-Differs from the paper: lengths are in widths of the box; rows that have found nothing after a quarter of the steps go on
+Differs from the paper: lengths are in widths of the box; rows with nothing found after a quarter of the steps go on
 from an adversarial start, paid for with their last steps.
 Fails on: the same as PDPGD, which is for all norms; under L2 the two are about as strong.
 """
 
 from __future__ import annotations
+
+import os
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
@@ -25,9 +27,6 @@ from sparring.blocks.starts import adversarial_start
 from sparring.bout import Bout
 from sparring.losses import margin
 from sparring.norms import L2
-
-
-import os
 
 W, R = float(os.environ.get("W", "0.1")), float(os.environ.get("R", "1.0"))
 

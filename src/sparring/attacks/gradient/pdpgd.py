@@ -1,17 +1,19 @@
 """PDPGD: two players, one moves the point against a price of its size, the other sets the price.
 
-    r = clip(z_k + a_k * Adam(grad -softplus(-margin)));   z_{k+1} = clip(prox of (price * a_k * |.|) at r, in Adam's metric)
+    r = clip(z_k + a_k * Adam(grad -softplus(-margin)));   z_{k+1} = clip(prox of price * a_k * |.| at r; Adam's metric)
     log price: - b_k * sign(-margin), that is dearer after a hit, cheaper after a miss, then a running mean
 
 a_k: exponential 0.1 to 0.001, b_k: linear 0.1 to 0.01. Under L0 the prox of the 2/3 quasi-norm, in closed form.
 Matyasko & Chau 2021, arXiv:2106.01538. It starts from the image, or from what the bout has found before.
 
-Differs from the paper: lengths are in widths of the box; rows that have found nothing after a quarter of the steps go on
+Differs from the paper: lengths are in widths of the box; rows with nothing found after a quarter of the steps go on
 from an adversarial start, paid for with their last steps.
 Fails on: L0 on nets whose gradient is flat near the image (heavy tails).
 """
 
 from __future__ import annotations
+
+import os
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
@@ -26,9 +28,6 @@ from sparring.blocks.starts import adversarial_start
 from sparring.bout import Bout
 from sparring.losses import margin
 from sparring.norms import L0, L1, L2, Linf
-
-
-import os
 
 W, R = float(os.environ.get("W", "0.1")), float(os.environ.get("R", "1.0"))
 

@@ -1,6 +1,6 @@
 """Sigma-zero: Adam on the margin plus a smooth count of changed pixels; changes below a threshold are taken back.
 
-    loss = relu(-margin) + mean(d^2 / (d^2 + sigma)),  d = z - x;   step: Adam on grad / |grad|_inf, a_k: cosine 1 to 0.1
+    loss = relu(-margin) + mean(d^2 / (d^2 + sigma)),  d = z - x;   step: Adam on grad / |grad|_inf, a_k: cosine 1, 0.1
     d = 0 where |d| < tau;   tau + 0.01 a_k after a hit, tau - 0.01 a_k after a miss, within [0, 1]
 
 Cina, Villani, Pintor, Schoenherr, Biggio & Pelillo 2025, arXiv:2402.01879. It starts from the image, or from what the
@@ -14,6 +14,8 @@ Fails on: nets that a single pixel can fool at many places, where greedy searche
 
 from __future__ import annotations
 
+import os
+
 import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
@@ -26,8 +28,6 @@ from sparring.bout import Bout
 from sparring.kernels import floor
 from sparring.losses import margin
 from sparring.norms import L0, Linf
-
-import os
 
 WARM = float(os.environ.get("W", "0.1"))
 

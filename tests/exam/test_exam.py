@@ -65,7 +65,7 @@ CHEAP = {
 }
 
 PENDING = {
-    *("alma", "ddn", "fmn", "pdgd", "pdpgd", "sigma-zero", "min-norm"),
+    *("alma", "ddn", "fmn", "pdgd", "pdpgd", "sigma-zero", "min-norm", "apgd-t-min", "fab", "trust-region", "rp2"),
     *("cw-l0", "cw-l2", "cw-linf", "ead", "lbfgs"),
 }
 """Attacks that are new and have no cheap settings yet: `EXAM=all` puts them through it all the same, slowly."""

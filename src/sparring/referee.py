@@ -148,7 +148,8 @@ class Referee:
         if self.keep == "last":
             better = torch.ones_like(rows, dtype=torch.bool)
         else:
-            more = margin > self.margin[rows] if self.keep == "margin" else size < self.size[rows]
+            nearer = size < self.size[rows] * (1 - 1e-6)  # of two at the same radius the first, not what rounding says
+            more = margin > self.margin[rows] if self.keep == "margin" else nearer
             better = ~self.success[rows] | more
         at = rows[better]
         self.best[at], self.margin[at], self.size[at] = z[better], margin[better], size[better]

@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
+
+from sparring.ball import Ball
+from sparring.kernels import floor
+from sparring.norms import L0, L1
 
 SMOOTH, LEAST = 0.9, math.log(1e-6)
 
@@ -24,7 +29,19 @@ class Dual(NamedTuple):
     @classmethod
     def start(cls, ratio: Tensor) -> Dual:
         """The size weighs `ratio` [b] times as much as the mistake."""
-        return cls(-ratio.log(), (-ratio.log()).sigmoid())
+        odds = (-ratio.log()).clamp(LEAST, -LEAST)
+        return cls(odds, odds.sigmoid())
+
+    def balanced(self, rows: Tensor, ball: Ball, g: Tensor) -> Dual:
+        """Rows [b] get the weights with which size and mistake pull equally at a point on the boundary, by its margin's
+        gradient `g`; the others keep theirs.
+
+        Without a box this holds at the nearest point of the boundary. The 2/3 quasi-norm, that stands for L0, pulls at
+        pixels that are changed much as L1 does.
+        """
+        norm = L1 if ball.norm == L0 else ball.norm
+        fair = Dual.start(floor(norm.dual_size(g) * (ball.box[1] - ball.box[0]) / 2))
+        return Dual(*(torch.where(rows, new, old) for new, old in zip(fair, self, strict=True)))
 
     def tell(self, gain: Tensor, rate: float) -> Dual:
         """The next state, after a margin `gain` [b] was seen: gradient ascent on its sign."""

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sparring.blocks.chain import Chain, Show
 from sparring.blocks.printable import non_printability, printable_colours
+from sparring.blocks.views import EOT
 from sparring.bout import Bout, LossFunction, View
 from sparring.norms import Norm, per
+from sparring.rng import Noise
 
 SLOW, FAST = 0.99, 0.9
 "how long the scale and the direction of the gradient are remembered"
 GRAIN = 8
 "an eighth of a side is looked at together, so that the specks of an L1 search become a few shapes"
+
+
+@dataclass(frozen=True)
+class AlsoStraight:
+    """Random views, and the picture itself as the first of several copies; it is not judged there.
+
+    Views are interpolated, a picture seen straight on is sharp: what fools in all of them need not fool there.
+    """
+
+    copies: int
+    show: Show
+
+    @property
+    def turns(self) -> Sequence[View]:
+        straight, random = EOT(1, Chain()), EOT(1, self.show)
+        return [straight, *[random] * (self.copies - 1)] if self.copies > 1 else [random]
+
+    def __call__(self, z: Tensor, noise: Noise) -> Tensor:
+        return self.show(z, noise)
 
 
 @dataclass(frozen=True)

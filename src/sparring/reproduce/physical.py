@@ -26,9 +26,9 @@ from sparring.zoo.photos import Photo
 
 ATTACKS = (
     "stadv:steps=60,search=3",
-    "lavan:size=0.05,place=centre",
-    "rp2:steps=100,find=30,area=0.1,transform=2d",
-    "eot:steps=30,copies=10",
+    "lavan:size=0.08",
+    "rp2:steps=150,area=0.15,transform=2d",
+    "eot:steps=60,copies=10",
 )
 SHOWN = 3
 "views in the figure, the first of those that are counted"

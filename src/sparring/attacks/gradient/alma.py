@@ -7,18 +7,22 @@ Steps by RMSprop with momentum; the first has a given size, and they fall to 1 %
 Rony, Granger, Pedersoli & Ben Ayed 2021, arXiv:2011.11857. It starts from the image, or from what the bout has found
 before, with the steps of a hit.
 
-Differs from the paper: the tolerance 1e-4 is on the ratio; lengths are in widths of the box; rows
-that have found nothing after a quarter of the steps go on from an adversarial start, paid for with their last steps.
+Differs from the paper: the tolerance 1e-4 is one of the ratio, not of the logits; lengths are in widths of the box;
+rows that have found nothing after a quarter of the steps go on from an adversarial start, paid for with their last
+steps; at the end the nearest point goes back towards x by bisection.
 Fails on: few steps (the multipliers need some hundred).
 """
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
+from sparring.blocks.closing import COST, close
 from sparring.blocks.radius import length_of, slope_of_size
 from sparring.blocks.rules import Memory, rmsprop
 from sparring.blocks.starts import adversarial_start
@@ -26,7 +30,9 @@ from sparring.bout import Bout
 from sparring.losses import dlr
 from sparring.norms import L1, L2
 
-TOLERANCE, CHECK, WARM = 1e-4, 10, 0.1
+TOLERANCE, CHECK, LITTLE = 1e-4, 10, 0.95
+WARM = 0.1
+"the first step from a point that fools already, as a share of its size"
 
 
 @register(
@@ -44,48 +50,51 @@ class ALMA(Attack):
     """Augmented Lagrangian method for adversarial attacks (Rony et al. 2021).
 
     Args:
-        steps: points that it looks at, a gradient at each but the last.
-        memory: of the running means; None = 0.9, below 200 steps 0.5. first: the size of the first step.
+        steps: points that it looks at, a gradient at each but the last ones.
+        alpha: how much of the running means is kept; None = 0.9, below 200 steps 0.5.
+        first: the size of the first step, in widths of the box.
     """
 
     steps: PositiveInt = 300
-    memory: PositiveFloat | None = None
+    alpha: Annotated[float, Field(gt=0, lt=1)] | None = None
     first: PositiveFloat = 1.0
 
-    def run(self, bout: Bout) -> Tensor | None:
-        keep, width = self.memory or (0.9 if self.steps >= 200 else 0.5), bout.ball.box[1] - bout.ball.box[0]
-        rule, (z, size) = rmsprop(keep), bout.found
+    def run(self, bout: Bout) -> None:
+        part, looks, width = bout.part(0), max(self.steps - 1 - COST, 1), bout.ball.box[1] - bout.ball.box[0]
+        alpha = self.alpha or (0.9 if self.steps >= 200 else 0.5)
+        rule, (z, size) = rmsprop(alpha), part.found
         row = {
             "z": z, "g": torch.zeros_like(z), "mu": torch.ones_like(size), "rho": torch.ones_like(size),
-            "since": torch.where(size.isfinite(), 0, self.steps + 1.0), "last": torch.full_like(size, self.steps - 1),
+            "since": torch.zeros_like(size).where(size.isfinite(), self.steps), "last": torch.full_like(size, looks),
         }  # fmt: skip
         memory: Memory = {}
-        for k in range(self.steps - 1):
-            if k == self.steps // 4:
-                row["z"], cost = adversarial_start(bout, row["z"], row["g"])
+        for k in range(looks):
+            if k == looks // 4:
+                row["z"], cost = adversarial_start(part, row["z"], row["g"])
                 row["last"] = row["last"] - cost
-            ratio, row["g"] = bout.value_and_grad(row["z"], dlr)
-            row, memory, ratio = bout.standing(row, memory, ratio, done=k >= row["last"])
-            if not len(bout):
-                return None
-            ball, z, y, found = bout.ball, row["z"], TOLERANCE - ratio, bout.found[1].isfinite()
+            ratio, row["g"] = part.value_and_grad(row["z"], dlr)
+            row, memory, ratio = part.standing(row, memory, ratio, done=k >= row["last"])
+            if not len(part):
+                break
+            ball, z, y, found = part.ball, row["z"], TOLERANCE - ratio.nan_to_num(), part.found[1].isfinite()
             row["since"] = torch.where(found, row["since"].clamp(max=k), row["since"])
-            if k:
-                row["mu"] = row["mu"].lerp(_slope(y, row["rho"], row["mu"]), 1 - keep).clamp(1e-6, 1e12)
             if k % CHECK == CHECK - 1:
-                stuck = ~found & (y >= 0.95 * row["y"])
+                stuck = ~found & (y >= LITTLE * row["y"])
                 row["rho"] = torch.where(stuck, 1.2 * row["rho"], row["rho"])
-            if k == 0 or k % CHECK == CHECK - 1:
+            if k % CHECK == CHECK - 1 or k == 0:
                 row["y"] = y
-            push = _slope(y, row["rho"], row["mu"])
-            slope = ball.column(push) * row["g"] * width - slope_of_size(ball, z)
+            if k:
+                row["mu"] = row["mu"].lerp(_slope(y, row["rho"], row["mu"]), 1 - alpha).clamp(1e-6, 1e12)
+            push = ball.column(width * _slope(y, row["rho"], row["mu"])) * row["g"]
+            step = push - slope_of_size(ball, z)
             if k == 0:
                 wanted = torch.where(found, WARM * ball.size(z), self.first * width)
-                row["length"] = length_of(ball, z, slope, wanted)
-            step, memory = rule(slope, memory)
-            fall = 0.01 ** ((k - row["since"]).clamp(min=0) / (self.steps - row["since"]))
+                row["length"] = length_of(ball, z, step, wanted)
+            step, memory = rule(step, memory)
+            fall = 0.01 ** ((k - row["since"]).clamp(min=0) / (self.steps - row["since"] + 1))
             row["z"] = ball.clip(z + ball.column(fall * row["length"]) * step)
-        return row["z"]
+        part.visit(row["z"])
+        close(bout)
 
 
 def _slope(y: Tensor, rho: Tensor, mu: Tensor) -> Tensor:

@@ -4,7 +4,7 @@
     z_{k+1} = clip(x + r_{k+1} * d / |d|_2),   a_k: cosine from 1 to 0.01
 
 Rony, Hafemann, Oliveira, Ben Ayed, Sabourin & Granger 2019, arXiv:1811.09600. It starts from the image with r = 1, or
-from what the bout has found before with its radius and shorter steps.
+from what the bout has found before and its radius.
 
 Differs from the paper: L = log(p / (1 - p)) of the class in question, which has the direction of the cross-entropy's
 gradient and never saturates; lengths are in widths of the box; rows that have found nothing after a quarter of the
@@ -25,9 +25,6 @@ from sparring.blocks.starts import adversarial_start
 from sparring.bout import Bout
 from sparring.norms import L2
 from sparring.threat import Goal
-
-WARM = 0.1
-"the first step from a point that fools already, as a share of the usual one"
 
 
 @register(
@@ -63,8 +60,7 @@ class DDN(Attack):
     def run(self, bout: Bout) -> Tensor | None:
         width = bout.ball.box[1] - bout.ball.box[0]
         z, size = bout.found
-        warm = size.isfinite()
-        r, first = (size.where(warm, self.radius * width), torch.full_like(size, WARM * width).where(warm, width))
+        r = size.where(size.isfinite(), self.radius * width)
         most, last, g = furthest_corner(bout.ball), torch.full_like(r, self.steps - 1), torch.zeros_like(z)
         for k in range(self.steps - 1):
             if k == self.steps // 4:
@@ -72,12 +68,12 @@ class DDN(Attack):
                 r, last = torch.maximum(r, bout.ball.size(z)), last - cost
             logits, slopes = bout.jacobian(z, lambda logits: _log_odds(logits, bout.goal)[:, None], 1)
             hit, g = bout.goal.margin(logits) > 0, slopes[:, 0]
-            z, r, first, most, last, hit, g = bout.standing(z, r, first, most, last, hit, g, done=k >= last)
+            z, r, most, last, hit, g = bout.standing(z, r, most, last, hit, g, done=k >= last)
             if not len(bout):
                 return None
-            ball, a = bout.ball, first * cosine(k, self.steps, 1.0, 0.01)
+            ball, a = bout.ball, cosine(k, self.steps, width, 0.01 * width)
             r = torch.minimum(torch.where(hit, 1 - self.gamma, 1 + self.gamma) * r, most)
-            d = z - ball.x + ball.column(a) * L2.steepest(g)
+            d = z - ball.x + a * L2.steepest(g)
             z = ball.clip(ball.x + ball.column(r) * L2.steepest(d))
         return z
 

@@ -1,4 +1,4 @@
-"""FMN: climb the margin inside a ball whose radius follows the boundary: smaller after a hit, larger after a miss.
+"""FMN: climb the margin in a ball whose radius follows the boundary: smaller after each hit, larger after each miss.
 
     z_{k+1} = P_eps(z_k + a_k * g / |g|_2),   g = grad margin,   a_k: cosine from `alpha` to `alpha` / 100
     eps: |z_k - x| + (distance to the boundary of the linear model) while nothing is found;
@@ -81,7 +81,9 @@ class FMN(Attack):
                 return None
             rate, size = cosine(k, self.steps, self.gamma, 0.001), bout.found[1]
             ball = bout.ball.with_eps(eps)
-            missed = torch.where(size.isfinite(), grown(ball, rate), OVERSHOOT * boundary(ball, z, -gain, g))
+            missed = torch.where(
+                size.isfinite(), grown(ball, rate), OVERSHOOT * boundary(ball, z, -gain.nan_to_num(), g)
+            )
             eps = torch.where(gain > 0, torch.minimum(shrunk(ball, rate), size), missed).clamp(max=most)
             ball = ball.with_eps(eps)
             z = ball.project(z + cosine(k, self.steps, length, length / 100) * L2.steepest(g))

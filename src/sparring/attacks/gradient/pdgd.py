@@ -1,34 +1,28 @@
 """PDGD: Adam on a weighted sum of size and mistake, while a second player moves the weight.
 
     z_{k+1} = clip(z_k - a_k * Adam(grad ((1 - w) |z - x|_2 + w softplus(-margin))))
-    log odds of w: + b_k * sign(-margin), more weight to the mistake after a miss, less after a hit; running mean
+    log odds of w: - b_k after a hit, + b_k after a miss, and a running mean of w
 
 a_k: exponential 0.1 to 0.001, b_k: linear 0.1 to 0.01.
 Matyasko & Chau 2021, arXiv:2106.01538. It starts from the image, or from what the bout has found before.
 
-Differs from the paper: lengths are in widths of the box; rows with nothing found after a quarter of the steps go on
-from an adversarial start, paid for with their last steps.
-Fails on: the same as PDPGD, which is for all norms; under L2 the two are about as strong.
+Differs from the paper: lengths are in widths of the box; warm and adversarial starts, and a closing bisection, see
+`blocks.players`.
+Fails on: few steps, as the weight needs some hundred to settle.
 """
 
 from __future__ import annotations
 
-import os
-
-import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
+from sparring.ball import Ball
 from sparring.blocks.dual import Dual
+from sparring.blocks.players import play
 from sparring.blocks.rules import Memory, adam
-from sparring.blocks.schedules import exponential, linear
-from sparring.blocks.starts import adversarial_start
 from sparring.bout import Bout
-from sparring.losses import margin
 from sparring.norms import L2
-
-W, R = float(os.environ.get("W", "0.1")), float(os.environ.get("R", "1.0"))
 
 
 @register(
@@ -46,7 +40,7 @@ class PDGD(Attack):
     """Primal-dual gradient descent (Matyasko & Chau 2021).
 
     Args:
-        steps: points that it looks at, a gradient at each but the last.
+        steps: points that it looks at, a gradient at each but the last ones.
         lr: the first primal step. dual_lr: the first dual step. ratio: the first weight of the size over the mistake's.
     """
 
@@ -55,25 +49,11 @@ class PDGD(Attack):
     dual_lr: PositiveFloat = 0.1
     ratio: PositiveFloat = 0.01
 
-    def run(self, bout: Bout) -> Tensor | None:
-        width, rule = bout.ball.box[1] - bout.ball.box[0], adam()
-        z, size = bout.found
-        warm = size.isfinite()
-        first, ratio = (torch.full_like(size, v).where(warm, u) for v, u in ((W * self.lr, self.lr), (R, self.ratio)))
-        dual, last = Dual.start(ratio), torch.full_like(size, self.steps - 1)
-        memory: Memory = {}
-        g = torch.zeros_like(z)
-        for k in range(self.steps - 1):
-            if k == self.steps // 4:
-                z, cost = adversarial_start(bout, z, g)
-                last = last - cost
-            gain, g = bout.value_and_grad(z, margin)
-            z, dual, first, last, memory, gain, g = bout.standing(z, dual, first, last, memory, gain, g, done=k >= last)
-            if not len(bout):
-                return None
-            column, mistake = bout.ball.column, dual.weight * (-gain).sigmoid()
-            slope = column(1 - dual.weight) * L2.steepest(z - bout.x) - column(mistake * width) * g
-            step, memory = rule(slope, memory)
-            z = bout.ball.clip(z - column(first * exponential(k, self.steps, 1.0, 0.01) * width) * step)
-            dual = dual.tell(gain, linear(k, max(self.steps - 1, 1), self.dual_lr, self.dual_lr / 10))
-        return z
+    def run(self, bout: Bout) -> None:
+        play(bout, self.steps, self.lr, self.dual_lr, self.ratio, _move)
+
+
+def _move(ball: Ball, z: Tensor, slope: Tensor, dual: Dual, a: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
+    pull = ball.column(1 - dual.weight) * L2.steepest(z - ball.x)
+    step, memory = adam()(pull + ball.column(dual.weight) * slope, memory)
+    return ball.clip(z - ball.column(a * (ball.box[1] - ball.box[0])) * step), memory

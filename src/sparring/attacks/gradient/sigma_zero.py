@@ -1,7 +1,7 @@
 """Sigma-zero: Adam on the margin plus a smooth count of changed pixels; changes below a threshold are taken back.
 
-    loss = relu(-margin) + mean(d^2 / (d^2 + sigma)),  d = z - x;   step: Adam on grad / |grad|_inf, a_k: cosine 1, 0.1
-    d = 0 where |d| < tau;   tau + 0.01 a_k after a hit, tau - 0.01 a_k after a miss, within [0, 1]
+    loss = relu(-margin) + mean(d^2 / (d^2 + sigma)),  d = z - x;   step: a_k * Adam(grad / |grad|_inf)
+    then d = 0 where |d| < tau;   tau: + 0.01 a_k after a hit, - 0.01 a_k after a miss;   a_k: cosine from 1 to 0.1
 
 Cina, Villani, Pintor, Schoenherr, Biggio & Pelillo 2025, arXiv:2402.01879. It starts from the image, or from what the
 bout has found before, with smaller steps.
@@ -13,8 +13,6 @@ Fails on: nets that a single pixel can fool at many places, where greedy searche
 """
 
 from __future__ import annotations
-
-import os
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
@@ -29,7 +27,8 @@ from sparring.kernels import floor
 from sparring.losses import margin
 from sparring.norms import L0, Linf
 
-WARM = float(os.environ.get("W", "0.1"))
+WARM = 0.3
+"the steps from a point that fools already, as a share of the usual ones"
 
 
 @register(

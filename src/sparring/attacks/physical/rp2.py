@@ -24,9 +24,8 @@ from torch import Tensor
 
 from sparring.attack import Attack, register
 from sparring.blocks.chain import Chain
-from sparring.blocks.sticker import Press, stickers
+from sparring.blocks.sticker import AlsoStraight, Press, stickers
 from sparring.blocks.transforms import Clip, TransformField, transform
-from sparring.blocks.views import EOT
 from sparring.bout import Bout
 from sparring.losses import Loss, cross_entropy
 from sparring.norms import L1, L2
@@ -52,8 +51,9 @@ class RP2(Attack):
 
     Args:
         steps: of the search in the stickers. find: of the search for them; 0 = the whole object is the sticker.
-        area: of the stickers, as a share of the object. copies: views for each gradient.
-        transform: what a view is, see `blocks.transforms`. rate: of the steps, as a part of the box.
+        area: of the stickers, as a share of the object. rate: of the steps, as a part of the box.
+        copies: views for each gradient; of several, the first is straight on.
+        transform: what a view is, see `blocks.transforms`.
         weight: on the norm of the change. printable: on the non-printability score.
         printed: what is printed: the "picture" or the "change". loss: what is climbed.
 
@@ -74,7 +74,7 @@ class RP2(Attack):
     loss: Loss = cross_entropy
 
     def run(self, bout: Bout) -> Tensor:
-        view = EOT(self.copies, Chain((self.transform, Clip(*bout.ball.box))))
+        view = AlsoStraight(self.copies, Chain((self.transform, Clip(*bout.ball.box))))
         place = torch.ones_like(bout.x, dtype=torch.bool) if bout.ball.free is None else bout.ball.free
         if self.find:
             found = Press(self.find, self.rate, self.loss, view, sparse=0.5)(bout.part(0), place, L1)

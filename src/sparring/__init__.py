@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sparring.attacks.gradient.apgd import APGDCE as APGDCE
     from sparring.attacks.gradient.apgd_dlr import APGDDLR as APGDDLR
     from sparring.attacks.gradient.apgd_l1 import APGDL1 as APGDL1
+    from sparring.attacks.gradient.apgd_square import APGDSquare as APGDSquare
     from sparring.attacks.gradient.apgd_t import APGDT as APGDT
     from sparring.attacks.gradient.apgd_t_min import APGDTMin as APGDTMin
     from sparring.attacks.gradient.bim import BIM as BIM
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from sparring.attacks.gradient.ddn import DDN as DDN
     from sparring.attacks.gradient.deepfool import DeepFool as DeepFool
     from sparring.attacks.gradient.difgsm import DIFGSM as DIFGSM
+    from sparring.attacks.gradient.ead import EAD as EAD
     from sparring.attacks.gradient.fab import FAB as FAB
     from sparring.attacks.gradient.fgsm import FGSM as FGSM
     from sparring.attacks.gradient.fmn import FMN as FMN
@@ -40,10 +42,12 @@ if TYPE_CHECKING:
     from sparring.attacks.gradient.houdini import Houdini as Houdini
     from sparring.attacks.gradient.ilcm import ILCM as ILCM
     from sparring.attacks.gradient.jsma import JSMA as JSMA
+    from sparring.attacks.gradient.lbfgs import LBFGS as LBFGS
     from sparring.attacks.gradient.mifgsm import MIFGSM as MIFGSM
     from sparring.attacks.gradient.min_norm import MinimumNorm as MinimumNorm
     from sparring.attacks.gradient.multitargeted import MultiTargeted as MultiTargeted
     from sparring.attacks.gradient.nifgsm import NIFGSM as NIFGSM
+    from sparring.attacks.gradient.optmargin import OptMargin as OptMargin
     from sparring.attacks.gradient.pdgd import PDGD as PDGD
     from sparring.attacks.gradient.pdpgd import PDPGD as PDPGD
     from sparring.attacks.gradient.pgd import PGD as PGD
@@ -113,6 +117,7 @@ _HOMES = {
     "APGDCE": "attacks.gradient.apgd",
     "APGDDLR": "attacks.gradient.apgd_dlr",
     "APGDL1": "attacks.gradient.apgd_l1",
+    "APGDSquare": "attacks.gradient.apgd_square",
     "APGDT": "attacks.gradient.apgd_t",
     "APGDTMin": "attacks.gradient.apgd_t_min",
     "AWP": "defenses.training.awp",
@@ -132,6 +137,7 @@ _HOMES = {
     "DeepFool": "attacks.gradient.deepfool",
     "Distillation": "defenses.training.distillation",
     "Doubt": "result",
+    "EAD": "attacks.gradient.ead",
     "EOT": "blocks.views",
     "EOTAttack": "attacks.physical.eot",
     "FAB": "attacks.gradient.fab",
@@ -147,6 +153,7 @@ _HOMES = {
     "L0": "norms",
     "L1": "norms",
     "L2": "norms",
+    "LBFGS": "attacks.gradient.lbfgs",
     "LaVAN": "attacks.physical.lavan",
     "Linf": "norms",
     "MIFGSM": "attacks.gradient.mifgsm",
@@ -156,6 +163,7 @@ _HOMES = {
     "Model": "model",
     "MultiTargeted": "attacks.gradient.multitargeted",
     "NIFGSM": "attacks.gradient.nifgsm",
+    "OptMargin": "attacks.gradient.optmargin",
     "Optimality": "optimality",
     "OutputError": "errors",
     "PDGD": "attacks.gradient.pdgd",

@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_map
 from sparring.ball import Ball
 from sparring.errors import AccessError
 from sparring.model import LEVELS, Access, Model
+from sparring.outputs import classes
 from sparring.referee import Bystander, Referee
 from sparring.rng import Noise
 from sparring.threat import Goal, Untargeted
@@ -118,7 +119,10 @@ class Bout:
     def labels(self, z: Tensor) -> Tensor:
         """The predicted classes of `z`: [b]. One query."""
         self._need("decision")
-        return self._labels(z, handed=False)
+        if self._sees == "decision":
+            return self._labels(z, handed=False)
+        with torch.no_grad():  # the judge sees the margin too
+            return classes(self._logits(z.detach(), None, handed=False)[0])
 
     def fooled(self, z: Tensor) -> Tensor:
         """bool [b]: does `z` reach the goal? One query. All that a decision-based attack learns."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.errors import InputError, OutputError
-from sparring.outputs import as_logits, refuse_probabilities, rows_of, unpack
+from sparring.outputs import as_logits, classes, refuse_probabilities, rows_of, unpack
 from sparring.threat import Box
 
 Access = Literal["decision", "score", "gradient"]
@@ -127,9 +127,7 @@ class Model:
         raw = self.raw(x)
         if self.access == "decision" and not raw.is_floating_point():
             return raw.reshape(len(x), -1)[:, 0].long()
-        logits = self.read(raw)
-        top, label = logits.max(1)
-        return label.masked_fill(~top.isfinite(), -1)
+        return classes(self.read(raw))
 
     def exposed(self) -> Model:
         """This model as an attacker sees it who knows its defenses, see `Defended`; without any, itself."""

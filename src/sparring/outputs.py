@@ -56,6 +56,12 @@ def as_logits(answer: Tensor, outputs: str = "logits") -> Tensor:
     return answer.clamp(min=1e-38).log() if outputs == "probabilities" else answer
 
 
+def classes(logits: Tensor) -> Tensor:
+    """The predicted classes [B] by logits [B, K]; -1 where the largest is NaN or Inf."""
+    top, label = logits.max(1)
+    return label.masked_fill(~top.isfinite(), -1)
+
+
 def refuse_probabilities(answer: Tensor, traced: Callable[[], Tensor]) -> None:
     """Raise if the answer is probabilities or their logarithms: attacks through a softmax see gradients that vanish.
 

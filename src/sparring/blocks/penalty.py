@@ -16,7 +16,7 @@ from torch import Tensor
 from sparring.blocks.constants import Ledger
 from sparring.blocks.rules import Memory, adam
 from sparring.blocks.tanh_box import TanhBox
-from sparring.bout import Bout
+from sparring.bout import Bout, View
 from sparring.losses import margin
 from sparring.norms import L2
 
@@ -29,9 +29,9 @@ class Short(NamedTuple):
     enough: Tensor
 
 
-def hinge(bout: Bout, z: Tensor, confidence: float = 0.0) -> Short:
-    """max(confidence - margin, 0), the f of C&W, at `z`: one query and one gradient."""
-    gap, g = bout.value_and_grad(z, margin)
+def hinge(bout: Bout, z: Tensor, confidence: float = 0.0, view: View | None = None) -> Short:
+    """max(confidence - margin, 0), the f of C&W, at `z`, or at a `view` of it: one query and one gradient."""
+    gap, g = bout.value_and_grad(z, margin, view)
     enough = gap > confidence
     return Short((confidence - gap).clamp(min=0), torch.where(bout.ball.column(enough), 0, -g), enough)
 

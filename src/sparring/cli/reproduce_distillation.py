@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparring.cli.exclusions import ExcludeOption
 from sparring.cli.options import DataOption, JsonOption, SeedOption
 from sparring.cli.reproduce import reproduce
 
@@ -21,6 +22,7 @@ def distillation(
     epochs: Annotated[int, typer.Option(min=1, help="For each of the four nets.")] = 4,
     temperature: Annotated[float, typer.Option(min=1, help="Of teacher and students.")] = 100.0,
     batch_size: Annotated[int, typer.Option(min=1, help="Images at once while training.")] = 128,
+    exclude: ExcludeOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N training images.")] = None,
     audited: Annotated[int, typer.Option(min=1, help="Test images that are audited.")] = 200,
     suite: Annotated[str, typer.Option(help="Of the audit: quick, standard or full.")] = "quick",
@@ -43,6 +45,7 @@ def distillation(
 
     from rich.console import Console
 
+    from sparring.cli.exclusions import without
     from sparring.data import load_data
     from sparring.defenses.training.progress import ProgressDisplay
     from sparring.errors import InputError
@@ -53,6 +56,7 @@ def distillation(
 
     log = Console(stderr=True)
     images, test = load_data(data, "train"), load_data(data, "test")
+    images, _ = without(images, exclude or [])
     if images.shape != (1, 28, 28):
         raise InputError(f"Net F takes grey pictures of 28 x 28, {data} has {images.shape}; give mnist or mnist5k")
     if json is not None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from sparring.cli.app import app
+from sparring.cli.exclusions import ExcludeOption
 from sparring.cli.options import DataOption, DeviceOption, NormOption, OptionalEpsOption, SeedOption
-
-if TYPE_CHECKING:
-    from sparring.data import ImageData
-    from sparring.defenses.training.card import Exclusion
 
 _TRAINING, _OUTPUT = "Training", "Output"
 
@@ -57,14 +54,7 @@ def train(
     precision: Annotated[
         str, typer.Option(help="32-true, 16-mixed or bf16-mixed.", rich_help_panel=_TRAINING)
     ] = "32-true",
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SPEC:SPLIT",
-            help="Leave out images that are also there, like mnist5k:test. May be given again.",
-            rich_help_panel=_TRAINING,
-        ),
-    ] = None,
+    exclude: ExcludeOption = None,
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Only the first N images.", rich_help_panel=_TRAINING)
     ] = None,
@@ -105,6 +95,7 @@ def train(
     [dim]sparring train --net wong --data mnist --recipe trades:beta=1 --eps 0.3 --epochs 10 -o runs/trades[/dim]
     """
     from sparring.audit.suites import suite as find_suite
+    from sparring.cli.exclusions import without
     from sparring.cli.train_check import audited, watched
     from sparring.data import load_data
     from sparring.defenses.training.card import NetCard, data_card, make_card, write_card
@@ -125,7 +116,7 @@ def train(
     if steps is not None:
         values["steps"] = str(steps)
     loss = chosen.loss(threat, values)
-    images, excluded = _without(load_data(data, "train"), exclude or [])
+    images, excluded = without(load_data(data, "train"), exclude or [])
     images = images.first(min(limit, len(images))) if limit else images
     test = load_data(data, "test")
     channels, height, width = images.shape
@@ -170,23 +161,6 @@ def train(
     )
     write_card(out / "card.json", card)
     _summary(card, out)
-
-
-def _without(images: ImageData, exclude: list[str]) -> tuple[ImageData, list[Exclusion]]:
-    """The images less those that are in one of the SPEC:SPLITs, and how many each took away."""
-    from sparring.data import load_data
-    from sparring.defenses.training.card import Exclusion
-    from sparring.errors import InputError
-
-    excluded = []
-    for text in exclude:
-        spec, colon, split = text.rpartition(":")
-        if not colon:
-            raise InputError(f"--exclude {text!r} is not understood; write SPEC:SPLIT, like mnist5k:test")
-        before = len(images)
-        images = images.without(load_data(spec, split))
-        excluded.append(Exclusion(spec, split, before - len(images)))
-    return images, excluded
 
 
 def _summary(card: dict[str, Any], out: Path) -> None:

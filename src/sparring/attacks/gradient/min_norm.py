@@ -33,7 +33,7 @@ PORTFOLIO: dict[Norm, tuple[tuple[str, float], ...]] = {
     "min-norm",
     title="Best of minimum norm",
     sees="gradient",
-    norms=(L0, L1, L2, Linf),
+    norms=(L2, Linf, L1, L0),
     aim="minimum",
     year=2026,
     paper="arXiv:2404.19460",

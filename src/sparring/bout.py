@@ -98,8 +98,8 @@ class Bout:
 
         Where there is none: the clean image, and infinity. For searches that go on from where others ended.
         """
-        size = self._referee.size[self._rows]
-        return torch.where(self.ball.column(size.isfinite()), self._referee.best[self._rows], self.x), size
+        size = self._referee.near_size[self._rows]
+        return torch.where(self.ball.column(size.isfinite()), self._referee.near[self._rows], self.x), size
 
     @property
     def passes_left(self) -> int | None:

@@ -25,9 +25,9 @@ class Referee:
 
     Args:
         keep: "best" = the smallest success, and with a fixed eps a fooled sample leaves at once; "margin" = the
-            success with the largest margin, nobody leaves; "last" = only points that the attack hands over count,
-            the last one stays, as in most papers' algorithms; nobody leaves. Samples that are wrong before any attack
-            are never attacked, whatever `keep` is.
+            success with the largest margin, nobody leaves; "last" = the last point that the attack hands over stays,
+            as in most papers' algorithms, or, where it handed nothing over, the last that it looked at; nobody
+            leaves. Samples that are wrong before any attack are never attacked, whatever `keep` is.
     """
 
     judges = True
@@ -42,6 +42,9 @@ class Referee:
         self.success = torch.zeros(n, dtype=torch.bool, device=device)
         self.over = torch.zeros(n, dtype=torch.bool, device=device)
         self.size = torch.full((n,), torch.inf, dtype=x.dtype, device=device)
+        # The nearest success so far, whatever is kept: searches go on from it.
+        self.near, self.near_size = (self.best, self.size) if keep == "best" else (x.clone(), self.size.clone())
+        self.handed = torch.zeros(n, dtype=torch.bool, device=device)
         self.margin = torch.full((n,), -torch.inf, dtype=x.dtype, device=device)
         self.bar = self.margin.clone()  # what the margin of a point that fools nobody must exceed to be kept
         self.correct = torch.zeros(n, dtype=torch.bool, device=device)
@@ -113,8 +116,6 @@ class Referee:
 
     def judge(self, rows: Tensor, ball: Ball, z: Tensor, margin: Tensor, hit: Tensor, handed: bool) -> None:
         """Points `z` [b, ...] that the model was just shown, in their `ball`. `handed`: as the attack's answer."""
-        if self.keep == "last" and not handed:
-            return
         margin = margin.to(self.margin.dtype)
         allowed = None if ball.made(z) else ball.holds(z)
         if self.looks is not None:
@@ -123,10 +124,14 @@ class Referee:
                 size = size.masked_fill(~allowed & (size <= ball.eps * (1 + 1e-5)), torch.inf)
             self._look(rows, margin, size)
         fooled = hit if allowed is None else hit & allowed
+        last, may = self.keep == "last", torch.ones_like(fooled)
+        if last and not handed:
+            may = ~self.handed[rows]
+            allowed = may if allowed is None else may & allowed
+        self.handed[rows] |= handed
         if bool(fooled.any()):
             at = fooled.nonzero().squeeze(1)
-            self._success(rows[at], z[at], margin[at], ball.norm.size(z[at] - ball.x[at]))
-        last = self.keep == "last"
+            self._success(rows[at], z[at], margin[at], ball.norm.size(z[at] - ball.x[at]), may[at])
         take = ~fooled if last else margin > (self.bar if len(rows) == len(self.bar) else self.bar[rows])
         take = (take if allowed is None else take & allowed).nonzero().squeeze(1)
         if len(take):
@@ -141,16 +146,17 @@ class Referee:
             if last:  # where a point before it did fool, it is forgotten
                 self.size[at], self.success[at] = torch.inf, False
 
-    def _success(self, rows: Tensor, z: Tensor, margin: Tensor, size: Tensor) -> None:
-        """Points that fool, of a certain size: all arguments are about them alone."""
+    def _success(self, rows: Tensor, z: Tensor, margin: Tensor, size: Tensor, may: Tensor) -> None:
+        """Points that fool, of a certain size: all arguments are about them alone. `may`: as the last may be kept."""
         first = rows[self.first_hit[rows] < 0]
         self.first_hit[first] = self.queries[first]
-        if self.keep == "last":
-            better = torch.ones_like(rows, dtype=torch.bool)
+        nearer = size < self.near_size[rows] * (1 - 1e-6)  # of two at the same radius the first, not what rounding says
+        if self.keep == "best":
+            better = ~self.success[rows] | nearer
         else:
-            nearer = size < self.size[rows] * (1 - 1e-6)  # of two at the same radius the first, not what rounding says
-            more = margin > self.margin[rows] if self.keep == "margin" else nearer
-            better = ~self.success[rows] | more
+            closer = rows[nearer]
+            self.near[closer], self.near_size[closer] = z[nearer], size[nearer]
+            better = ~self.success[rows] | (margin > self.margin[rows]) if self.keep == "margin" else may
         at = rows[better]
         self.best[at], self.margin[at], self.size[at] = z[better], margin[better], size[better]
         self.success[at], self.bar[at] = True, torch.inf

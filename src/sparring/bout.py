@@ -114,6 +114,11 @@ class Bout:
             left.append(budget.passes - self._spent())
         return int(torch.stack(left).amax(1).amin()) if left and len(self) else None
 
+    @property
+    def brief(self) -> bool:
+        """Only the best point of each row is wanted, not every step: a row that can find nothing new may leave."""
+        return self._referee.keep == "best"
+
     # --- asking -----------------------------------------------------------------------------------------------
 
     def labels(self, z: Tensor) -> Tensor:

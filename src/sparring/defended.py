@@ -181,8 +181,13 @@ class _Detour(nn.Module):
                 f"the stage turned shape {tuple(x.shape)} into {tuple(answer.shape)}, but what stands for its gradient "
                 f"gives {tuple(near.shape)}; give a differentiable twin of the same shape"
             )
-        swapped: Tensor = _Swap.apply(answer.to(near), near)  # type: ignore[no-untyped-call]
-        return swapped
+        return swap(answer.to(near), near)
+
+
+def swap(answer: Tensor, near: Tensor) -> Tensor:
+    """`answer` forwards, to the last bit; backwards the gradient goes to `near`, of the same shape."""
+    swapped: Tensor = _Swap.apply(answer, near)  # type: ignore[no-untyped-call]
+    return swapped
 
 
 class _Swap(torch.autograd.Function):
@@ -225,7 +230,8 @@ def register_stage(name: str) -> Callable[[Kind], Kind]:
 
 def _named(spec: str, model: Model) -> Iterator[Stage]:
     """The stages of "bits:4|levels:2"."""
-    import sparring.defenses.inputs  # noqa: F401  (fills the register)
+    import sparring.defenses.inputs
+    import sparring.defenses.purify  # noqa: F401
 
     for text in spec.split("|"):
         name, _, rest = (part.strip() for part in text.partition(":"))

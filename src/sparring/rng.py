@@ -82,11 +82,15 @@ class Noise:
         """The streams of some rows, at the place where they are."""
         return Noise(self.keys[rows], self.drawn)
 
-    def fold(self, *tags: int) -> Noise:
-        """Fresh independent streams for a part of the run (a restart, a target), the same however long others took."""
+    def fold(self, *tags: int | Tensor) -> Noise:
+        """Fresh independent streams for a part of the run (a restart, a target), the same however long others took.
+
+        A tag is one number for all samples, or int64 [B].
+        """
         keys = self.keys
         for tag in tags:
-            keys = _mix(keys ^ _signed((tag + 1) * GOLDEN))
+            step = (tag + 1) * _signed(GOLDEN) if isinstance(tag, Tensor) else _signed((tag + 1) * GOLDEN)
+            keys = _mix(keys ^ step)
         return Noise(keys)
 
     def bits(self, count: int) -> Tensor:
@@ -129,7 +133,7 @@ class TrainingNoise(Noise):
     def __getitem__(self, rows: Tensor) -> TrainingNoise:
         return TrainingNoise(self.keys[rows], self.drawn)
 
-    def fold(self, *tags: int) -> TrainingNoise:
+    def fold(self, *tags: int | Tensor) -> TrainingNoise:
         """See `Noise.fold`."""
         return TrainingNoise(super().fold(*tags).keys)
 

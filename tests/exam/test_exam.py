@@ -14,7 +14,6 @@ import sparring as sp
 from sparring.norms import Norm
 from sparring.testing import CHECKS, sit
 
-
 OPTIMA = ("known-optimum", "known-optimum-targeted")
 
 

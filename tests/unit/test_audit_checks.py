@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sparring.audit import checks
+from sparring.audit import checks, signs
 from sparring.audit.intervals import Figure
 from sparring.audit.probes import Probes
 
@@ -31,7 +31,7 @@ def codes(found: object) -> list[str]:
 def test_nothing_is_doubtful_about_a_fine_model() -> None:
     on = checks.OnSubset(flags(1, 2), flags(1, 2, 3), flags(1, 2, 3), flags(1), flags(2))
     found = [
-        *checks.gradients(FINE), *checks.budget_used(FINE), *checks.behaviour(FINE, 10), *checks.comparisons(on),
+        *signs.gradients(FINE), *signs.budget_used(FINE), *signs.behaviour(FINE, 10), *checks.comparisons(on),
         *checks.monotone([Figure(k, 100) for k in (99, 80, 82, 10, 0)], [0, 1, 2, 3, 4]),
         *checks.unbounded(Figure(0, 100), True, 10, 1.0), *checks.unbounded(Figure(12, 100), False, 10, 0.5),
         *checks.rounding(Figure(2, 100)), *checks.rounding(Figure(0, 0)), *checks.diversity({"iterative", "query"}),
@@ -51,14 +51,14 @@ def test_nothing_is_doubtful_about_a_fine_model() -> None:
     ],
 )
 def test_gradients(ce: float | None, margin: float | None, expected: list[str]) -> None:
-    assert codes(checks.gradients(replace(FINE, flat_ce=ce, flat_margin=margin))) == expected
+    assert codes(signs.gradients(replace(FINE, flat_ce=ce, flat_margin=margin))) == expected
 
 
 @pytest.mark.parametrize(
     ("moved", "filled", "fires"), [(0.05, 0.05, True), (1.0, 0.9, True), (0.97, 0.97, True), (0.98, 0.98, False)]
 )
 def test_budget_used(moved: float, filled: float, fires: bool) -> None:
-    assert codes(checks.budget_used(replace(FINE, moved=moved, filled=filled))) == ["budget-not-used"] * fires
+    assert codes(signs.budget_used(replace(FINE, moved=moved, filled=filled))) == ["budget-not-used"] * fires
 
 
 def test_the_b_rule() -> None:
@@ -102,8 +102,8 @@ def test_unbounded() -> None:
 
 def test_behaviour() -> None:
     odd = replace(FINE, training=("1 (Dropout)",), changed=0.2, top_share=0.9)
-    assert codes(checks.behaviour(odd, 3)) == ["train-mode", "random-outputs", "few-classes", "constant-predictor"]
-    assert codes(checks.behaviour(replace(FINE, top_share=0.9, top_truth=0.9), 10)) == []
+    assert codes(signs.behaviour(odd, 3)) == ["train-mode", "random-outputs", "few-classes", "constant-predictor"]
+    assert codes(signs.behaviour(replace(FINE, top_share=0.9, top_truth=0.9), 10)) == []
 
 
 def test_rounding_and_diversity() -> None:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from sparring.attacks.gradient.pgd import PGD
+from sparring.checkpoint import Checkpoint, atomic_write
 from sparring.data import ImageData, load_data
 from sparring.defenses.training import AdversarialTraining, Callback, Fitted, Standard, Step, TrainingError, fit
-from sparring.defenses.training.checkpoint import Checkpoint, atomic_write
 from sparring.defenses.training.measure import clean_accuracy
 from sparring.defenses.training.watch import Watch
 from sparring.errors import InputError, MissingExtra

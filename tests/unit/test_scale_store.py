@@ -124,6 +124,18 @@ def test_a_lease_of_a_dead_process_or_a_silent_machine_is_taken_over(tmp_path: P
     assert not path.exists()
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_a_child_that_is_dead_but_not_waited_for_holds_no_lease(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    path = tmp_path / "1"
+    path.write_text(json.dumps({"token": "x", "pid": child.pid, "host": os.uname().nodename}))
+    deadline = time.time() + 30
+    while not (taken := Lease(path).take()) and time.time() < deadline:
+        time.sleep(0.05)
+    assert taken
+    child.wait()
+
+
 def test_a_lease_shows_signs_of_life_and_is_given_back_after_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

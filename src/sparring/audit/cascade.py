@@ -14,14 +14,21 @@ import torch
 from torch import Tensor
 
 from sparring.audit.clean import Clean
+from sparring.audit.headway import Headway
 from sparring.audit.intervals import Figure
 from sparring.audit.progress import Clock
+from sparring.audit.redraw import judged, keep_for
+from sparring.audit.subjects import subject
 from sparring.audit.suites import Family, Stage
 from sparring.batches import run_batches
 from sparring.model import Model
 from sparring.referee import Keep
-from sparring.result import Result
+from sparring.result import PER_SAMPLE, Result
 from sparring.threat import Threat, Untargeted
+
+Place = tuple[int, ...]
+CLAIMED, LADDER, ELSEWHERE, CURVE = 0, 1, 2, 3
+"first number of an outcome's `place`: run as claimed, of the suite, learnt from another radius, from the curve"
 
 STANDING, WRONG = -1, -2
 "codes in `Cascade.broken_by`: nothing has broken it; wrong before any attack"
@@ -35,6 +42,8 @@ class Outcome:
         stage: the attack. rows: [r] numbers of the images it was run on. result: on these.
         tried: of them, images that still stood. broke: [b] numbers of those it broke first.
         robust: images that still stand afterwards, of all.
+        place: where it stands in the order of all that may be run, the same in every shard.
+        moved: [r] bool, the point handed over is not the image itself; only of attacks run as claimed.
     """
 
     stage: Stage
@@ -43,6 +52,8 @@ class Outcome:
     tried: int
     broke: Tensor
     robust: Figure
+    place: Place = (0, 0)
+    moved: Tensor | None = None
 
     def alone(self, among: Tensor) -> Figure:
         """Of the images `among` (numbers) that it was run on: how many stand against it alone."""
@@ -80,7 +91,8 @@ class Cascade:
     Attributes:
         threat: what is allowed. clean: the images. subset: [s] numbers of the images that all `seen` stages get.
         broken_by: [N] number of the outcome that broke it first, or STANDING, or WRONG.
-        outcomes: what the stages did, in order. unneeded: stages that found nothing to do.
+        outcomes: what the stages did, in order; none where a stage found nothing to do.
+        draws: fresh looks that decide success, for models that answer at random; 0 = the search's own look does.
     """
 
     threat: Threat
@@ -88,9 +100,9 @@ class Cascade:
     subset: Tensor
     seed: int
     batch_size: int
+    draws: int = 0
     broken_by: Tensor = field(init=False)
     outcomes: list[Outcome] = field(default_factory=list)
-    unneeded: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.broken_by = torch.where(self.clean.correct, STANDING, WRONG)
@@ -107,40 +119,50 @@ class Cascade:
 
     def run(self, model: Model, stages: Sequence[Stage], clock: Clock) -> Cascade:
         """All stages, in order."""
-        for stage in stages:
-            rows = self.standing.clone()
+        headway = Headway(Untargeted(self.clean.y).margin(self.clean.logits))
+        for number, stage in enumerate(stages):
+            rows = self.standing & headway.admits(stage)
             if stage.seen:
                 rows[self.subset] = True
             at = rows.nonzero().squeeze(1)
             clock.start(len(at), self.robust.hits)
             if len(at):
-                self.add(stage, at, self._attack(model, stage, at, clock))
-            else:
-                self.unneeded.append(f"{stage.title}: nothing was left standing")
+                result = self._attack(model, stage, at, clock)
+                self.add(stage, at, result, (LADDER, number))
+                headway.note(stage, at, result)
         return self
 
-    def run_claimed(self, model: Model, stage: Stage, keep: Keep, clock: Clock) -> Outcome:
-        """An attack as somebody else ran it: on all images."""
+    def run_claimed(self, model: Model, stage: Stage, keep: Keep, clock: Clock, number: int = 0) -> Outcome:
+        """An attack as somebody else ran it: on all images. `number`: of the claim."""
         at = torch.arange(len(self.clean))
         clock.start(len(at), self.robust.hits)
-        self.add(stage, at, self._attack(model, stage, at, clock, keep))
+        result = self._attack(model, stage, at, clock, keep)
+        moved = self.threat.norm.size(result.x_adv - self.clean.x) > 0
+        self.add(stage, at, result, (CLAIMED, number), moved)
         return self.outcomes[-1]
 
-    def add(self, stage: Stage, rows: Tensor, result: Result) -> None:
+    def add(self, stage: Stage, rows: Tensor, result: Result, place: Place, moved: Tensor | None = None) -> None:
         """Take the result of a stage on `rows` into account."""
         before = self.standing
         new = result.success & before[rows]
         self.broken_by[rows[new]] = len(self.outcomes)
-        self.outcomes.append(Outcome(stage, rows, result, int(before[rows].sum()), rows[new], self.robust))
+        tried = int(before[rows].sum())
+        self.outcomes.append(Outcome(stage, rows, result, tried, rows[new], self.robust, place, moved))
 
-    def learn(self, stage: Stage, rows: Tensor, result: Result) -> None:
-        """Count what another attack found on the way, at this eps or a smaller one, if it broke what still stands."""
+    def learn(self, stage: Stage, rows: Tensor, result: Result, place: Place) -> None:
+        """Count what another attack found on the way, at this eps or a smaller one, if it broke what still stands.
+
+        Only for these images: what is said of an image must not depend on which others are in its shard.
+        """
         eps = result.threat.eps
         assert eps is not None
         assert self.threat.eps is not None
-        if eps <= self.threat.eps and bool((result.success & self.standing[rows]).any()):
+        new = result.success & self.standing[rows]
+        if eps <= self.threat.eps and bool(new.any()):
             title = f"{stage.title} at eps {eps:.4g}"
-            self.add(replace(stage, title=title, seen=False, claimed=True), rows, result)
+            tried = int(self.standing[rows].sum())
+            self.add(replace(stage, title=title, seen=False, claimed=True), rows[new], chosen(result, new), place)
+            self.outcomes[-1] = replace(self.outcomes[-1], tried=tried)
 
     def _attack(self, model: Model, stage: Stage, at: Tensor, clock: Clock, keep: Keep = "best") -> Result:
         standing, fallen = self.standing[at], 0
@@ -150,17 +172,19 @@ class Cascade:
             fallen += int((part.success & standing[done - len(part) : done]).sum())
             clock.tell(done, self.robust.hits - fallen)
 
-        data = (self.clean.x[at], self.clean.y[at])
-        return run_batches(
-            stage.attack(),
-            model,
-            data,
+        x, y = self.clean.x[at], self.clean.y[at]
+        attack = stage.attack()
+        result = run_batches(
+            attack,
+            subject(model, stage.subject, x),
+            (x, y),
             self.threat,
             batch_size=self.batch_size,
             seed=self.seed,
-            keep=keep,
+            keep=keep_for(attack) if self.draws else keep,
             progress=tell,
         )
+        return judged(model, result, x, y, self.draws, self.seed, self.batch_size) if self.draws else result
 
     # --- what came out ----------------------------------------------------------------------------------------
 
@@ -201,15 +225,15 @@ class Cascade:
 
     def broken_on_subset(self, *families: Family, blind: bool | None = None) -> Tensor | None:
         """[s] bool: images of the sanity subset that any stage of these families broke; None if there is no such."""
-        chosen = [
+        alike = [
             outcome
             for outcome in self.outcomes
             if outcome.stage.family in families and not outcome.stage.claimed and blind in (None, outcome.stage.blind)
         ]
-        if not chosen:
+        if not alike:
             return None
         broken = torch.zeros(len(self.clean), dtype=torch.bool)
-        for outcome in chosen:
+        for outcome in alike:
             broken[outcome.rows[outcome.result.success]] = True
         return broken[self.subset]
 
@@ -232,3 +256,8 @@ class Cascade:
 def subset_of(clean: Clean, size: int) -> Tensor:
     """[s] numbers of the first `size` images that the model gets right."""
     return clean.correct.nonzero().squeeze(1)[:size]
+
+
+def chosen(result: Result, rows: Tensor) -> Result:
+    """The result for some of its samples, [r] numbers or bool."""
+    return replace(result, **{name: getattr(result, name)[rows] for name in PER_SAMPLE}, trace=None)

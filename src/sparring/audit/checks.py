@@ -1,4 +1,4 @@
-"""From what was measured to doubts: pure functions of numbers, each with its criterion.
+"""From what attacks did to doubts: pure functions of numbers, each with its criterion. (From probes: `signs`.)
 
 The b rule: an attack beats others when it breaks at least 3 images of the sanity subset, and more than 1 % of it,
 that the others do not break.
@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from sparring.audit.intervals import Figure, percent
-from sparring.audit.probes import Probes
+from sparring.audit.intervals import Figure
 from sparring.result import Doubt, Result
 
 LEAST, SHARE = 3, 0.01
@@ -60,63 +59,6 @@ def comparisons(on: OnSubset) -> Iterable[Doubt]:
         only = beats(one, others)
         if only:
             yield Doubt(code, text.format(only, len(one)), only / len(one))
-
-
-def gradients(probes: Probes) -> Iterable[Doubt]:
-    """Zero gradients (5 % of the images), and whether the loss is to blame (1 point more than on the logits)."""
-    ce, margin = probes.flat_ce, probes.flat_margin
-    if ce is None or margin is None or not probes.n:
-        return
-    if ce - margin > 0.01 and (ce - margin) * probes.n >= LEAST - 0.5:
-        yield Doubt(
-            "loss-saturation",
-            f"the cross-entropy gradient is exactly zero for {percent(ce)} of {probes.n} images, the gradient of the "
-            f"margin for {percent(margin)}; the median margin is {probes.gap:.4g}",
-            ce,
-        )
-    if margin >= 0.05:
-        yield Doubt(
-            "zero-gradients",
-            f"the gradient is exactly zero for {percent(margin)} of {probes.n} images, even on the logits",
-            margin,
-        )
-
-
-def budget_used(probes: Probes) -> Iterable[Doubt]:
-    """C9: FGSM left over 1 % of the images where they were, or over 5 % short of eps."""
-    if probes.moved is None or probes.filled is None or not probes.n:
-        return
-    still, short = 1 - probes.moved, 1 - probes.filled
-    if (still > 0.01 and still * probes.n > LEAST - 0.5) or (short > 0.05 and short * probes.n > LEAST - 0.5):
-        yield Doubt(
-            "budget-not-used",
-            f"FGSM did not move {percent(still)} of {probes.n} images at all, and {percent(short)} not as far as "
-            "eps allows",
-            max(still, short),
-        )
-
-
-def behaviour(probes: Probes, classes: int) -> Iterable[Doubt]:
-    """Train mode, randomness, few classes, a predictor that says nearly always the same."""
-    if probes.training:
-        names = ", ".join(probes.training[:3]) + (", ..." if len(probes.training) > 3 else "")
-        how = "and stayed so, as it was wrapped with mode='as_is'" if probes.active else "the audit put it in eval mode"
-        yield Doubt("train-mode", f"the model came in train mode: {names}; {how}")
-    if probes.changed > 0:
-        yield Doubt(
-            "random-outputs",
-            f"two passes over the same images differ for {percent(probes.changed)} of them",
-            probes.changed,
-        )
-    if classes <= 3:
-        yield Doubt("few-classes", f"the model has {classes} classes, too few for some losses")
-    if probes.top_share > 0.5 and probes.top_truth <= 0.5:
-        yield Doubt(
-            "constant-predictor",
-            f"{percent(probes.top_share)} of the predictions are class {probes.top}, but {percent(probes.top_truth)} "
-            "of the labels",
-            probes.top_share,
-        )
 
 
 def monotone(raw: Sequence[Figure], epsilons: Sequence[float]) -> Iterable[Doubt]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sparring.attack import attack as build
 from sparring.audit.intervals import Figure, percent
+from sparring.audit.suites import Stage
 from sparring.errors import InputError
 from sparring.referee import Keep
 from sparring.result import Doubt
@@ -50,6 +51,20 @@ class Claim:
         fields = made.settings()
         single = fields.get("restarts", 1) == 1 and "targets" not in fields
         return "last" if single and made.info.sees == "gradient" and made.info.aim == "budget" else "best"
+
+    @property
+    def stage(self) -> Stage:
+        """The claimed attack, to be run as it was."""
+        assert self.attack is not None
+        return Stage(f"{self.title}, as claimed", self.attack, "iterative", seen=False, claimed=True)
+
+    @property
+    def iterative(self) -> bool:
+        """Its attack takes more than one step along gradients."""
+        if self.attack is None:
+            return False
+        made = build(self.attack)
+        return made.info.sees == "gradient" and int(made.settings().get("steps") or 1) > 1
 
     @property
     def title(self) -> str | None:
@@ -116,6 +131,7 @@ class Checked:
         claim: what was claimed. eps: the radius it is about. truth: at most this much survives, over all attacks.
         by: the attack that made the difference. reproduced: what the claimed attack leaves here, on all images.
         moved: the share of correct images that the claimed attack moved at all, where its last point is known.
+        single: what one step of FGSM leaves here, of all images, where it ran.
     """
 
     claim: Claim
@@ -124,6 +140,13 @@ class Checked:
     by: str | None = None
     reproduced: Figure | None = None
     moved: float | None = None
+    single: float | None = None
+
+    @property
+    def too_high(self) -> bool:
+        """The same attack, run here, leaves less than claimed: by 2 points, or half the interval."""
+        again = self.reproduced
+        return again is not None and self.claim.accuracy - again.value > max(0.02, again.half_width)
 
     @property
     def gap(self) -> float:
@@ -151,7 +174,8 @@ class Checked:
 
 
 def claim_doubts(checked: Iterable[Checked]) -> Iterable[Doubt]:
-    """P7: the clean claim is off by more than a point or the interval; C12: the attack by 2 points or the interval."""
+    """P7: the clean claim is off by more than a point or the interval; C12: the attack by 2 points or the interval; C1
+    for claims: iterations that do not give here what is claimed, and claimed to do no more than one step does."""
     for one in checked:
         if one.claim.clean:
             if abs(one.gap) > one.tolerance:
@@ -168,3 +192,11 @@ def claim_doubts(checked: Iterable[Checked]) -> Iterable[Doubt]:
                     f"{one.claim.title} is claimed to leave {percent(one.claim.accuracy)}, but leaves {one.reproduced}",
                     min(1.0, abs(off)),
                 )
+                if one.too_high and one.claim.iterative and one.single is not None and one.claim.accuracy >= one.single:
+                    yield Doubt(
+                        "weaker-than-one-step",
+                        f"{one.claim.title} is claimed to leave no less than one step of FGSM does here "
+                        f"({percent(one.single)}), while real iterations leave {percent(one.reproduced.value)}: a "
+                        "gradient was used again, or the attack is faulty",
+                        min(1.0, abs(off)),
+                    )

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sparring.audit.intervals import Figure, percent, wilson
-from sparring.batches import batches
+from sparring.audit.source import Source
 from sparring.errors import InputError, OutputError
 from sparring.model import Model, check_labels
 
-
-class HasTensors(Protocol):
-    """What `sparring.data` gives: images that can be asked for as tensors."""
-
-    def tensors(self) -> tuple[Tensor, Tensor]: ...
-
-
-Data = tuple[Tensor, Tensor] | HasTensors | Iterable[tuple[Tensor, Tensor]]
+KEPT = 256
+"images that are kept in any case, for probes and for the search for the cause of a low accuracy"
 
 
 @dataclass(frozen=True)
 class Clean:
-    """The images and what the model says of them before any attack.
+    """Images and what the model says of them before any attack.
 
     Attributes:
-        x: [N, ...] as the model takes them, on the CPU. y: [N]. logits: [N, K]. prediction, correct: [N].
+        x: [M, ...] as the model takes them, on the CPU: all, or, where the N images are too many to be held, the first.
+        y: [N]. logits: [N, K]. prediction, correct: [N].
         name, split, class_names: what is known of the data.
     """
 
@@ -60,70 +55,71 @@ class Clean:
         return Figure(int(self.correct.sum()), len(self))
 
 
-def look(model: Model, data: Data, n: int | None, batch_size: int) -> Clean:
-    """Gather the data and show it to the model once.
+def look(model: Model, source: Source, batch_size: int, stretch: int, subset: int) -> tuple[Clean, str, list[str]]:
+    """Show all images to the model once, `stretch` at a time.
+
+    Args:
+        subset: images that the model gets right are kept until there are this many, all others are let go of.
+
+    Returns:
+        Labels and answers of all images, with the pixels of the first ones only; SHA-256 of all (`data_sha256`), and of
+        each stretch.
 
     Raises:
-        InputError: no images, labels out of range, pixels outside the box.
+        InputError: labels out of range, pixels outside the box.
         OutputError: the model's answers are no logits.
     """
-    x, y = gather(data, n)
-    taken_all, logits = [], []
+    pixels, labels, logits, right, shas = [], [], [], 0, []
+    whole = hashlib.sha256()
     with model.guard(), torch.no_grad():
-        for part, _ in batches((x, y), batch_size):
-            taken = model.accept(part)
-            raw = model.raw(taken)
-            model.inspect(raw, taken)
-            taken_all.append(taken.cpu())
-            logits.append(model.read(raw).float().cpu())
-            if len(logits[-1]) != len(part):
-                raise OutputError(f"the model gave {len(logits[-1])} answers to {len(part)} images")
-    answers = torch.cat(logits)
-    y = check_labels(y, len(x), answers.shape[1])
-    name, split = getattr(data, "name", "tensors"), getattr(data, "split", None)
-    names = model.classes or getattr(data, "classes", None)
-    told = tuple(map(str, names)) if names is not None and len(names) >= answers.shape[1] else None
-    return Clean(torch.cat(taken_all), y, answers, name, split, told)
+        for start in range(0, len(source), stretch):
+            x, y = source.part(start, start + stretch)
+            taken, answers = _shown(model, x, batch_size)
+            y = check_labels(y, len(x), answers.shape[1])
+            feed(whole, taken, y)
+            shas.append(data_sha256(taken, y))
+            if right < subset or start < KEPT:
+                pixels.append(taken)
+            right += int((answers.argmax(1) == y).sum())
+            labels.append(y)
+            logits.append(answers)
+    clean = Clean(torch.cat(pixels), torch.cat(labels), torch.cat(logits), *known(model, source, logits[0].shape[1]))
+    return clean, whole.hexdigest(), shas
 
 
-def gather(data: Data, n: int | None) -> tuple[Tensor, Tensor]:
-    """The first `n` images and labels as two tensors on the CPU, from anything that holds or gives them."""
-    if n is not None and n < 1:
-        raise InputError(f"n is {n}; at least one image is needed")
-    source: Any = data
-    tensors = getattr(data, "tensors", None)
-    if callable(tensors):
-        first = getattr(data, "first", None)
-        source = first(n).tensors() if first is not None and n is not None and n < _length(data) else tensors()
-    elif isinstance(tensors, tuple):  # a TensorDataset
-        source = tensors
-    alone = isinstance(source, tuple) and len(source) == 2 and hasattr(source[0], "__array__")
-    xs, ys, count = [], [], 0
-    for pair in [source] if alone else source:
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise InputError(
-                f"the data gives a {type(pair).__name__}; batches (x, y) are needed, x float [B, ...], y [B]"
-            )
-        x, y = (torch.as_tensor(part).detach().cpu() for part in pair)
-        if y.dim() == 0:  # a data set that gives one image at a time
-            x, y = x[None], y[None]
-        if x.dim() < 2 or len(x) != len(y):
-            raise InputError(
-                f"a batch has images of shape {tuple(x.shape)} and labels of shape {tuple(y.shape)}; give x [B, ...] "
-                "and one label for each image"
-            )
-        xs.append(x)
-        ys.append(y)
-        count += len(x)
-        if n is not None and count >= n:
-            break
-    if not count:
-        raise InputError("there are no images to audit; the data is empty")
-    return torch.cat(xs)[:n], torch.cat(ys)[:n]
+def _shown(model: Model, x: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
+    """The images as the model takes them, and its logits, on the CPU."""
+    taken_all, logits = [], []
+    for part in torch.split(x, batch_size):
+        taken = model.accept(part)
+        raw = model.raw(taken)
+        model.inspect(raw, taken)
+        taken_all.append(taken.cpu())
+        logits.append(model.read(raw).float().cpu())
+        if len(logits[-1]) != len(part):
+            raise OutputError(f"the model gave {len(logits[-1])} answers to {len(part)} images")
+    return torch.cat(taken_all), torch.cat(logits)
 
 
-def _length(data: Any) -> int:
-    return len(data) if hasattr(data, "__len__") else 2**62
+def known(model: Model, source: Source, classes: int) -> tuple[str, str | None, tuple[str, ...] | None]:
+    """What is known of the data: name, split, class names."""
+    names = model.classes or source.classes
+    told = tuple(map(str, names)) if names is not None and len(names) >= classes else None
+    return source.name, source.split, told
+
+
+def feed(digest: hashlib._Hash, x: Tensor, y: Tensor) -> None:
+    """Add label, shape and float32 pixels of each image to a digest, in order (as `ImageData.fingerprint`)."""
+    for image, label in zip(x, y.tolist(), strict=True):
+        digest.update(f"{label} {tuple(image.shape)} ".encode())
+        digest.update(image.float().contiguous().numpy().astype("<f4", copy=False).tobytes())
+
+
+def data_sha256(x: Tensor, y: Tensor) -> str:
+    """SHA-256 of images and their labels, see `feed`."""
+    digest = hashlib.sha256()
+    feed(digest, x, y)
+    return digest.hexdigest()
 
 
 def refuse_chance(model: Model, clean: Clean, floor: float | None) -> None:
@@ -161,7 +157,7 @@ def likely_cause(model: Model, clean: Clean) -> str:
             f"with its classes renamed it would be right on {percent(renamed)}: the order of the labels differs "
             "between the model and the data"
         )
-    for shift, text in _other_scales(model, x):
+    for shift, text in other_scales(model, x):
         with model.guard(), torch.no_grad():
             raw = model.net(shift if model.dtype is None else shift.to(model.device, model.dtype))
             try:
@@ -181,7 +177,8 @@ def _unpacked(raw: Any) -> Tensor:
     return unpack(raw)
 
 
-def _other_scales(model: Model, x: Tensor) -> list[tuple[Tensor, str]]:
+def other_scales(model: Model, x: Tensor) -> list[tuple[Tensor, str]]:
+    """The images [N, ...] in other ranges, which a net may have been trained for, and words that name each."""
     low, high = model.box
     unit = (x - low) / (high - low)
     mean, std = x.mean(), x.std().clamp(min=1e-6)

@@ -11,6 +11,7 @@ from torch import Tensor
 from sparring.audit.clean import Clean
 from sparring.audit.intervals import Figure
 from sparring.audit.progress import Clock
+from sparring.audit.redraw import judged, keep_for
 from sparring.audit.suites import Stage
 from sparring.batches import run_batches
 from sparring.model import Model
@@ -104,15 +105,22 @@ def attack_all(
     batch_size: int,
     standing: int,
     clock: Clock,
+    draws: int = 0,
 ) -> Trials:
-    """Run the stage on the first `n` images, afresh at each eps. `standing`: for the progress."""
+    """Run the stage on the first `n` images, afresh at each eps.
+
+    `standing`: for the progress. `draws`: fresh looks that decide success, see `redraw`.
+    """
     data = clean.x[:n], clean.y[:n]
     grid, whole_box = epsilons(threat, model, clean)
     results: list[Result] = []
     clock.start(len(data[1]) * len(grid), standing)
     for eps in grid:
         harder = replace(threat, eps=eps)
-        results.append(run_batches(stage.attack(), model, data, harder, batch_size=batch_size, seed=seed))
+        attack = stage.attack()
+        keep = keep_for(attack) if draws else "best"
+        found = run_batches(attack, model, data, harder, batch_size=batch_size, seed=seed, keep=keep)
+        results.append(judged(model, found, *data, draws, seed, batch_size) if draws else found)
         clock.tell(len(data[1]) * len(results), standing)
     return Trials(stage, len(data[1]), tuple(grid), whole_box, tuple(results))
 

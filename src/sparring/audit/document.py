@@ -5,6 +5,7 @@ So a report that was read back from disk gives the same pages as a fresh one, by
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -85,7 +86,10 @@ def class_name(document: Document, label: int) -> str:
 
 def json_text(plain: Document) -> str:
     """A document as report.json holds it."""
-    return json.dumps(plain, indent=1, allow_nan=False) + "\n"
+    text = io.StringIO()  # json.dumps would first make a list of a million pieces of ten thousand images
+    json.dump(plain, text, indent=1, allow_nan=False)
+    text.write("\n")
+    return text.getvalue()
 
 
 def write(path: str | Path, text: str) -> Path:

@@ -24,6 +24,31 @@ class Meaning:
 
 
 MEANINGS: dict[str, Meaning] = {
+    "canary-missed": Meaning(
+        "The attacks missed what was planted",
+        "On a planted classifier, where success within the radius is certain, no attack of the suite found all of it: "
+        "what they say of the model proves nothing.",
+        "Give the attacks more steps or queries; look for one that is broken.",
+        severe=True,
+        cause="the attacks missed successes that were planted for them",
+        fine="The attacks find what is planted for them",
+    ),
+    "control-stands": Meaning(
+        "The control stands",
+        "A plain net, which every working attack breaks at this radius, was not broken by this suite.",
+        "Use a stronger suite; look for an attack that is broken.",
+        severe=True,
+        cause="the attacks do not break a plain net that every working attack breaks",
+    ),
+    "constant-predictor": Meaning(
+        "One class is predicted nearly always",
+        "Most predictions are one class although the labels are not: clean accuracy is low, and what survives "
+        "is mostly that class.",
+        "Look at the accuracy of each class.",
+        severe=True,
+        cause="it says one class for nearly every image, and what stands is the share of that class",
+        fine="Predictions are spread like the labels",
+    ),
     "loss-saturation": Meaning(
         "The loss is saturated",
         "The softmax is so sure of itself that cross-entropy rounds to 0 and its gradient to exactly 0: attacks that "
@@ -34,6 +59,15 @@ MEANINGS: dict[str, Meaning] = {
         cause="softmax saturation",
         fine="The cross-entropy loss is not saturated",
     ),
+    "piecewise-constant": Meaning(
+        "The model is flat in steps",
+        "Tiny moves of every pixel leave the logits as they were, to the last bit: the input is rounded or coded, and "
+        "a gradient through steps is zero or meaningless.",
+        "Give the rounding a differentiable stand-in (BPDA; the identity will do), or attack without gradients.",
+        severe=True,
+        cause="the input is rounded or coded, so gradients are zero",
+        fine="Tiny moves change the logits",
+    ),
     "zero-gradients": Meaning(
         "Gradients are zero",
         "The gradient with respect to the pixels is exactly zero, even for a loss on the logits: something in the "
@@ -42,6 +76,12 @@ MEANINGS: dict[str, Meaning] = {
         severe=True,
         cause="zero gradients",
         fine="Gradients are not zero",
+    ),
+    "shortcuts-missed": Meaning(
+        "The shortcuts missed something",
+        "Random images were attacked again without any shortcut, and some fell that the suite had given up as too far: "
+        "others like them, not drawn, are still counted as robust.",
+        "Run --suite full, which gives up nobody.",
     ),
     "random-outputs": Meaning(
         "The model answers at random",
@@ -52,6 +92,15 @@ MEANINGS: dict[str, Meaning] = {
         severe=True,
         cause="random outputs",
         fine="Two passes give the same answers",
+    ),
+    "batch-dependent": Meaning(
+        "Images answer for each other",
+        "An image gets another answer when it is shown alone: normalisation by the batch, or a state that is carried "
+        "on. Its accuracy, and every attack on it, depends on its neighbours.",
+        "Put the model in eval mode, or judge images one at a time.",
+        severe=True,
+        cause="answers depend on the other images in the batch",
+        fine="Each image is answered alone",
     ),
     "black-box-beats-white-box": Meaning(
         "Black box beats white box",
@@ -96,6 +145,33 @@ MEANINGS: dict[str, Meaning] = {
         cause="the attack did not move the images",
         fine="Attacks use the whole budget",
     ),
+    "unfaithful-gradients": Meaning(
+        "Gradients do not tell the truth",
+        "Along random directions the loss does not change as its gradient says: a backward pass that does not belong "
+        "to the forward pass, or a surface too rugged for the radius.",
+        "Averaged gradients, finite differences (SPSA, NES) or Square; look for a layer with a backward of its own.",
+        severe=True,
+        cause="gradients that do not tell how the loss changes",
+        fine="Gradients tell how the loss changes",
+    ),
+    "misaligned-gradients": Meaning(
+        "Gradients turn at every corner",
+        "The gradient at an image has little to do with that at a random point of its ball: a single step goes "
+        "astray. It is the mark of a net that has overfitted to single steps.",
+        "Many small steps with restarts, averaged gradients; train with several steps or GradAlign.",
+        severe=True,
+        cause="a loss surface bent so that single steps go astray (catastrophic overfitting)",
+        fine="Gradients nearby point the same way",
+    ),
+    "unstable-outputs": Meaning(
+        "Outputs jump",
+        "A tenth of the radius, at random, changes the loss by more than a tenth of itself: gradients hold for "
+        "no step of useful length.",
+        "Averaged gradients, smaller steps, attacks without gradients.",
+        severe=True,
+        cause="outputs that jump within a tenth of the radius",
+        fine="Outputs are steady",
+    ),
     "not-monotone": Meaning(
         "A larger eps breaks fewer",
         "Whatever fools at a small eps is allowed at a larger one too; where accuracy rises, the search gets stuck.",
@@ -127,18 +203,50 @@ MEANINGS: dict[str, Meaning] = {
         "If pictures are what the attacker can send, audit with Threat(..., levels=256).",
         fine="Successes survive rounding to 8 bits",
     ),
+    "weaker-than-one-step": Meaning(
+        "Iterations claimed to do less than one step",
+        "An iterative attack is claimed to leave more than a single step of FGSM leaves here. Iterations start from "
+        "that step: one gradient was used again for all of them, or the attack is faulty.",
+        "Take a new gradient in every step; compare with sparring's own bim or pgd.",
+    ),
+    "attack-does-nothing": Meaning(
+        "An attack does nothing",
+        "It found nothing of what was planted where success is certain: its figure is the clean accuracy.",
+        "Look for a bug in it; its stage counts for nothing.",
+    ),
+    "saturated-outputs": Meaning(
+        "Logits are far apart",
+        "Many probabilities are 1 to the last bit. Gradients of the cross-entropy are not zero, but some of their "
+        "parts are lost to rounding.",
+        "Prefer margin and DLR losses.",
+    ),
+    "dynamic-inference": Meaning(
+        "The model optimises while it answers",
+        "It asks for gradients inside its forward pass: purification or adaptation. Attacks on the answer alone do "
+        "not see through that loop.",
+        "Measure the static model first, attack it, and show its examples to the whole; BPDA through the loop.",
+    ),
+    "wrong-range": Meaning(
+        "Another range of pixels suits the model better",
+        "On the same images with pixels in another range it is right more often: it was trained for that range.",
+        "Give mean= and std=, or box=, when wrapping the model.",
+        fine="The pixels are in the range that suits the model",
+    ),
+    "probabilities": Meaning(
+        "The model gives probabilities",
+        "Logits were recovered as logarithms; what a probability of exactly 0 or 1 has lost cannot be recovered.",
+        "Drop the last softmax, and give logits.",
+    ),
+    "duplicate-images": Meaning(
+        "Some images are there twice",
+        "The same image counts several times: intervals are too narrow.",
+        "Remove the duplicates.",
+    ),
     "few-classes": Meaning(
         "Few classes",
         "With two classes DLR is not defined (the margin takes its place) and there is nothing to aim at; with three, "
         "targeted DLR falls back to a simpler ratio.",
         "Nothing to do; the attacks are less diverse than their number suggests.",
-    ),
-    "constant-predictor": Meaning(
-        "One class is predicted nearly always",
-        "Most predictions are one class although the labels are not: clean accuracy is low, and what survives "
-        "is mostly that class.",
-        "Look at the accuracy of each class.",
-        fine="Predictions are spread like the labels",
     ),
     "few-attacks": Meaning(
         "Few attacks could run",

@@ -38,6 +38,10 @@ class Figure:
     hits: int
     of: int
 
+    def __add__(self, other: Figure) -> Figure:
+        """Counted together."""
+        return Figure(self.hits + other.hits, self.of + other.of)
+
     @property
     def value(self) -> float:
         """The share, NaN where nothing was counted."""

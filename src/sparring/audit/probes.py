@@ -5,7 +5,7 @@ Each probe only measures; `checks` says what is doubtful.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -14,12 +14,17 @@ from torch import Tensor, nn
 
 from sparring import losses
 from sparring.attack import attack
+from sparring.audit.canary import Trial
 from sparring.audit.clean import Clean
+from sparring.audit.conduct import Conduct, observe
+from sparring.audit.intervals import Figure
+from sparring.audit.local import Local, look_around
+from sparring.audit.twin import measure_in_eval
 from sparring.ball import Ball
 from sparring.batches import batches, run_batches
 from sparring.bout import LossFunction
 from sparring.model import Model
-from sparring.rng import Noise
+from sparring.rng import Noise, digest
 from sparring.threat import Threat, Untargeted
 
 MODAL = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
@@ -41,6 +46,11 @@ class Probes:
         moved, filled: share of images that FGSM moved at all, and by (99 % of) eps.
         top: the class predicted most. top_share: of the predictions. top_truth: of the labels.
         passes: forward plus backward passes spent.
+        cut: the graph from pixels to logits is cut: no gradient comes back at all.
+        outputs: what the net was said to give. twins: images that appear more than once, of those looked at.
+        local, conduct: see there; local is None for models that answer at random, and without images to look at.
+        in_eval: right, and standing against PGD, in eval mode, of up to 100 images; for models left in train mode.
+        canary: what the suite's attacks made of what was planted, see `canary`; the control is among them.
     """
 
     n: int
@@ -57,10 +67,52 @@ class Probes:
     top_share: float
     top_truth: float
     passes: int
+    cut: bool = False
+    outputs: str = "logits"
+    twins: int = 0
+    local: Local | None = None
+    conduct: Conduct | None = None
+    in_eval: tuple[Figure, Figure] | None = None
+    canary: tuple[Trial, ...] = ()
+
+    @property
+    def random(self) -> bool:
+        """It answers at random: success is then decided by fresh looks, see `redraw`."""
+        return self.changed > 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {**self.__dict__, "training": list(self.training)}
+        return {
+            **self.__dict__,
+            "training": list(self.training),
+            "local": None if self.local is None else asdict(self.local),
+            "conduct": None if self.conduct is None else asdict(self.conduct),
+            "in_eval": None if self.in_eval is None else [figure.to_dict() for figure in self.in_eval],
+            "canary": [trial.to_dict() for trial in self.canary],
+        }
+
+    @classmethod
+    def of_dict(cls, plain: dict[str, Any]) -> Probes:
+        """From `to_dict`."""
+        local, conduct, in_eval = plain["local"], plain["conduct"], plain["in_eval"]
+        right, standing = (Figure(one["hits"], one["of"]) for one in in_eval) if in_eval else (None, None)
+        return cls(
+            **{
+                **plain,
+                "training": tuple(plain["training"]),
+                "local": None if local is None else Local(**local),
+                "conduct": None if conduct is None else Conduct(**{**conduct, "twice": tuple(conduct["twice"])}),
+                "in_eval": None if right is None or standing is None else (right, standing),
+                "canary": tuple(Trial(**trial) for trial in plain["canary"]),
+            }
+        )
+
+
+def saturated(probes: Probes) -> bool:
+    """P3 and G3: cross-entropy gradients vanish where those of the margin do not, or logits are 100 apart."""
+    ce, margin = probes.flat_ce, probes.flat_margin
+    more = ce is not None and margin is not None and ce - margin > 0.01 and (ce - margin) * probes.n >= 2.5
+    return more or probes.gap > 100
 
 
 def training_modules(model: Model) -> tuple[str, ...]:
@@ -84,17 +136,24 @@ def probe(
     top = int(counts.argmax())
     passes = 2 * min(REPEATED, len(clean))
     flat_ce = flat_margin = moved = filled = None
+    cut, changed = False, _changed(model, clean, batch_size)
     if model.access == "gradient" and len(x):
         points = _points(model, x, threat, seed)
-        flat_ce = _flat(model, points, y, losses.cross_entropy, batch_size)
-        flat_margin = _flat(model, points, y, losses.margin, batch_size)
+        flat_ce, _ = _flat(model, points, y, losses.cross_entropy, batch_size)
+        flat_margin, cut = _flat(model, points, y, losses.margin, batch_size)
         moved, filled = _moved(model, x, y, threat, seed, batch_size)
         passes += (2 * 2 * len(points) + 3) * len(x)
+    local = look_around(model, x, y, threat, seed) if len(x) and not changed else None
+    conduct = observe(model, clean.x, clean.y[: len(clean.x)], changed > 0, batch_size)
+    passes += conduct.passes + (0 if local is None else local.passes)
+    active = bool(training) and model.mode == "as_is"
+    in_eval, more = measure_in_eval(model, clean, threat, seed, batch_size) if active else (None, 0)
+    passes += more
     return Probes(
         n=len(x),
         training=training,
-        active=bool(training) and model.mode == "as_is",
-        changed=_changed(model, clean, batch_size),
+        active=active,
+        changed=changed,
         gap=float((top2[:, 0] - top2[:, 1]).median()) if len(x) else float("nan"),
         certain=_share(certain),
         flat_ce=flat_ce,
@@ -105,6 +164,12 @@ def probe(
         top_share=int(counts.max()) / len(clean),
         top_truth=_share(clean.y == top),
         passes=passes,
+        cut=cut,
+        outputs=model.outputs,
+        twins=len(clean.x) - len(set(digest(clean.x).tolist())),
+        local=local,
+        conduct=conduct,
+        in_eval=in_eval,
     )
 
 
@@ -132,9 +197,9 @@ def _points(model: Model, x: Tensor, threat: Threat, seed: int) -> list[Tensor]:
     return [taken, Ball(taken, settled.norm, eps, settled.box).sample(Noise.of(taken, seed))]
 
 
-def _flat(model: Model, points: list[Tensor], y: Tensor, loss: LossFunction, batch_size: int) -> float:
-    """Share of images with a gradient of exactly zero at any of the points; a graph that is cut counts as zero."""
-    zero = torch.zeros(len(y), dtype=torch.bool)
+def _flat(model: Model, points: list[Tensor], y: Tensor, loss: LossFunction, batch_size: int) -> tuple[float, bool]:
+    """Share of images with a gradient of exactly zero at any of the points, and: the graph is cut everywhere."""
+    zero, whole = torch.zeros(len(y), dtype=torch.bool), False
     with model.guard():
         for point in points:
             done = 0
@@ -145,10 +210,11 @@ def _flat(model: Model, points: list[Tensor], y: Tensor, loss: LossFunction, bat
                 slope = torch.autograd.grad(value, z, allow_unused=True)[0] if value.requires_grad else None
                 flat = torch.ones(len(z), dtype=torch.bool)
                 if slope is not None:
+                    whole = True
                     flat = (slope.flatten(1).abs().amax(1) == 0).cpu()
                 zero[done : done + len(z)] |= flat
                 done += len(z)
-    return _share(zero)
+    return _share(zero), not whole
 
 
 def _moved(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, batch_size: int) -> tuple[float, float]:

@@ -16,6 +16,7 @@ class Step:
         title: of the stage. number, stages: this one and how many there are.
         done, of: images of this stage. standing, n: images that nothing has broken yet, of all.
         seconds: since the audit began. left: an upper estimate of the seconds to come.
+        shard, shards: the stretch of images that is worked on, from 1, and how many there are.
     """
 
     title: str
@@ -27,11 +28,18 @@ class Step:
     n: int
     seconds: float
     left: float
+    shard: int = 1
+    shards: int = 1
 
     @property
     def finished(self) -> bool:
         """The stage is over."""
         return self.done >= self.of
+
+    @property
+    def last(self) -> bool:
+        """So is the shard."""
+        return self.finished and self.number == self.stages
 
 
 Callback = Callable[[Step], Any]
@@ -41,13 +49,13 @@ class Clock:
     """Turns batches done into `Step`s.
 
     Args:
-        plan: (title, most passes an image) of each stage to come. n: images.
+        n: images. correct: of them, right before any attack.
         callback: told about each step; None = nobody listens.
     """
 
-    def __init__(self, plan: list[tuple[str, int]], n: int, callback: Callback | None) -> None:
-        self.plan, self.n, self.callback = plan, n, callback
-        self.number = -1
+    def __init__(self, n: int, correct: int, callback: Callback | None) -> None:
+        self.n, self.callback = n, callback
+        self.elsewhere = correct  # standing outside the present shard, as far as is known
         self.spent = 0  # passes, counted as if every image took the most of its stage
         self.began = time.perf_counter()
 
@@ -55,21 +63,37 @@ class Clock:
     def seconds(self) -> float:
         return time.perf_counter() - self.began
 
+    def open(self, table: list[tuple[str, int]], correct: int, later: int, shard: tuple[int, int] = (1, 1)) -> None:
+        """A shard begins.
+
+        Args:
+            table: (title, most passes an image) of each of its stages. correct: its images that were right before.
+            later: images of the shards after it. shard: which it is, from 1, and of how many.
+        """
+        self.table, self.later, self.shard = table, later, shard
+        self.number = -1
+        self.elsewhere -= correct
+
+    def close(self, standing: int) -> None:
+        """The shard is over; this many of its images stand."""
+        self.elsewhere += standing
+
     def start(self, of: int, standing: int) -> None:
-        """The next stage of the plan begins, with `of` images."""
+        """The next stage of the table begins, with `of` images."""
         self.number += 1
-        self.of, self.done, self.standing = of, 0, standing
+        self.of, self.done = of, 0
         if not of:
             self.tell(0, standing)
 
     def tell(self, done: int, standing: int) -> None:
-        """`done` images of this stage are over, `standing` images are left."""
-        title, cost = self.plan[self.number]
+        """`done` images of this stage are over, `standing` images of this shard are left."""
+        title, cost = self.table[self.number]
         self.spent += (done - self.done) * cost
-        self.done, self.standing = done, standing
+        self.done = done
         if self.callback is None:
             return
-        later = sum(passes for _, passes in self.plan[self.number + 1 :]) * max(standing, 1)
-        ahead = (self.of - done) * cost + later
+        after = sum(passes for _, passes in self.table[self.number + 1 :]) * max(standing, 1)
+        ahead = (self.of - done) * cost + after + self.later * sum(passes for _, passes in self.table)
         left = self.seconds * ahead / self.spent if self.spent else float("nan")
-        self.callback(Step(title, self.number + 1, len(self.plan), done, self.of, standing, self.n, self.seconds, left))
+        whole, place = self.elsewhere + standing, (self.number + 1, len(self.table))
+        self.callback(Step(title, *place, done, self.of, whole, self.n, self.seconds, left, *self.shard))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sparring.audit.cascade import STANDING, WRONG, Cascade
@@ -30,6 +32,16 @@ class Proof:
     confirmed: Figure
     undone: Figure
     passes: int
+
+    def __add__(self, other: Proof) -> Proof:
+        """Of these images and of others after them."""
+        return Proof(
+            torch.cat([self.prediction, other.prediction]),
+            torch.cat([self.confidence, other.confidence]),
+            self.confirmed + other.confirmed,
+            self.undone + other.undone,
+            self.passes + other.passes,
+        )
 
 
 @dataclass(frozen=True)
@@ -89,24 +101,29 @@ def samples(cascade: Cascade, worst: Result, proof: Proof) -> tuple[dict[str, An
     return tuple(rows)
 
 
-def gallery(cascade: Cascade, worst: Result, proof: Proof, smallest: int = 9, typical: int = 3) -> tuple[Example, ...]:
+Pixels = Callable[[Sequence[int]], Mapping[int, tuple[Tensor, Tensor]]]
+"numbers of images -> by number, the clean image and its worst point"
+
+
+def gallery(
+    cascade: Cascade, worst: Result, proof: Proof, pixels: Pixels, smallest: int = 9, typical: int = 3
+) -> tuple[Example, ...]:
     """The smallest successes, one a label as far as there are enough, and typical ones, from the middle of the rest."""
     clean = cascade.clean
     broken = (worst.success & worst.clean_correct).nonzero().squeeze(1)
     order = broken[worst.distance[broken].argsort(stable=True)].tolist()
     seen: set[int] = set()
     first = [i for i in order if not (int(clean.y[i]) in seen or seen.add(int(clean.y[i])))]  # type: ignore[func-returns-value]
-    small = (first + [i for i in order if i not in first])[:smallest]
+    small = (first + [i for i in order if i not in set(first)])[:smallest]
     rest = [i for i in order if i not in small]
     middle = rest[max(0, (len(rest) - typical) // 2) :][:typical]
-    before = clean.logits.softmax(1)
+    shown = pixels(small + middle)
     return tuple(
         Example(
             i,
-            clean.x[i],
-            worst.x_adv[i],
+            *shown[i],
             int(clean.y[i]),
-            float(before[i, clean.y[i]]),
+            float(clean.logits[i].softmax(0)[clean.y[i]]),
             int(proof.prediction[i]),
             float(proof.confidence[i]),
             cascade.outcomes[int(cascade.broken_by[i])].stage.title,

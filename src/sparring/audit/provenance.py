@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,15 +27,6 @@ def weights_sha256(model: Model) -> str | None:
     return digest.hexdigest() if state else None
 
 
-def data_sha256(clean: Clean) -> str:
-    """SHA-256 over label, shape and float32 pixels of each image, in order (as `ImageData.fingerprint`)."""
-    digest = hashlib.sha256()
-    for x, label in zip(clean.x, clean.y.tolist(), strict=True):
-        digest.update(f"{label} {tuple(x.shape)} ".encode())
-        digest.update(x.float().contiguous().numpy().astype("<f4", copy=False).tobytes())
-    return digest.hexdigest()
-
-
 def about_model(model: Model) -> dict[str, Any]:
     """What the report says of the model."""
     net = model.net
@@ -42,6 +35,7 @@ def about_model(model: Model) -> dict[str, Any]:
         "name": model.name,
         "sha256": weights_sha256(model),
         "parameters": parameters,
+        "defenses": [str(stage) for stage in getattr(model, "stages", ())],
         "box": list(model.box),
         "access": model.access,
         "mode": model.mode,
@@ -52,8 +46,8 @@ def about_model(model: Model) -> dict[str, Any]:
     }
 
 
-def about_data(clean: Clean) -> dict[str, Any]:
-    """What the report says of the data."""
+def about_data(clean: Clean, sha256: str) -> dict[str, Any]:
+    """What the report says of the data; `sha256` see `clean.look`."""
     return {
         "name": clean.name,
         "split": clean.split,
@@ -61,7 +55,7 @@ def about_data(clean: Clean) -> dict[str, Any]:
         "shape": list(clean.x.shape[1:]),
         "classes": clean.classes,
         "class_names": clean.class_names,
-        "sha256": data_sha256(clean),
+        "sha256": sha256,
     }
 
 
@@ -71,10 +65,29 @@ def versions() -> dict[str, str]:
 
     return {
         "sparring": sparring.__version__,
+        "code": code_sha256(),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
     }
+
+
+@lru_cache(maxsize=1)
+def code_sha256() -> str:
+    """SHA-256 over name and contents of every Python file of this package."""
+    home = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for path in sorted(home.rglob("*.py")):
+        digest.update(path.relative_to(home).as_posix().encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def code_name() -> str:
+    """This version of the package and the beginning of its hash, to tell two apart."""
+    import sparring
+
+    return f"sparring {sparring.__version__} {code_sha256()[:16]}"
 
 
 def _bytes(value: Tensor) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sparring.audit import breakdown
+from sparring.audit.adaptive import Tried
 from sparring.audit.cascade import Outcome
 from sparring.audit.claims import Checked
 from sparring.audit.curve import Curve
@@ -17,6 +18,7 @@ from sparring.audit.intervals import Figure
 from sparring.audit.pictures import triple
 from sparring.audit.probes import Probes
 from sparring.audit.proof import Example
+from sparring.audit.receipt import Receipt
 from sparring.audit.require import Judged, Requirement, judge, parse_requirement
 from sparring.audit.stages import knowledge, standing_over_eps
 from sparring.audit.survival import Survival
@@ -42,6 +44,7 @@ class Report:
         curve: robust accuracy over eps. probes: what the model is like.
         confirmed: successes that are wrong again when shown once more. rounded: those that 8 bits undo.
         threat, suite, seed, settings, model, data, versions, command: what was done, to what, by what.
+        tried: remedies that the probes asked for. receipt: what the plain loop made of random images, if it ran.
         survival: which successes outlive a file format. requirements: what was required, and whether it is met.
         passes: forward plus backward passes of all images together. cost: the same by part. seconds: wall time.
     """
@@ -78,6 +81,8 @@ class Report:
     created: str
     command: str
     survival: tuple[Survival, ...] = ()
+    receipt: Receipt | None = None
+    tried: tuple[Tried, ...] = ()
     requirements: tuple[Judged, ...] = ()
 
     @property
@@ -184,9 +189,11 @@ class Report:
             "worst_class": breakdown.worst_class(classes),
             "confusion": breakdown.confusion(self.samples),
             "distance_quantiles": breakdown.quantiles(breakdown.distances(self.samples)),
+            "receipt": None if self.receipt is None else self.receipt.to_dict(),
             "survival": [one.to_dict() for one in self.survival],
             "taxonomy": tags((one.stage.title, knowledge(one.stage)) for one in self.attacks),
             "probes": self.probes.to_dict(),
+            "adaptive": [one.to_dict() for one in self.tried],
             "confirmed": self.confirmed.to_dict(),
             "undone_by_rounding": self.rounded.to_dict(),
             "model": dict(self.model),
@@ -212,11 +219,18 @@ class Report:
 
     def _in_order(self) -> list[str]:
         """What was checked and found in order."""
-        families = {one.stage.family for one in self.attacks}
+        families = {one.stage.family for one in self.attacks if not one.stage.claimed}
         unknown = {doubt.code for doubt in self.doubts}
         if self.probes.flat_ce is None:
             unknown |= {"loss-saturation", "zero-gradients", "budget-not-used", "single-step-beats-iterative"}
             unknown |= {"black-box-beats-white-box", "noise-beats-gradient"}
+            unknown |= {"unfaithful-gradients", "misaligned-gradients"}
+        if self.probes.local is None:
+            unknown |= {"piecewise-constant", "unfaithful-gradients", "misaligned-gradients", "unstable-outputs"}
+        elif self.probes.local.aligned is None:
+            unknown.add("misaligned-gradients")
+        unknown |= {"batch-dependent", "wrong-range"} if self.probes.random else set()
+        unknown |= set() if self.probes.canary else {"canary-missed"}
         unknown |= set() if "query" in families else {"black-box-beats-white-box"}
         unknown |= set() if "noise" in families else {"noise-beats-gradient"}
         unknown |= set() if {"single-step", "iterative"} <= families else {"single-step-beats-iterative"}

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from sparring.audit.cascade import Outcome
-from sparring.audit.suites import Stage
+from sparring.audit.receipt import PLAIN
+from sparring.audit.suites import REPLAY, Stage
 from sparring.result import Result
 from sparring.threat import Threat
 
@@ -20,6 +21,10 @@ FILLED = 0.99
 
 def knowledge(stage: Stage) -> str:
     """What an attack sees of the model: gradient, score, decision, or nothing of it (transfer)."""
+    if stage.spec.startswith(REPLAY):
+        return "transfer"
+    if stage == PLAIN:
+        return "gradient"
     info = stage.attack().info
     return "transfer" if ".attacks.transfer." in info.cls.__module__ else info.sees
 

@@ -7,7 +7,7 @@ treatment. The perturbation may leave the ball on the way; what counts is what t
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,15 @@ class Survival:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {"treatment": self.treatment, "fooled": self.fooled.to_dict(), "clean_right": self.right.to_dict()}
+
+
+def together(parts: Sequence[tuple[Survival, ...]]) -> tuple[Survival, ...]:
+    """The same treatments on several lots of images, counted together."""
+    found: dict[str, Survival] = {}
+    for one in (one for part in parts for one in part):
+        before = found.get(one.treatment, Survival(one.treatment, Figure(0, 0), Figure(0, 0)))
+        found[one.treatment] = Survival(one.treatment, before.fooled + one.fooled, before.right + one.right)
+    return tuple(found.values())
 
 
 def survive(model: Model, clean: Clean, worst: Result, batch_size: int) -> tuple[Survival, ...]:

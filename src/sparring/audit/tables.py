@@ -39,7 +39,8 @@ def markdown(document: Document) -> str:
         *_doubts(document),
         *_attacks(document),
     ]
-    about = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
+    short = {name: version[:12] if name == "code" else version for name, version in document["versions"].items()}
+    about = ", ".join(f"{name} {version}" for name, version in short.items())
     lines += [
         f"{document['passes']:,} passes in {document['seconds']:.0f} s; {about}. Repeat it: `{document['command']}`"
     ]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from sparring.blocks.cycles import back_at, kept_step
 from sparring.blocks.rules import Memory, Rule, plain
 from sparring.blocks.sources import Ask, Source, here
 from sparring.bout import Bout, LossFunction, View
@@ -23,13 +24,23 @@ def ascend(
 ) -> Tensor:
     """Climb the loss from `z` [b, ...] inside the ball; returns the last points, of the rows that still stand.
 
+    A row that goes round in a circle leaves (`blocks.cycles`): only where nothing is random, steps are all alike, and
+    the bout wants the best point, not all steps.
+
     Args:
         step: the length of a step as a fraction of eps, or a function of the step's number.
         rule: how a gradient becomes a direction, see `blocks.rules`.
         source: where the gradient is taken, see `blocks.sources`.
     """
     memory: Memory = {}
+    circles = bout.brief and view is None and rule is plain and source is here and not callable(step)
     for k in range(steps):
+        if circles and "kept" in memory:
+            z, memory = bout.standing(z, memory, done=back_at(z, memory["kept"]))
+            if not len(bout):
+                break
+        if circles and kept_step(k):
+            memory = {**memory, "kept": z}
         length = step(k) if callable(step) else step
         z, g, memory = source(bout, z, memory, Ask(loss, view, length))
         if not len(bout):

@@ -35,6 +35,7 @@ def orthogonal(bout: Bout, count: int, radius: float) -> Tensor:
     drawn = bout.noise.fold(0).normal(pixels, count, dtype=bout.x.dtype)
     low, high = bout.ball.box
     q, r = torch.linalg.qr(drawn)
-    q = q * r.diagonal(dim1=1, dim2=2).sign()[:, None]  # else the signs are the algorithm's, not random
+    q = q * torch.diagonal(r, dim1=1, dim2=2).sign()[:, None]  # else the signs are the algorithm's, not random
     directions = q * (radius * (high - low) * math.sqrt(pixels))
-    return directions.transpose(1, 2).reshape(len(bout), count, *shape)
+    turned: Tensor = directions.transpose(1, 2)
+    return turned.reshape(len(bout), count, *shape)

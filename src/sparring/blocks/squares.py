@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sparring.ball import Ball
+from sparring.bout import Bout, LossFunction
 from sparring.norms import L2, Linf, Norm, per
 from sparring.rng import Noise
 
@@ -98,6 +99,20 @@ class L2Squares(Squares):
 
 
 SQUARES: dict[Norm, Squares] = {Linf: LinfSquares(), L2: L2Squares()}
+
+
+def search(bout: Bout, z: Tensor, queries: int, first: float, loss: LossFunction) -> None:
+    """Random search from `z` [b, ...]: a change stays if it raises the loss. `first`: the first squares' share."""
+    squares = SQUARES[bout.ball.norm]
+    value = loss(bout.logits(z), bout.goal)
+    for k in range(queries - 1):
+        z, value = bout.standing(z, value)
+        if not len(bout):
+            break
+        new = squares.change(bout.ball, z, area(first, k, queries), bout.noise)
+        new_value = loss(bout.logits(new), bout.goal)
+        z = torch.where(per(new_value > value, z), new, z)
+        value = torch.maximum(value, new_value)
 
 
 def _image(z: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from sparring.cli.options import (
     BatchSizeOption,
     CountOption,
     DataOption,
+    DefenseOption,
     DeviceOption,
     JsonOption,
     MeanOption,
@@ -42,6 +43,7 @@ def attack(
     trust: TrustOption = False,
     mean: MeanOption = None,
     std: StdOption = None,
+    defense: DefenseOption = None,
     data: DataOption = "mnist5k",
     split: SplitOption = "test",
     n: CountOption = None,
@@ -140,8 +142,9 @@ def attack(
         check_writable(json)
     with log.status(f"loading {escape(model)} and {escape(data)}"):
         loaded, images = load_subject(
-            model, weights=weights, trust=trust, device=device, data=data, split=split, n=n, mean=mean, std=std
-        )
+            model, weights=weights, trust=trust, device=device, data=data, split=split, n=n, mean=mean, std=std,
+            defense=defense,
+        )  # fmt: skip
     if region is not None:
         threat = threat_of(chosen, norm, eps, levels, region_of(region, images.shape))
     x, y, index = aimable(images, target, log)
@@ -154,8 +157,8 @@ def attack(
         )  # fmt: skip
     goal = joined(goals, y)
     about: dict[str, Any] = {
-        "model": model, "weights": weights and str(weights), "data": data, "split": images.split, "target": target,
-        "left_out": len(images) - len(x), "keep": keep, "budget": limits,
+        "model": model, "weights": weights and str(weights), "defense": defense, "data": data,
+        "split": images.split, "target": target, "left_out": len(images) - len(x), "keep": keep, "budget": limits,
     }  # fmt: skip
     if goals:
         wrong = ask(loaded, result.x_adv, batch_size).prediction != y

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from sparring.cli.options import (
     BatchSizeOption,
     CountOption,
     DataOption,
+    DefenseOption,
     DeviceOption,
     EpsOption,
     ForceOption,
@@ -33,6 +35,7 @@ from sparring.cli.options import (
 )
 
 _JUDGE = "Judgement"
+_STORE = "Long runs"
 
 
 @app.command("audit")
@@ -42,6 +45,7 @@ def audit(
     trust: TrustOption = False,
     mean: MeanOption = None,
     std: StdOption = None,
+    defense: DefenseOption = None,
     data: DataOption = "mnist5k",
     split: SplitOption = "test",
     n: CountOption = None,
@@ -51,7 +55,8 @@ def audit(
         str,
         typer.Option(
             metavar="NAME",
-            help="quick (about a minute for 200 digits), standard (AutoAttack's less FAB) or full (five restarts).",
+            help="quick (about a minute for 200 digits), standard (at least AutoAttack's strength), full (brute "
+            "force), black-box (no gradients), or a YAML file of your own (docs/audit_speed.md).",
             rich_help_panel=_JUDGE,
         ),
     ] = "standard",
@@ -85,6 +90,49 @@ def audit(
             rich_help_panel=_JUDGE,
         ),
     ] = None,
+    plan_only: Annotated[
+        bool,
+        typer.Option(
+            "--plan",
+            help="Probe for 20 seconds, say what each number of images buys, and stop.",
+            rich_help_panel=_JUDGE,
+        ),
+    ] = False,
+    replay: Annotated[
+        Path | None,
+        typer.Option(
+            "--replay",
+            metavar="RUN",
+            help="Begin with the adversarial examples that another audit has stored in its folder.",
+            rich_help_panel=_JUDGE,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with the run in --out; what is done is not done again.", rich_help_panel=_STORE
+        ),
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, metavar="N", help="Processes, with one thread each.", rich_help_panel=_STORE),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            help="Only this machine's share of the work, as 2/4; sparring merge brings them together.",
+            rich_help_panel=_STORE,
+        ),
+    ] = None,
+    shard_size: Annotated[
+        int,
+        typer.Option(
+            "--shard-size", min=1, metavar="IMAGES", help="Images that are kept together.", rich_help_panel=_STORE
+        ),
+    ] = 250,
+    worker: Annotated[int | None, typer.Option("--worker", hidden=True)] = None,
     seed: SeedOption = 0,
     batch_size: BatchSizeOption = 256,
     device: DeviceOption = None,
@@ -108,48 +156,57 @@ def audit(
 
     [dim]sparring audit --model net.py:build --eps 0.3 --require "robust@0.3 >= 85%" --junit audit.xml[/dim]
 
+    [dim]sparring audit --model mnist-cnn --eps 0.3 --out runs/mine --workers 2[/dim] (after a crash: add --resume)
+
+    [dim]sparring audit --model mnist-cnn --eps 0.3 --plan[/dim] (what would 1,000 images take?)
+
     Exit code: 0 = done, 1 = below --fail-under or a --require that is not met, 2 = bad input.
     """
     from rich.console import Console
     from rich.markup import escape
 
     from sparring.audit.require import Requirement, parse_requirement
-    from sparring.audit.run import audit as run
     from sparring.audit.suites import suite as find_suite
     from sparring.cli.audit_files import Files
     from sparring.cli.audit_progress import watching
     from sparring.cli.audit_report import command_line, fraction, print_report
-    from sparring.cli.loading import load_subject
+    from sparring.cli.audit_run import Work, parse_share
+    from sparring.cli.run_options import plan_of
     from sparring.errors import InputError
-    from sparring.export.files import open_folder
     from sparring.threat import Threat
 
     log = Console(stderr=True, quiet=quiet)
     if not eps:
         raise InputError("say how large a perturbation may be: --eps 0.3 (digits, Linf) or --eps 8/255")
-    threat, chosen, least = Threat(norm, eps), find_suite(suite), fraction(fail_under)
+    threat, least = Threat(norm, eps), fraction(fail_under)
+    find_suite(suite)
     required = [parse_requirement(text).at(threat.eps or 0.0) for text in require or ()]
     if least is not None:
         required.append(Requirement("robust", least, counted=True))
     wanted = Files(json=json, markdown=markdown, junit=junit, sarif=sarif, hf=hf)
-    if out is not None:
-        open_folder(out, force=force)
+    work = Work(out, resume or worker is not None, force, workers, parse_share(shard), worker)
+    work.check()
     wanted.check()
+    options = {
+        "model": model, "weights": weights, "trust": trust, "mean": mean, "std": std, "defense": defense,
+        "data": data, "split": split, "n": n, "norm": norm, "eps": eps, "suite": suite, "claim": claim or [],
+        "require": require or [], "clean_floor": clean_floor, "replay": replay, "seed": seed,
+        "batch_size": batch_size, "device": device, "shard_size": shard_size,
+    }  # fmt: skip
     with log.status(f"loading {escape(model)} and {escape(data)}"):
-        loaded, images = load_subject(
-            model, weights=weights, trust=trust, device=device, data=data, split=split, n=n, mean=mean, std=std
-        )
+        plan = plan_of(options)
+    if plan_only:
+        from sparring.cli.audit_forecast import print_forecast
+
+        with log.status("probing for 20 seconds"):
+            print_forecast(plan, json, quiet)
+        return
     with watching(log) as progress:
-        report = run(
-            loaded, images, threat,
-            suite=chosen, claims=claim or (), seed=seed, batch_size=batch_size, progress=progress,
-            clean_floor=clean_floor, require=required,
-        )  # fmt: skip
-    report = command_line(
-        report, model=model, weights=weights, trust=trust, mean=mean, std=std, data=data, split=split, n=n, norm=norm,
-        eps=eps, suite=suite, claim=claim or [], require=require or [], clean_floor=clean_floor, seed=seed,
-        batch_size=batch_size, device=device,
-    )  # fmt: skip
+        report = work.carry_out(plan, options, progress, log)
+    if report is None:
+        log.print(f"this share is done; when all are: sparring merge {out}", markup=False, soft_wrap=True)
+        return
+    report = command_line(report.requiring(required), **options)
     saved = report.save(out) if out is not None else {}
     plain = report.to_dict()
     wanted.write(plain)

@@ -29,11 +29,12 @@ def watching(log: Console) -> Iterator[Callable[[Step], None]]:
         task = bar.add_task("clean images", total=None, stage="", left="")
 
         def told(step: Step) -> None:
+            where = "" if step.shards == 1 else f"shard {step.shard}/{step.shards}, "
             bar.update(
                 task,
                 total=max(1, step.of),
                 completed=step.done,
-                stage=f"{step.number}/{step.stages}",
+                stage=f"{where}{step.number}/{step.stages}",
                 description=f"{step.title}: {step.standing} of {step.n} stand",
                 left=f"at most {duration(step.left)} left" if math.isfinite(step.left) else "",
             )
@@ -42,10 +43,10 @@ def watching(log: Console) -> Iterator[Callable[[Step], None]]:
 
 
 def _line(step: Step, log: Console) -> None:
-    if step.finished:
+    if step.finished if step.shards == 1 else step.last:  # of many shards, a line each
+        what = f"{step.number}/{step.stages} {step.title}" if step.shards == 1 else f"shard {step.shard}/{step.shards}"
         log.print(
-            f"{step.number}/{step.stages} {step.title}: {step.standing} of {step.n} stand, "
-            f"{duration(step.seconds)} elapsed",
+            f"{what}: {step.standing} of {step.n} stand, {duration(step.seconds)} elapsed",
             markup=False, highlight=False, soft_wrap=True,
         )  # fmt: skip
 

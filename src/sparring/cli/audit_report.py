@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from sparring.audit.document import Document
     from sparring.audit.report import Report
 
-DEFAULTS: dict[str, Any] = {"split": "test", "norm": "Linf", "suite": "standard", "seed": 0, "batch_size": 256}
+DEFAULTS: dict[str, Any] = {
+    "split": "test", "norm": "Linf", "suite": "standard", "seed": 0, "batch_size": 256, "shard_size": 250,
+}  # fmt: skip
 STYLES = {
     "claim-holds": "green",
     "overestimated": "red",
@@ -40,6 +42,8 @@ def print_report(document: Document, page: Path | None) -> None:
     for table in tables:
         console.print(table)
         console.print()
+    if document.get("receipt"):
+        console.print(Text(f"receipt: {document['receipt']['said']}\n"), soft_wrap=True)
     _print_doubts(document, console)
     for one in document["requirements"]:
         console.print(Text(one["line"], STATES[one["status"]]), soft_wrap=True)

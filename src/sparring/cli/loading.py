@@ -23,8 +23,9 @@ def load_subject(
     n: int | None,
     mean: str | None = None,
     std: str | None = None,
+    defense: str | None = None,
 ) -> tuple[Model, ImageData]:
-    """The model and the first `n` images that the options of a command name.
+    """The model, behind the stages of `defense`, and the first `n` images that the options of a command name.
 
     Raises:
         InputError: one of them cannot be had, or the model cannot take such images.
@@ -38,6 +39,10 @@ def load_subject(
     average, spread = channels("mean", mean), channels("std", std)
     images = load_data(data, split, n)
     loaded = load_model(model, weights=weights, trust=trust, device=device, mean=average, std=spread)
+    if defense:
+        from sparring.defended import defend
+
+        loaded = defend(loaded, defense)
     check_fit(loaded, images[0][0][None], data)
     return loaded, images
 

@@ -57,6 +57,16 @@ TrustOption = Annotated[
         rich_help_panel=_WHAT,
     ),
 ]
+DefenseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--defense",
+        metavar="STAGES",
+        help="Stages that images pass through first: jpeg:quality=75|bits:4, median:3, tv, nlm, quilting, resize-pad, "
+        "defense-gan:steps=200,restarts=10, ...",
+        rich_help_panel=_WHAT,
+    ),
+]
 DataOption = Annotated[
     str,
     typer.Option(

@@ -18,10 +18,10 @@ from sparring.attack import Attack
 from sparring.attacks.gradient.bim import BIM
 from sparring.attacks.gradient.fgsm import FGSM
 from sparring.batches import run_batches
-from sparring.defenses.training.seeds import derived_seed, private_rng
 from sparring.model import Model, wrap
 from sparring.norms import Linf
 from sparring.result import Result
+from sparring.seeds import derived_seed, private_rng
 from sparring.threat import Threat
 
 PARTS = {"FGSM": 1.0, "I-FGSM": 0.9, "MI-FGSM": 0.9}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-import tempfile
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,7 +42,7 @@ def write_whole(path: Path, contents: bytes) -> None:
     """
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, waiting = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        handle, waiting = _waiting(path)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(contents)
@@ -55,9 +56,53 @@ def write_whole(path: Path, contents: bytes) -> None:
     _sync_folder(path.parent)
 
 
+def write_new(path: Path, contents: bytes) -> bool:
+    """The same, unless the file is there: then False, also where another process is quicker."""
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, waiting = _waiting(path)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(contents)
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(waiting, path)  # fails where the name is taken, unlike a rename
+            except FileExistsError:
+                return False
+            except OSError:  # a file system without hard links
+                if path.exists():
+                    return False
+                os.replace(waiting, path)
+        finally:
+            with suppress(OSError):
+                os.unlink(waiting)
+    _sync_folder(path.parent)
+    return True
+
+
+def json_bytes(value: Any) -> bytes:
+    """Plain values as the text of a file."""
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+
+
 def write_json(path: Path, value: Any) -> None:
-    """The same for plain values."""
-    write_whole(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+    """Plain values, whole or not at all."""
+    write_whole(path, json_bytes(value))
+
+
+def sweep(folder: Path, age: float = 300.0) -> None:
+    """Remove what killed processes left half-written `age` seconds ago or earlier."""
+    for path in folder.glob(".*.tmp"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > age:
+                path.unlink()
+
+
+def _waiting(path: Path) -> tuple[int, Path]:
+    """A new file beside `path`, open for writing, that others may read as the user's umask says."""
+    waiting = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    return os.open(waiting, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666), waiting
 
 
 def _sync_folder(folder: Path) -> None:

@@ -100,16 +100,19 @@ class Lease:
             return True
         owner = self._read()
         if owner.get("host") == socket.gethostname() and isinstance(owner.get("pid"), int):
-            return not _alive(int(str(owner["pid"])))
+            return silent > STALE or not _alive(int(str(owner["pid"])))
         return silent > STALE
 
 
 def _alive(pid: int) -> bool:
-    """Does this process run on this machine?"""
+    """Does this process run on this machine? Not one that is dead, and that its parent has not asked about yet."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):  # no such folder on this system
+        return True

@@ -2,16 +2,19 @@
 
     RUN/plan.json                 what is to be done, and to what; a run with another plan is refused
     RUN/shards/00007.safetensors  what came of images 7 * size to 8 * size - 1: tensors, and plain values in the header
+    RUN/shards/head.safetensors   a shard may have a name instead: what must be known before all others
     RUN/leases/00007              who works on it now, see `lease`
 
-A shard is a pure function of the plan and its number, so it does not matter who made it, when, or how often.
+A shard is a pure function of the plan and its number, so it does not matter who made it, when, or how often. It says
+which plan it was made for: what somebody writes who still works on an older plan is put aside.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +23,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sparring.errors import InputError
-from sparring.scale.files import write_json, write_whole
+from sparring.scale.files import explained, json_bytes, sweep, write_new, write_whole
 from sparring.scale.lease import Lease
 
 Record = tuple[dict[str, Tensor], dict[str, Any]]
 """Tensors by name, and plain values: what a shard leaves behind."""
+Number = int | str
+"""Of a shard, from 0; a name for what is no numbered one."""
 
 
 class Store:
@@ -46,7 +51,7 @@ class Store:
         """
         path = folder / "plan.json"
         plan = json.loads(json.dumps(plan))  # as it will be read again
-        if path.exists():
+        if path.exists() or not write_new(path, json_bytes(plan)):
             known = read_plan(folder)
             differs = [name for name in {**known, **plan} if known.get(name) != plan.get(name)]
             if differs:
@@ -57,8 +62,7 @@ class Store:
                 )
             if not resume:
                 raise InputError(f"{folder} holds this run already; go on with it (--resume) or give another folder")
-        else:
-            write_json(path, plan)
+            sweep(folder / "shards")
         return cls(folder, plan)
 
     @classmethod
@@ -66,15 +70,24 @@ class Store:
         """A run that is there."""
         return cls(folder, read_plan(folder))
 
+    @staticmethod
+    def clear(folder: Path) -> None:
+        """Forget the run in a folder, the plan last, so that what a kill leaves of it is still a run."""
+        with explained(folder):
+            for name in ("shards", "leases"):
+                if (folder / name).is_dir():
+                    shutil.rmtree(folder / name)
+            (folder / "plan.json").unlink(missing_ok=True)
+
     def __len__(self) -> int:
         """How many shards the run has."""
         return int(self.plan["shards"])
 
-    def path(self, number: int) -> Path:
+    def path(self, number: Number) -> Path:
         """The file of a shard."""
-        return self.folder / "shards" / f"{number:05d}.safetensors"
+        return self.folder / "shards" / f"{_name(number)}.safetensors"
 
-    def done(self, number: int) -> bool:
+    def done(self, number: Number) -> bool:
         """Is the shard's file there? It is whole then, unless the disk has lost something: `load` finds out."""
         return self.path(number).exists()
 
@@ -82,7 +95,7 @@ class Store:
         """Numbers of the shards that are not done."""
         return [number for number in range(len(self)) if not self.done(number)]
 
-    def load(self, number: int) -> Record:
+    def load(self, number: Number) -> Record:
         """What a shard left behind.
 
         Raises:
@@ -92,52 +105,79 @@ class Store:
         try:
             with safe_open(path, "pt") as file:
                 header = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
+                # Copies: else one small tensor that is kept would hold the whole file in memory.
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  (not a dict)
             record = json.loads(header["record"])
             if record["digest"] != _digest(tensors, record["values"]):
                 raise ValueError("its contents do not fit its digest")
+            if record["plan"] != plan_digest(self.plan):
+                raise ValueError("it was made for another plan")
             return tensors, json.loads(record["values"])
         except FileNotFoundError:
             raise InputError(f"shard {number} of {self.folder} is not there; finish the run with --resume") from None
         except (SafetensorError, ValueError, KeyError, OSError) as error:
             aside = path.with_suffix(".damaged")
-            path.replace(aside)
+            with explained(aside):
+                path.replace(aside)
             raise InputError(
                 f"shard {number} of {self.folder} is damaged ({error}); it was put aside as {aside.name}: run again "
                 "with --resume, and only this shard is made anew"
             ) from None
 
-    def save(self, number: int, record: Record) -> None:
+    def save(self, number: Number, record: Record) -> None:
         """Write a shard, whole or not at all."""
         tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in record[0].items()}
         values = json.dumps(record[1])
-        entry = json.dumps({"values": values, "digest": _digest(tensors, values)})
+        entry = json.dumps({"values": values, "digest": _digest(tensors, values), "plan": plan_digest(self.plan)})
         # One entry: safetensors writes several in any order, and a shard made twice must be the same file.
         write_whole(self.path(number), safetensors.torch.save(tensors, {"record": entry}))
 
-    def work(self, make: Callable[[int], Record], order: Iterator[int] | None = None) -> Iterator[int]:
+    def work(self, make: Callable[[int], Record], order: Iterable[int] | None = None) -> Iterator[int]:
         """Make the missing shards, those that nobody else works on; yields the number of each when it is written."""
-        for number in order or iter(range(len(self))):
-            if self.done(number):
-                continue
-            lease = Lease(self.folder / "leases" / f"{number:05d}")
-            if not lease.take():
-                continue
-            with lease.held():
-                if not self.done(number):  # else somebody finished it between the two looks
-                    self.save(number, make(number))
-            yield number
+        for number in range(len(self)) if order is None else order:
+            if self.make(number, lambda number=number: make(number)):  # type: ignore[misc]
+                yield number
 
-    def mend(self) -> list[int]:
+    def make(self, number: Number, make: Callable[[], Record]) -> bool:
+        """Make one shard, unless it is there or somebody else works on it: then False."""
+        if self.done(number):
+            return False
+        lease = Lease(self.folder / "leases" / _name(number))
+        if not lease.take():
+            return False
+        with lease.held():
+            if not self.done(number):  # else somebody finished it between the two looks
+                self.save(number, make())
+        return True
+
+    def mend(self) -> list[Number]:
         """Put damaged shards aside; returns their numbers."""
-        damaged = []
-        for number in range(len(self)):
+        damaged: list[Number] = []
+        for number in ("head", *range(len(self))):
             if self.done(number):
                 try:
                     self.load(number)
                 except InputError:
                     damaged.append(number)
         return damaged
+
+
+def gather(home: Store, others: Iterable[Store]) -> None:
+    """Bring the shards that `home` lacks from other folders of the same run; each is looked at first.
+
+    Raises:
+        InputError: one holds another run, or a damaged shard.
+    """
+    for other in others:
+        if other.plan != home.plan:
+            name = next(name for name in {**home.plan, **other.plan} if home.plan.get(name) != other.plan.get(name))
+            raise InputError(
+                f"{other.folder} and {home.folder} hold different runs: {name} is {_brief(other.plan.get(name))} and "
+                f"{_brief(home.plan.get(name))}; merge the shares of one run"
+            )
+        for number in ("head", *range(len(home))):
+            if other.done(number) and not home.done(number):
+                home.save(number, other.load(number))
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
@@ -152,6 +192,15 @@ def read_plan(folder: Path) -> dict[str, Any]:
     if not isinstance(plan, dict) or not isinstance(plan.get("shards"), int):
         raise InputError(f"{path} is not the plan of a run; give the folder of a run")
     return plan
+
+
+def plan_digest(plan: dict[str, Any]) -> str:
+    """SHA-256 of a plan: what its shards are marked with."""
+    return hashlib.sha256(json_bytes(plan)).hexdigest()
+
+
+def _name(number: Number) -> str:
+    return f"{number:05d}" if isinstance(number, int) else number
 
 
 def _digest(tensors: dict[str, Tensor], values: str) -> str:

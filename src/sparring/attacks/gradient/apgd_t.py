@@ -13,6 +13,7 @@ from pydantic import PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.blocks.climb import climb
+from sparring.blocks.targets import Order, targets
 from sparring.blocks.views import OptionalView
 from sparring.bout import Bout
 from sparring.losses import Loss, dlr_targeted
@@ -35,16 +36,18 @@ class APGDT(Attack):
 
     Args:
         steps: gradients of each run. targets: how many classes, likeliest first.
+        order: "distance" = nearest first, as a linear model sees it (Melamed et al. 2024, arXiv:2407.02240).
         restarts: rounds over all targets. loss: what is climbed. view: what the model is shown instead.
     """
 
     steps: PositiveInt = 100
     targets: PositiveInt = 9
+    order: Order = "logits"
     restarts: PositiveInt = 1
     loss: Loss = dlr_targeted
     view: OptionalView = None
 
     def run(self, bout: Bout) -> None:
         for again in bout.restarts(self.restarts):
-            for b in again.targets(self.targets):
+            for b in targets(again, self.targets, self.order):
                 climb(b, self.steps, self.loss, self.view)

@@ -21,8 +21,8 @@ from sparring.norms import L0, L1, L2, Linf, Norm
 PASSES = 2000
 "AttackBench's budget"
 PORTFOLIO: dict[Norm, tuple[tuple[str, float], ...]] = {
-    L0: (("sigma-zero", 0.5), ("fmn", 0.25), ("pdpgd", 0.25)),
-    L1: (("alma", 0.3), ("pdpgd", 0.3), ("fmn", 0.15), ("apgd-t-min", 0.25)),
+    L0: (("sigma-zero", 0.4), ("sigma-zero:lr=3", 0.3), ("sigma-zero:lr=5", 0.3)),
+    L1: (("alma", 0.25), ("apgd-t-min:steps=25,targets=3", 0.75)),
     L2: (("ddn", 0.2), ("alma", 0.3), ("fmn", 0.2), ("apgd-t-min", 0.3)),
     Linf: (("fmn", 0.3), ("apgd-t-min", 0.45), ("pdpgd", 0.25)),
 }

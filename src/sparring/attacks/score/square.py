@@ -13,14 +13,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 from pydantic import Field, PositiveInt
 
 from sparring.attack import Attack, register
-from sparring.blocks.squares import SQUARES, area
+from sparring.blocks.squares import SQUARES, search
 from sparring.bout import Bout
 from sparring.losses import Loss, margin
-from sparring.norms import L2, Linf, per
+from sparring.norms import L2, Linf
 
 
 @register(
@@ -50,15 +49,5 @@ class Square(Attack):
     loss: Loss = margin
 
     def run(self, bout: Bout) -> None:
-        squares = SQUARES[bout.ball.norm]
         for b in bout.restarts(self.restarts):
-            z = squares.start(b.ball, b.noise)
-            value = self.loss(b.logits(z), b.goal)
-            for k in range(self.queries - 1):
-                z, value = b.standing(z, value)
-                if not len(b):
-                    break
-                new = squares.change(b.ball, z, area(self.p, k, self.queries), b.noise)
-                new_value = self.loss(b.logits(new), b.goal)
-                z = torch.where(per(new_value > value, z), new, z)
-                value = torch.maximum(value, new_value)
+            search(b, SQUARES[b.ball.norm].start(b.ball, b.noise), self.queries, self.p, self.loss)

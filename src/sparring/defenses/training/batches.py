@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from sparring.data.images import ImageData
-from sparring.defenses.training.seeds import derived_seed
 from sparring.errors import InputError
+from sparring.seeds import derived_seed
 
 TrainingData = ImageData | tuple[Tensor, Tensor]
 "images of `sparring.data`, in memory or decoded on demand, or a pair (x [N, C, H, W] in [0, 1], y [N])"

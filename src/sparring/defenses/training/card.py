@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from sparring import __version__
+from sparring.checkpoint import atomic_write
 from sparring.data.images import ImageData
-from sparring.defenses.training.checkpoint import atomic_write
 from sparring.defenses.training.fit import Fitted
 
 FORMAT = "sparring-card-1"

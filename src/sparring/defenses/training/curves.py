@@ -8,8 +8,8 @@ import io
 from pathlib import Path
 from typing import Any
 
+from sparring.checkpoint import atomic_write
 from sparring.defenses.training.callbacks import Callback, RunInfo
-from sparring.defenses.training.checkpoint import atomic_write
 from sparring.defenses.training.loss import Step
 from sparring.errors import MissingExtra
 

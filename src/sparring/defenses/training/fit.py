@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sparring.checkpoint import Checkpoint, atomic_write, to_safetensors
 from sparring.defenses.training.batches import TrainingData, as_data
 from sparring.defenses.training.callbacks import Callback
-from sparring.defenses.training.checkpoint import Checkpoint, atomic_write, to_safetensors
 from sparring.defenses.training.devices import Precision, make_fabric
 from sparring.defenses.training.loop import Run, train_process
 from sparring.defenses.training.loss import TrainingLoss, describe

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
+from sparring.checkpoint import Checkpoint
 from sparring.data.images import ImageData
 from sparring.defenses.training.batches import Batches
 from sparring.defenses.training.callbacks import Callback, RunInfo
-from sparring.defenses.training.checkpoint import Checkpoint
 from sparring.defenses.training.loss import Step, TrainingLoss
 from sparring.defenses.training.measure import clean_accuracy
 from sparring.defenses.training.schedule import OptimizerFactory, Schedule
-from sparring.defenses.training.seeds import derived_seed, private_rng
 from sparring.defenses.training.watch import Watch, stopped
 from sparring.errors import SparringError
+from sparring.seeds import derived_seed, private_rng
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -48,7 +48,7 @@ class Checkpoint:
     Attributes:
         net: its state dict.
         optimizer: the "state" part of its state dict; the rest follows from the settings.
-        epoch: whole epochs done.
+        epoch: whole epochs done; of a generator, iterations.
         settings: what defines the run; a resume with other settings is refused.
         history: one dict of figures an epoch.
         precision: state of mixed precision (the loss scale), empty without it.
@@ -95,9 +95,7 @@ class Checkpoint:
             if header["format"] != FORMAT:
                 raise KeyError(header["format"])
         except (SafetensorError, KeyError, ValueError) as error:
-            raise InputError(
-                f"{path} is not a checkpoint of `sparring train` ({error}); remove it to start anew"
-            ) from None
+            raise InputError(f"{path} is not a checkpoint of sparring's ({error}); remove it to start anew") from None
         optimizer: dict[int, dict[str, Any]] = {int(i): dict(state) for i, state in header["optimizer"].items()}
         for key, value in tensors.items():
             if key.startswith(OPTIMIZER):

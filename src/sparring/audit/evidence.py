@@ -1,0 +1,54 @@
+"""What is doubtful about an audit, from all that it has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sparring.audit import checks
+from sparring.audit.before import Head
+from sparring.audit.cascade import Cascade
+from sparring.audit.claims import Checked, claim_doubts
+from sparring.audit.curve import Curve
+from sparring.audit.doubts import SEVERE
+from sparring.audit.intervals import Figure
+from sparring.audit.plan import Plan
+from sparring.audit.signs import of_probes
+from sparring.result import Doubt
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that doubts are drawn from."""
+
+    plan: Plan
+    head: Head
+    main: Cascade
+    claims: tuple[Checked, ...]
+    curve: Curve | None
+    undone: Figure
+
+    def doubts(self) -> tuple[Doubt, ...]:
+        """Everything that is doubtful, severe signs first."""
+        rank = {code: k for k, code in enumerate(SEVERE)}
+        return tuple(sorted(self._found(), key=lambda doubt: rank.get(doubt.code, len(rank))))
+
+    def _found(self) -> Iterator[Doubt]:
+        main, probes, classes = self.main, self.head.probes, self.head.clean.classes
+        on = checks.OnSubset(
+            single=main.broken_on_subset("single-step", blind=True),
+            climbing=main.broken_on_subset("iterative", blind=True),
+            gradient=main.broken_on_subset("single-step", "iterative"),
+            query=main.broken_on_subset("query"),
+            noise=main.broken_on_subset("noise"),
+        )
+        yield from claim_doubts(self.claims)
+        yield from of_probes(probes, classes)
+        yield from checks.comparisons(on)
+        yield from checks.diversity({stage.family for stage in self.plan.ladder(self.head) if not stage.claimed})
+        yield from checks.rounding(self.undone)
+        yield from checks.reported(outcome.result for outcome in main.outcomes)
+        curve, stage = self.curve, self.plan.curve_stage()
+        if curve is not None and stage is not None and stage.family != "single-step":
+            yield from checks.monotone([point.raw for point in curve.points], [point.eps for point in curve.points])
+            yield from checks.unbounded(curve.points[-1].envelope, curve.whole_box, classes, curve.large)

@@ -1,0 +1,142 @@
+"""Probes of the neighbourhood: is the model flat around an image, and do its gradients tell the truth?
+
+Each on the first images of the sanity subset, with the margin loss unless said otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sparring import losses
+from sparring.ball import Ball
+from sparring.bout import LossFunction
+from sparring.model import Model
+from sparring.rng import Noise
+from sparring.threat import Threat, Untargeted
+
+MOST = 32
+"images"
+STEP = 1e-4
+"of the box: the smallest move that any smooth classifier notices in float32"
+LOOKS, WAYS, DRAWS = 10, 20, 10
+
+
+@dataclass(frozen=True)
+class Local:
+    """What was measured around the images.
+
+    Attributes:
+        constant: share of (image, tiny move) pairs whose logits are the same to the last bit.
+        faithful: median over images of the rank correlation, over random directions, of slopes with differences; 0
+            where one of them is constant. aligned: mean cosine of the cross-entropy's gradients at the
+            image and at a random point of its ball; None where too few have one.
+        unstable: mean relative change of the loss at random points of a tenth of the radius.
+        passes: forward plus backward passes spent.
+    """
+
+    constant: float
+    faithful: float | None
+    aligned: float | None
+    unstable: float
+    passes: int
+
+
+def look_around(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int) -> Local:
+    """Measure all of it on at most `MOST` images x [n, ...]."""
+    with model.guard():
+        x = model.accept(x[:MOST])
+        y = y[:MOST].to(x.device)
+        noise = Noise.of(x, seed).fold(0x10CA1)
+        width = model.box[1] - model.box[0]
+        with torch.no_grad():
+            clean = model.logits(x)
+            constant = _constant(model, x, clean, STEP * width, noise)
+            unstable = _unstable(model, x, y, clean, threat, noise)
+        passes = (1 + LOOKS + DRAWS) * len(x)
+        faithful = aligned = None
+        if model.access == "gradient":
+            faithful = _faithful(model, x, y, _stride(threat, width), noise)
+            aligned = _aligned(model, x, y, threat, noise)
+            passes += (2 + 2 * WAYS + 4) * len(x)
+    return Local(constant, faithful, aligned, unstable, passes)
+
+
+def _constant(model: Model, x: Tensor, clean: Tensor, step: float, noise: Noise) -> float:
+    """P8: the share of tiny moves that change nothing at all."""
+    same = []
+    for _ in range(LOOKS):
+        point = (x + step * noise.signs(*x.shape[1:], dtype=x.dtype)).clamp(*model.box)
+        same.append((model.logits(point) == clean).all(1))
+    return float(torch.stack(same).double().mean())
+
+
+def _unstable(model: Model, x: Tensor, y: Tensor, clean: Tensor, threat: Threat, noise: Noise) -> float:
+    """G6: how much the loss changes at random points of a tenth of the radius, relative to itself, at most 1 each."""
+    before = losses.margin(clean, Untargeted(y))
+    change = []
+    for _ in range(DRAWS):
+        point = _ball(model, x, threat, 0.1).sample(noise)
+        after = losses.margin(model.logits(point), Untargeted(y))
+        change.append(((after - before).abs() / before.abs().clamp(min=1e-12)).clamp(max=1.0))
+    return float(torch.stack(change).double().nan_to_num(1.0).mean())
+
+
+def _faithful(model: Model, x: Tensor, y: Tensor, stride: float, noise: Noise) -> float:
+    """G4: do slopes along random directions rank as the differences there do?"""
+    slope = _slope(model, x, y, losses.margin)
+    told, true = [], []
+    for _ in range(WAYS):
+        way = noise.signs(*x.shape[1:], dtype=x.dtype)
+        ahead, back = (point.clamp(*model.box) for point in (x + stride * way, x - stride * way))
+        with torch.no_grad():
+            rise = losses.margin(model.logits(ahead), Untargeted(y)) - losses.margin(model.logits(back), Untargeted(y))
+        told.append((slope * (ahead - back)).flatten(1).sum(1))
+        true.append(rise)
+    rho = _correlation(_ranks(torch.stack(told)), _ranks(torch.stack(true)))
+    return float(rho.nan_to_num(0.0).median())
+
+
+def _aligned(model: Model, x: Tensor, y: Tensor, threat: Threat, noise: Noise) -> float | None:
+    """G5: do gradients at the image and nearby point the same way? Of those that have any."""
+    here = _slope(model, x, y, losses.cross_entropy).flatten(1)
+    there = _slope(model, _ball(model, x, threat, 1.0).sample(noise), y, losses.cross_entropy).flatten(1)
+    alive = (here != 0).any(1) & (there != 0).any(1)
+    if 2 * int(alive.sum()) < len(x) or not len(x):
+        return None
+    return float(F.cosine_similarity(here[alive].double(), there[alive].double(), dim=1, eps=0).mean())
+
+
+def _slope(model: Model, x: Tensor, y: Tensor, loss: LossFunction) -> Tensor:
+    point = x.detach().clone().requires_grad_()
+    value = loss(model.logits(point), Untargeted(y)).sum()
+    found = torch.autograd.grad(value, point, allow_unused=True)[0] if value.requires_grad else None
+    return torch.zeros_like(x) if found is None else found.nan_to_num(0.0, 0.0, 0.0)
+
+
+def _ball(model: Model, x: Tensor, threat: Threat, share: float) -> Ball:
+    assert threat.eps is not None
+    return Ball(x, threat.norm, torch.full((len(x),), share * threat.eps, dtype=x.dtype, device=x.device), model.box)
+
+
+def _stride(threat: Threat, width: float) -> float:
+    """How far to go for a difference: a hundredth of a Linf radius; far enough for float32."""
+    assert threat.eps is not None
+    linf = str(threat.norm) == "Linf"
+    return max(0.01 * threat.eps if linf else 3e-3 * width, STEP * width)
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """[m, n] ranks along the first dimension; equal values share their mean rank."""
+    below = (values[None] < values[:, None]).sum(1)
+    equal = (values[None] == values[:, None]).sum(1)
+    return below.double() + (equal - 1) / 2
+
+
+def _correlation(a: Tensor, b: Tensor) -> Tensor:
+    """Pearson's along the first dimension: [n], NaN where one is constant."""
+    a, b = a - a.mean(0), b - b.mean(0)
+    return (a * b).sum(0) / (a.square().sum(0) * b.square().sum(0)).sqrt()

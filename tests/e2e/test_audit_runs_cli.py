@@ -1,0 +1,183 @@
+"""What can be done with a run once it is there: merged from shares, proved, tried on another model, done again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sparring.cli import main
+
+NET = """
+import torch
+from torch import nn
+
+def build(skew=0.0):
+    "Sixteen grey pixels, three classes, linear: each class is the sum of its own five pixels."
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3, bias=False))
+    with torch.no_grad():
+        net[1].weight.zero_()
+        for k in range(3):
+            net[1].weight[k, 5 * k : 5 * k + 5] = 1.0
+        net[1].weight[0] += skew
+    return net
+
+def skewed():
+    "The same, but easily pushed towards class 0."
+    return build(0.35)
+"""
+SUITE = """
+name: tiny
+subset: 4
+stages:
+  - fgsm
+  - square:queries=10
+"""
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A net, images and a suite in files."""
+    home = tmp_path_factory.mktemp("runs")
+    (home / "net.py").write_text(NET)
+    (home / "suite.yaml").write_text(SUITE)
+    x, y = np.full((18, 4, 4, 1), 0.2, dtype=np.float32), np.arange(18) % 3
+    for i, k in enumerate(y):
+        x[i].reshape(-1)[5 * k : 5 * k + 5] += 0.05 + 0.02 * (i // 3)
+    np.savez(home / "images.npz", x=x, y=y)
+    return home
+
+
+def audit(home: Path, *more: object, factory: str = "build") -> list[object]:
+    data, suite, eps = f"npz:{home / 'images.npz'}", home / "suite.yaml", 0.05
+    fixed: list[object] = ["audit", "--model", f"{home / 'net.py'}:{factory}", "--data", data, "--eps", eps]
+    return [*fixed, "--suite", suite, "--shard-size", 5, "--clean-floor", 0, *more]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sparring", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = capsys.readouterr()
+        return int(left.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def done(run: Run, home: Path) -> Path:
+    """A finished run of the plain net."""
+    out = home / "done"
+    if not out.exists():
+        code, _, stderr = run(*audit(home, "--out", out, "--quiet"))
+        assert code == 0, stderr
+    return out
+
+
+def plain(folder: Path) -> dict[str, Any]:
+    """The report less what tells the time."""
+    document: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    for name in ("seconds", "created"):
+        del document[name]
+    for one in document["attacks"]:
+        del one["seconds"]
+    return document
+
+
+def test_shares_are_merged(run: Run, home: Path, done: Path, tmp_path: Path) -> None:
+    parts = [tmp_path / f"part{i}" for i in (1, 2)]
+    for i, part in enumerate(parts, 1):
+        code, stdout, stderr = run(*audit(home, "--out", part, "--shard", f"{i}/2"))
+        assert (code, stdout) == (0, "")
+        assert f"this share is done; when all are: sparring merge {part}" in stderr
+        assert not (part / "report.json").exists()
+    code, _, stderr = run("merge", parts[0], "--trust")
+    assert code == 2
+    assert "2 of 4 shards are missing (1, 3)" in stderr
+    code, stdout, stderr = run("merge", *parts, "--trust")
+    assert code == 0, stderr
+    assert stdout.splitlines()[-1] == f"report: {parts[0] / 'report.html'}"
+    assert {**plain(parts[0]), "settings": 0} == {**plain(done), "settings": 0}
+    assert run("verify", parts[0], "--trust", "--quiet")[0] == 0
+
+
+def test_shares_of_different_runs_are_not_merged(run: Run, home: Path, done: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    assert run(*audit(home, "--out", other, "--shard", "1/2", "--seed", 3, "--quiet"))[0] == 0
+    code, _, stderr = run("merge", done, other, "--trust")
+    assert code == 2
+    assert "hold different runs: seed is 3 and 0" in stderr
+
+
+def test_verify_says_what_holds(run: Run, home: Path, done: Path, tmp_path: Path) -> None:
+    code, stdout, _ = run("verify", done, "--trust", "--json", tmp_path / "proof.json")
+    assert code == 0
+    assert stdout.splitlines()[-1] == "All of it holds."
+    proof = json.loads((tmp_path / "proof.json").read_text())
+    assert proof["holds"]
+    assert proof["radii"][0]["proved"] == proof["radii"][0]["claimed"] > 0
+    code, stdout, _ = run("verify", done, "--model", f"{home / 'net.py'}:skewed")
+    assert code == 1
+    assert "model: NOT the one that was audited" in stdout
+    report = json.loads((done / "report.json").read_text())
+    dressed = tmp_path / "dressed"
+    shutil.copytree(done, dressed)
+    (dressed / "report.json").write_text(json.dumps({**report, "standing": report["standing"] + 2}))
+    code, stdout, _ = run("verify", dressed, "--trust")
+    assert code == 1
+    assert f"the report says that {report['standing'] + 2} images stand" in stdout
+
+
+def test_code_that_a_run_names_is_not_run_unasked(run: Run, done: Path) -> None:
+    code, _, stderr = run("verify", done)
+    assert code == 2
+    assert "which is code: to run it, name it (--model" in stderr
+
+
+def test_another_model_is_attacked_with_what_is_stored(run: Run, home: Path, done: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new"
+    code, stdout, stderr = run(*audit(home, "--out", out, "--replay", done, factory="skewed"))
+    assert code == 0, stderr
+    first = json.loads((out / "report.json").read_text())["attacks"][0]
+    assert (first["attack"], first["knowledge"]) == ("Replay of done", "transfer")
+    assert first["tried"] > 0
+    assert "Replay of done" in stdout
+    assert f"--replay {done}" in json.loads((out / "report.json").read_text())["command"]
+
+
+def test_a_rerun_is_the_same_audit_and_is_compared(run: Run, home: Path, done: Path, tmp_path: Path) -> None:
+    code, stdout, stderr = run("rerun", done, "--trust", "--out", tmp_path / "again")
+    assert code == 0, stderr
+    assert {**plain(tmp_path / "again"), "command": 0, "settings": 0} == {**plain(done), "command": 0, "settings": 0}
+    assert "the same 18 images" in stdout
+    code, stdout, _ = run("rerun", done, "--model", f"{home / 'net.py'}:skewed", "--fail-on-regression", "--replay")
+    assert code == 1
+    assert "regressed" in stdout
+    assert "Replay of done" in stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["verify", "{none}"], "holds no run of sparring audit"),
+        (["merge", "{none}"], "holds no run of sparring audit"),
+        (["rerun", "{none}"], "holds no report.json"),
+        (["audit", "--model", "mnist-cnn", "--eps", "0.1", "--replay", "{none}"], "holds no run"),
+        (["audit", "--model", "mnist-cnn", "--eps", "0.1", "--out", "{none}", "--shard", "3/2"], "write i/n"),
+    ],
+)
+def test_what_is_no_run(run: Run, tmp_path: Path, words: list[str], message: str) -> None:
+    code, _, stderr = run(*(word.format(none=tmp_path) for word in words))
+    assert code == 2
+    assert message in stderr
+    assert len(stderr.strip().splitlines()) == 1

@@ -1,0 +1,41 @@
+"""The gallery's members that need no training, on few images: verdicts and causes must be the known ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import sparring as sp
+from sparring.audit.suites import Stage, Suite
+from sparring.reproduce.gallery import GALLERY, Member, run
+from sparring.reproduce.gallery_models import Workshop
+
+TINY = Suite(
+    "tiny",
+    "for tests",
+    (
+        Stage("FGSM", "fgsm", "single-step", blind=True),
+        Stage("PGD-10", "pgd:steps=10", "iterative", blind=True),
+        Stage("PGD-20 (margin)", "pgd:steps=20,loss=margin", "iterative"),
+        Stage("Square", "square:queries=100", "query"),
+    ),
+    curves=(),
+    receipt=False,
+)
+SLOW = ("pgd", "fast")
+"in `make gallery` only: they need more images than there is time for"
+
+
+@pytest.mark.parametrize("member", [one for one in GALLERY if not one.trained and one.name not in SLOW], ids=str)
+def test_verdict_and_cause(member: Member, tmp_path: Path) -> None:
+    x, y = sp.load_data("mnist5k", n=24).tensors()
+    (row,) = run([member], Workshop(tmp_path), x, y, suite=TINY)
+    assert row.right, (row.status, row.cause, row.missing, row.verdict)
+    if row.report is not None:
+        assert row.report.passes == sum(row.report.cost.values())
+
+
+def test_names_are_unique_and_the_honest_are_among_them() -> None:
+    assert len({one.name for one in GALLERY}) == len(GALLERY)
+    assert {one.name for one in GALLERY if one.honest} == {"plain", "pgd", "fast"}

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check bench clean
+.PHONY: help demo test lint types check bench gallery clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -22,7 +22,7 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 demo: $(VENV)/.demo ## a claim beside the truth: audit the distilled classifier on real digits, write an HTML report
-	$(BIN)/sparring audit --model mnist-cnn-distilled --data mnist5k --n 200 --norm Linf --eps 0.3 --suite quick --claim fgsm:0.3=0.88 --out runs/demo
+	$(BIN)/sparring audit --model mnist-cnn-distilled --data mnist5k --n 200 --norm Linf --eps 0.3 --suite quick --claim fgsm:0.3=0.88 --force --out runs/demo
 
 test: $(VENV)/.test ## the whole fast test suite
 	$(BIN)/python -m pytest -n 2
@@ -38,6 +38,9 @@ check: test lint types ## all that CI runs
 
 bench: ## side by side with the peers, in an environment of their own
 	$(PYTHON) benchmarks/run.py
+
+gallery: $(VENV)/.test ## broken and honest defenses, each with the verdict that the audit must reach (trains small nets)
+	$(BIN)/sparring reproduce gallery --page docs/gallery.md
 
 clean: ## remove what make made
 	rm -rf $(VENV) .venv-peers runs .pytest_cache .mypy_cache .ruff_cache

@@ -144,7 +144,7 @@ class Referee:
                 self.best.index_copy_(0, at, z.index_select(0, take))
                 self.margin[at] = self.bar[at] = margin[take]
             if last:  # where a point before it did fool, it is forgotten
-                self.size[at], self.success[at] = torch.inf, False
+                self.size[at], self.success[at], self.first_hit[at] = torch.inf, False, -1
 
     def _success(self, rows: Tensor, z: Tensor, margin: Tensor, size: Tensor, may: Tensor) -> None:
         """Points that fool, of a certain size: all arguments are about them alone. `may`: as the last may be kept."""

@@ -32,6 +32,7 @@ CHEAP = {
     "apgd-ce": Cheap("apgd-ce:steps=12"),
     "apgd-dlr": Cheap("apgd-dlr:steps=12"),
     "apgd-l1": Cheap("apgd-l1:steps=15,restarts=2", {"L1": 1.1}),
+    "apgd-square": Cheap("apgd-square:steps=8,queries=20", {"L2": 1.4}),
     "apgd-t": Cheap("apgd-t:steps=12"),
     # Four probes leave the radius that coarse.
     "apgd-t-min": Cheap("apgd-t-min:steps=5,targets=1,search=4,tolerance=0.1", {"L1": 1.2, "L2": 1.1, "Linf": 1.1}),

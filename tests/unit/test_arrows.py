@@ -120,7 +120,7 @@ def test_an_attack_file_is_short(source: str) -> None:
 
 def test_an_attack_file_says_idea_paper_differences_and_failures(source: str) -> None:
     said = ast.get_docstring(ast.parse(source)) or ""
-    assert re.search(r"(arXiv:\d{4}\.\d{4,5}|doi:10\.\d+|openreview \S+)", said), "the paper"
+    assert re.search(r"(arXiv:\d{4}\.\d{4,5}|doi:10\.\d+|openreview:\S+)", said), "the paper"
     assert "iffers from" in said, "where it differs from the paper or the reference code"
     assert re.search(r"[Ff]ails on|[Ff]ails", said), "how it fails"
 

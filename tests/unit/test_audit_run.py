@@ -426,19 +426,25 @@ def test_a_floor_of_zero_lets_anything_pass(plain: nn.Module, digits: Images) ->
 
 
 @pytest.mark.parametrize("name", list(SUITES))
-def test_suites_climb_more_than_one_loss_and_end_without_gradients(name: str) -> None:
+def test_suites_climb_more_than_one_loss_and_search_without_gradients(name: str) -> None:
     stages = SUITES[name].stages
     assert any(stage.blind for stage in stages)
     assert any(not stage.blind and stage.family == "iterative" for stage in stages)
-    assert stages[-1].family == "query"
+    assert any(stage.family == "query" and stage.seen for stage in stages)
     for stage in stages:
         attack = stage.attack()
         assert (attack.info.sees == "gradient") == (stage.family in ("single-step", "iterative"))
-        assert stage.blind == (attack.settings().get("loss") == "ce")
+        fields = attack.settings()
+        assert stage.blind == (fields.get("loss") == "ce" and "queries" not in fields)
 
 
-def test_standard_is_autoattacks_less_fab() -> None:
+def test_standard_has_all_of_autoattacks_attacks() -> None:
     specs = {stage.title: stage.attack().settings() for stage in SUITES["standard"].stages}
-    assert specs["APGD-CE"]["steps"] == specs["APGD-T"]["steps"] == 100
-    assert specs["APGD-T"]["targets"] == 9
+    assert "APGD-CE" in specs
+    assert "FAB" in specs
+    assert (specs["APGD-T"]["steps"], specs["APGD-T"]["targets"]) == (100, 9)
     assert specs["Square"]["queries"] == 5000
+
+
+def test_full_gives_up_nobody() -> None:
+    assert all(stage.near is None for stage in SUITES["full"].stages)

@@ -43,7 +43,7 @@ def test_every_column_is_filled_with_a_known_word(info: AttackInfo) -> None:
     assert set(info.specificity) <= {"targeted", "untargeted"}
     assert info.approach in ("gradient", "score", "decision", "approximation")
     assert 2013 <= info.year <= 2030
-    assert re.match(r"(arXiv:\d{4}\.\d{4,5}|doi:10\.)", info.paper)
+    assert re.match(r"(arXiv:\d{4}\.\d{4,5}|doi:10\.|openreview:\S+)", info.paper)
     assert info.knowledge
     assert len(info.summary) > 10
     assert not info.summary.startswith("Attack(")

@@ -1,7 +1,7 @@
 """Suites: which attacks an audit runs, in which order. Data, not code: a stage is a line.
 
 Cheap attacks come first, as only survivors go on. Every suite climbs more than one loss (cross-entropy alone is
-blind to a saturated softmax) and ends with an attack that sees no gradients.
+blind to a saturated softmax) and searches without gradients as well.
 
 `quick` and `standard` spend their long attacks where they can pay. After the short attacks each image has a headway,
 the share of its clean margin that they have taken (`audit.headway`). A stage with `near` is for the images whose

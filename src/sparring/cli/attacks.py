@@ -72,7 +72,12 @@ def _cells(info: AttackInfo) -> tuple[str, ...]:
 
 def _paper(paper: str) -> str:
     scheme, _, number = paper.partition(":")
-    home = {"arxiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}.get(scheme.lower())
+    homes = {
+        "arxiv": "https://arxiv.org/abs/",
+        "doi": "https://doi.org/",
+        "openreview": "https://openreview.net/forum?id=",
+    }
+    home = homes.get(scheme.lower())
     if home is not None:
         return f"[{paper}]({home}{number})"
     return f"<{paper}>" if scheme in ("http", "https") else paper.replace("|", "\\|")

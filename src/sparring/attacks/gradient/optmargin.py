@@ -3,7 +3,7 @@
     min over w of  |z - x|_2^2 + c * sum_i max(confidence - margin(z + v_i), 0),   z = (tanh(w) + 1) / 2
 
 by Adam; v_0 = 0, the others orthogonal, of `radius` a pixel (root of the mean square), clipped to the box.
-He, Li & Song 2018, ICLR ("Decision boundary analysis of adversarial examples", openreview BkpiPMbA-).
+He, Li & Song 2018, ICLR ("Decision boundary analysis of adversarial examples", openreview:BkpiPMbA-).
 
 Differs from the paper: each sample has directions of its own; c begins at what its gradient says, and each search step
 goes on from the nearest point that was enough (see `blocks.constants`). Success is to fool, and the nearest that
@@ -34,7 +34,7 @@ from sparring.norms import L2
     norms=(L2,),
     aim="minimum",
     year=2018,
-    paper="https://openreview.net/forum?id=BkpiPMbA-",
+    paper="openreview:BkpiPMbA-",
     aliases=("opt-margin",),
     random=True,
     survey="OptMargin [76]",

@@ -29,18 +29,18 @@ class Cheap(NamedTuple):
 
 CHEAP = {
     "alma": Cheap("alma:steps=25", {"L1": 1.2}, "alma"),
-    "apgd-ce": Cheap("apgd-ce:steps=12"),
-    "apgd-dlr": Cheap("apgd-dlr:steps=12"),
+    "apgd-ce": Cheap("apgd-ce:steps=6", {}, "apgd-ce:steps=12"),
+    "apgd-dlr": Cheap("apgd-dlr:steps=6", {}, "apgd-dlr:steps=12"),
     "apgd-l1": Cheap("apgd-l1:steps=15,restarts=2", {"L1": 1.1}),
     "apgd-square": Cheap("apgd-square:steps=8,queries=20", {"L2": 1.4}),
-    "apgd-t": Cheap("apgd-t:steps=12"),
+    "apgd-t": Cheap("apgd-t:steps=6,targets=2", {}, "apgd-t:steps=12"),
     # Four probes leave the radius that coarse.
     "apgd-t-min": Cheap("apgd-t-min:steps=5,targets=1,search=4,tolerance=0.1", {"L1": 1.2, "L2": 1.1, "Linf": 1.1}),
     "bim": Cheap("bim:steps=8"),
     "cw-l0": Cheap("cw-l0:steps=8,failures=4"),
     "cw-l2": Cheap("cw-l2:steps=15,search=3", {}, "cw-l2:steps=100,search=6"),
     "cw-linf": Cheap("cw-linf:steps=12,doublings=3", {"Linf": 1.1}),
-    "ddn": Cheap("ddn:steps=30"),
+    "ddn": Cheap("ddn:steps=15", {}, "ddn:steps=30"),
     # It shrinks by a fixed `beta`, which is much for distances this small.
     "ead": Cheap("ead:steps=15,search=3", {"L1": 1.2}, "ead:search=6"),
     # On the real views an affine net says nothing about the point itself.
@@ -78,11 +78,11 @@ CHEAP = {
     "optmargin": Cheap("optmargin:steps=15,search=3,copies=2,radius=0.05", {}, "optmargin:copies=1,steps=100,search=6"),
     "pdgd": Cheap("pdgd:steps=25", {}, "pdgd"),
     # Its L0 is the 2/3 quasi-norm, which counts two half changes for more than one.
-    "pdpgd": Cheap("pdpgd:steps=25", {"L0": 2.0, "L1": 1.1}, "pdpgd"),
+    "pdpgd": Cheap("pdpgd:steps=14", {"L0": 2.0, "L1": 1.1}, "pdpgd"),
     # One pixel in two loses 2 * alpha of its eps to the random step.
     "r-fgsm": Cheap("r-fgsm:alpha=0.1", {"Linf": 1.2}),
     "rp2": Cheap("rp2:steps=8,find=2,copies=1,area=1,rate=0.2,transform=noise:0.3"),
-    "sigma-zero": Cheap("sigma-zero:steps=40"),
+    "sigma-zero": Cheap("sigma-zero:steps=15", {}, "sigma-zero:steps=40"),
     "square": Cheap("square:queries=60", {"Linf": 2.0, "L2": 2.5}),
     "stadv": Cheap("stadv:steps=5,search=2,step=1"),
 }

@@ -124,14 +124,17 @@ class Referee:
                 size = size.masked_fill(~allowed & (size <= ball.eps * (1 + 1e-5)), torch.inf)
             self._look(rows, margin, size)
         fooled = hit if allowed is None else hit & allowed
-        last, may = self.keep == "last", torch.ones_like(fooled)
-        if last and not handed:
+        last, may = self.keep == "last", None
+        if last and handed:
+            self.handed[rows] = True
+        elif last:
             may = ~self.handed[rows]
             allowed = may if allowed is None else may & allowed
-        self.handed[rows] |= handed
         if bool(fooled.any()):
             at = fooled.nonzero().squeeze(1)
-            self._success(rows[at], z[at], margin[at], ball.norm.size(z[at] - ball.x[at]), may[at])
+            self._success(
+                rows[at], z[at], margin[at], ball.norm.size(z[at] - ball.x[at]), None if may is None else may[at]
+            )
         take = ~fooled if last else margin > (self.bar if len(rows) == len(self.bar) else self.bar[rows])
         take = (take if allowed is None else take & allowed).nonzero().squeeze(1)
         if len(take):
@@ -146,8 +149,8 @@ class Referee:
             if last:  # where a point before it did fool, it is forgotten
                 self.size[at], self.success[at], self.first_hit[at] = torch.inf, False, -1
 
-    def _success(self, rows: Tensor, z: Tensor, margin: Tensor, size: Tensor, may: Tensor) -> None:
-        """Points that fool, of a certain size: all arguments are about them alone. `may`: as the last may be kept."""
+    def _success(self, rows: Tensor, z: Tensor, margin: Tensor, size: Tensor, may: Tensor | None) -> None:
+        """Points that fool, of a certain size: all arguments are about them alone. `may`: be kept; None = all may."""
         first = rows[self.first_hit[rows] < 0]
         self.first_hit[first] = self.queries[first]
         nearer = size < self.near_size[rows] * (1 - 1e-6)  # of two at the same radius the first, not what rounding says
@@ -156,7 +159,10 @@ class Referee:
         else:
             closer = rows[nearer]
             self.near[closer], self.near_size[closer] = z[nearer], size[nearer]
-            better = ~self.success[rows] | (margin > self.margin[rows]) if self.keep == "margin" else may
+            if self.keep == "margin":
+                better = ~self.success[rows] | (margin > self.margin[rows])
+            else:
+                better = torch.ones_like(nearer) if may is None else may
         at = rows[better]
         self.best[at], self.margin[at], self.size[at] = z[better], margin[better], size[better]
         self.success[at], self.bar[at] = True, torch.inf

@@ -13,8 +13,6 @@ from xml.etree import ElementTree as xml
 
 import pytest
 
-from sparring.cli import main
-
 NET = """
 import torch
 from torch import nn
@@ -51,18 +49,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         x[i].reshape(-1)[5 * k : 5 * k + 5] += 0.05 + 0.02 * (i // 3)
     np.savez(home / "images.npz", x=x, y=y)
     return home
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sparring", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return call
 
 
 def audit(home: Path, factory: str = "build", eps: object = 0.05) -> list[object]:

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparring.cli import main
 from sparring.cli.audit_run import AGAIN
 
 NET = """
@@ -73,18 +72,6 @@ def words(home: Path, out: Path, *more: object) -> list[str]:
     data, suite = f"npz:{home / 'images.npz'}", home / "suite.yaml"
     fixed = ["audit", "--model", f"{home / 'net.py'}:build", "--data", data, "--eps", 0.05, "--suite", suite]
     return [str(word) for word in (*fixed, "--shard-size", 4, "--workers", 1, "--out", out, *more)]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sparring", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return call
 
 
 def pause(home: Path, seconds: float) -> None:

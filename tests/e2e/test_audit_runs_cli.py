@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-from sparring.cli import main
 
 NET = """
 import torch
@@ -60,18 +57,6 @@ def audit(home: Path, *more: object, factory: str = "build") -> list[object]:
     data, suite, eps = f"npz:{home / 'images.npz'}", home / "suite.yaml", 0.05
     fixed: list[object] = ["audit", "--model", f"{home / 'net.py'}:{factory}", "--data", data, "--eps", eps]
     return [*fixed, "--suite", suite, "--shard-size", 5, "--clean-floor", 0, *more]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sparring", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture

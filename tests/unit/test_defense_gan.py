@@ -14,6 +14,7 @@ from sparring.defenses.detect.roc import roc
 from sparring.defenses.purify.defense_gan import DefenseGAN
 from sparring.defenses.purify.latent import latent_attack
 from sparring.errors import InputError
+from sparring.generators.denormals import denormals_are_zero
 from sparring.generators.files import load_generator
 from sparring.generators.pairs import Generator, make_pair
 from sparring.generators.projection import Projection
@@ -93,8 +94,8 @@ def test_starts_are_drawn_anew_but_belong_to_the_image(generator: Generator, dig
 
 def test_the_encoder_saves_steps(generator: Generator) -> None:
     x = sp.load_data("mnist5k", "test", n=10).tensors()[0]
-    slow = Projection(80, 4, tolerance=0).run(generator, x, Noise.of(x, 0))
-    quick = Projection(20, 4, "lbfgs", start="encoder", tolerance=0).run(generator, x, Noise.of(x, 0))
+    slow = Projection(80, 4, tolerance=0, race=False).run(generator, x, Noise.of(x, 0))
+    quick = Projection(20, 4, start="encoder", tolerance=0, race=False).run(generator, x, Noise.of(x, 0))
     assert quick.error.mean() <= slow.error.mean()
     assert bool((4 * quick.steps == slow.steps).all())
 
@@ -154,3 +155,26 @@ def test_images_of_another_shape_and_generators_without_an_encoder() -> None:
         DefenseGAN(generator=bare, start="encoder")
     with pytest.raises(InputError, match=r"makes images \[1, 28, 28\]"):
         DefenseGAN(generator=bare)(torch.zeros(1, 3, 32, 32))
+
+
+def test_the_race_drops_only_starts_that_lie_behind(generator: Generator) -> None:
+    x = sp.load_data("mnist5k", "test", n=8).tensors()[0]
+    whole, raced = (
+        Projection(60, 10, tolerance=0, race=race).run(generator, x, Noise.of(x, 0)) for race in (False, True)
+    )
+    assert bool((whole.steps == 600).all())
+    assert bool((raced.steps == 10 * 31 + 5 * 29).all())
+    assert bool((raced.error >= whole.error - 1e-7).all())
+    assert float(raced.error.mean()) <= 1.05 * float(whole.error.mean())
+
+
+def test_denormals_are_zero_inside_the_block_only() -> None:
+    tiny = torch.tensor(1e-39)
+    before = float(tiny * 1)
+    with denormals_are_zero():
+        inside = float(tiny * 1)
+        with denormals_are_zero():
+            pass
+        still = float(tiny * 1)
+    assert before == float(tiny * 1) > 0
+    assert inside == still == 0

@@ -9,14 +9,21 @@ from torch import Tensor
 
 from sparring.blocks.lbfgs import Lbfgs
 
+LATE = 0.8
+"after that share of the steps the learning rate is a tenth"
 FAR = 10.0
 "L-BFGS stays within so many standard deviations"
 
 
 class Walk(Protocol):
-    """Look at `z` [b, latent], tell what is there, look at the next `z`."""
+    """Look at `z` [b, latent], tell what is there, look at the next `z`.
+
+    Attributes:
+        restless: up to that share of the steps, a row that gains no more may yet do so.
+    """
 
     z: Tensor
+    restless: float
 
     def step(self, value: Tensor, slope: Tensor, progress: float) -> None:
         """`value` [b] and `slope` [b, latent] at `z`; `progress` is the share of the steps that are done."""
@@ -28,7 +35,9 @@ class Walk(Protocol):
 
 
 class MomentumWalk:
-    """SGD with momentum 0.7; the learning rate falls to a tenth for the last fifth."""
+    """SGD with momentum 0.7; the learning rate falls to a tenth for the last fifth, where swings come to rest."""
+
+    restless = LATE
 
     def __init__(self, z: Tensor, lr: float, momentum: float = 0.7) -> None:
         self.z, self.lr, self.momentum, self.speed = z, lr, momentum, torch.zeros_like(z)
@@ -36,7 +45,7 @@ class MomentumWalk:
     def step(self, value: Tensor, slope: Tensor, progress: float) -> None:
         """See `Walk`."""
         self.speed = self.momentum * self.speed + slope
-        self.z = self.z - (self.lr if progress < 0.8 else self.lr / 10) * self.speed
+        self.z = self.z - (self.lr if progress < LATE else self.lr / 10) * self.speed
 
     def keep(self, rows: Tensor) -> None:
         """See `Walk`."""
@@ -45,6 +54,8 @@ class MomentumWalk:
 
 class AdamWalk:
     """Adam (arXiv:1412.6980); the learning rate falls to a tenth for the last fifth."""
+
+    restless = LATE
 
     def __init__(self, z: Tensor, lr: float, betas: tuple[float, float] = (0.9, 0.999)) -> None:
         self.z, self.lr, self.betas, self.count = z, lr, betas, 0
@@ -56,7 +67,7 @@ class AdamWalk:
         self.mean = a * self.mean + (1 - a) * slope
         self.square = b * self.square + (1 - b) * slope.square()
         mean, square = self.mean / (1 - a**self.count), self.square / (1 - b**self.count)
-        self.z = self.z - (self.lr if progress < 0.8 else self.lr / 10) * mean / (square.sqrt() + 1e-8)
+        self.z = self.z - (self.lr if progress < LATE else self.lr / 10) * mean / (square.sqrt() + 1e-8)
 
     def keep(self, rows: Tensor) -> None:
         """See `Walk`."""
@@ -65,6 +76,8 @@ class AdamWalk:
 
 class LbfgsWalk:
     """L-BFGS; one evaluation a step, whether it was accepted or not."""
+
+    restless = 0.0
 
     def __init__(self, z: Tensor) -> None:
         self.z = z

@@ -30,7 +30,7 @@ class DefenseGAN:
     Args:
         steps: L, gradient steps of each start. restarts: R, random starts.
         generator: a shipped one by name, a folder, or a `Generator`.
-        optimizer, lr, start, tolerance: see `Projection`.
+        optimizer, lr, start, tolerance, race: see `Projection`.
         backward: "identity" (BPDA), or "unrolled": exact through the last `unroll` steps.
         unroll: how many these are. seed: of the starts, which are drawn anew at each call.
     """
@@ -44,10 +44,11 @@ class DefenseGAN:
         restarts: int = 10,
         *,
         generator: str | Generator = "mnist-wgan-gp",
-        optimizer: Optimizer = "momentum",
+        optimizer: Optimizer | None = None,
         lr: float | None = None,
         start: Start = "noise",
         tolerance: float = 0.001,
+        race: bool = True,
         backward: Literal["identity", "unrolled"] = "identity",
         unroll: int = 20,
         seed: int = 0,
@@ -58,7 +59,7 @@ class DefenseGAN:
         if unroll < 1:
             raise InputError(f"unroll is {unroll}; at least 1 step is needed")
         self.generator = generator if isinstance(generator, Generator) else load_generator(generator)
-        self.projection = Projection(steps, restarts, optimizer, lr, start, tolerance=tolerance)
+        self.projection = Projection(steps, restarts, optimizer, lr, start, tolerance=tolerance, race=race)
         if start == "encoder" and self.generator.encoder is None:
             raise InputError(f"the generator {self.generator.name} has no encoder; start=noise works with any")
         self.unroll = unroll if backward == "unrolled" else 0

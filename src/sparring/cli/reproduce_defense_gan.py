@@ -29,6 +29,9 @@ def defense_gan(
     craft_restarts: Annotated[int, typer.Option(min=1, help="R while it is attacked.")] = 2,
     attack_steps: Annotated[int, typer.Option(min=1, help="Of PGD.")] = 40,
     queries: Annotated[int, typer.Option(min=1, help="Of Square.")] = 200,
+    adaptive: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Images for the attacks that run the defense at each step.")
+    ] = 100,
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Table and figures.")] = Path("defense-gan"),
     json: JsonOption = None,
@@ -38,7 +41,7 @@ def defense_gan(
     Clean accuracy behind the projection comes first: nothing can be better than that. All verdicts are the full
     defense's, with starts that the attacker did not see.
 
-    [dim]sparring reproduce defense-gan --n 100 --out runs/defense-gan[/dim]
+    [dim]sparring reproduce defense-gan --n 1000 --adaptive 50 --out runs/defense-gan[/dim]
     """
     from json import dumps
 
@@ -70,6 +73,7 @@ def defense_gan(
         craft_restarts=craft_restarts,
         attack_steps=attack_steps,
         queries=queries,
+        adaptive=adaptive,
         seed=seed,
         say=lambda line: log.print(f"attacking: {line}", highlight=False),
     )
@@ -93,8 +97,8 @@ def _print(outcome: Outcome, model: str, out: Path) -> None:
     )
     published.add_column("attack")
     for name in MODELS:
-        published.add_column(f"{name}: no defense", justify="right")
-        published.add_column("Defense-GAN", justify="right")
+        published.add_column(name, justify="right")
+        published.add_column(f"{name} + GAN", justify="right")
     for attack, (_, bare, defended) in PUBLISHED.items():
         cells = [f"{value:.1%}" for pair in zip(bare, defended, strict=True) for value in pair]
         published.add_row(attack, *cells)
@@ -102,17 +106,18 @@ def _print(outcome: Outcome, model: str, out: Path) -> None:
     console.print()
     title = f"Measured: {model}, {outcome.images} images, L={outcome.steps} R={outcome.restarts}, Linf {outcome.eps:g}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for column in ("attack", "knows", "accuracy", "95 %", "median Linf", "median L2"):
+    for column in ("attack", "knows", "images", "accuracy", "95 %", "median L2"):
         table.add_column(column, justify="left" if column in ("attack", "knows") else "right", overflow="fold")
-    knows = {"none": "", "oblivious": "the net", "adaptive": "the defense"}
+    knows = {"none": "", "published": "a cut graph", "oblivious": "the net", "adaptive": "the defense"}
     for row in outcome.rows:
         name = "none: the ceiling" if row.kind == "none" else row.name
-        interval = f"{row.low:.1%} to {row.high:.1%}"
-        table.add_row(name, knows[row.kind], f"{row.accuracy:.1%}", interval, f"{row.moved:.3f}", f"{row.l2:.2f}")
+        interval = f"{row.low:.0%} to {row.high:.0%}"
+        cells = [f"{row.images:,}", f"{row.accuracy:.1%}", interval, f"{row.l2:.2f}"]
+        table.add_row(name, knows[row.kind], *cells)
     console.print(table, highlight=False)
     console.print(f"\nwithout the defense, no attack: {outcome.undefended:.1%}", highlight=False)
     console.print(
-        f"[bold]worst case within eps, image by image: {outcome.worst:.1%}[/bold] "
+        f"[bold]worst case within eps, image by image, {outcome.adaptive} images: {outcome.worst:.1%}[/bold] "
         f"({outcome.worst_low:.1%} to {outcome.worst_high:.1%})",
         highlight=False,
     )

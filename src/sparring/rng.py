@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 
 GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: the increment of splitmix64
+AHEAD = 256
+"numbers of a sample that are worked out at once where an attack asks for a few at a time, again and again"
 
 
 def _signed(value: int) -> int:
@@ -69,6 +71,8 @@ class Noise:
     def __init__(self, keys: Tensor, drawn: int = 0) -> None:
         self.keys = keys
         self.drawn = drawn
+        self._ahead = keys.new_empty(len(keys), 0)  # the next of the stream, already worked out
+        self._reach = 0
 
     @classmethod
     def of(cls, x: Tensor, seed: int) -> Noise:
@@ -95,9 +99,14 @@ class Noise:
 
     def bits(self, count: int) -> Tensor:
         """`count` raw 64-bit integers for each sample: int64 [B, count]."""
-        at = torch.arange(self.drawn + 1, self.drawn + count + 1, device=self.keys.device)
+        if self._ahead.shape[1] < count:
+            # Twice as far as the last time: one that asks once pays for one, one that asks for ever hardly pays.
+            self._reach = max(count, min(2 * self._reach + count, AHEAD))
+            at = torch.arange(self.drawn + 1, self.drawn + self._reach + 1, device=self.keys.device)
+            self._ahead = _mix(self.keys[:, None] + at * _signed(GOLDEN))
         self.drawn += count
-        return _mix(self.keys[:, None] + at * _signed(GOLDEN))
+        now, self._ahead = self._ahead[:, :count], self._ahead[:, count:]
+        return now
 
     def uniform(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """[B, *shape] uniform in [0, 1). The same 24-bit numbers whatever the dtype."""

@@ -16,14 +16,14 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.blocks.bracket import Bracket
 from sparring.blocks.climb import climb, climb_on
 from sparring.bout import Bout
 from sparring.kernels import floor
-from sparring.losses import Loss, dlr, dlr_targeted, margin
+from sparring.losses import Loss, cross_entropy, dlr, dlr_targeted, margin
 from sparring.norms import L1, L2, Linf
 
 
@@ -46,6 +46,7 @@ class APGDTMin(Attack):
         steps: gradients of each run. targets: how many classes a probe tries, likeliest first.
         search: probes at most. shrink: a probe's radius is at least so many times the smallest success.
         tolerance: a sample is done when a failure is within this fraction of its success.
+        fresh: runs on cross-entropy from random starts, before the targets: where gradients mislead near the image.
         warm: the first step of a run from a known point, as a fraction of the radius. loss: what runs at a class climb.
 
     >>> import torch, sparring as sp
@@ -57,10 +58,11 @@ class APGDTMin(Attack):
     """
 
     steps: PositiveInt = 100
-    targets: PositiveInt = 9
+    targets: NonNegativeInt = 9
     search: PositiveInt = 20
     shrink: Annotated[float, Field(gt=0, lt=1)] = 0.8
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    fresh: NonNegativeInt = 0
     warm: PositiveFloat = 0.2
     loss: Loss = dlr_targeted
 
@@ -70,6 +72,8 @@ class APGDTMin(Attack):
             probe = bout.part(k, eps=radius.eps)
             for b in probe.restarts(1):
                 climb_on(b, b.ball.project(b.found[0]), self.steps, dlr, self.warm)
+            for b in probe.restarts(self.fresh):
+                climb(b, self.steps, cross_entropy)
             for b in probe.targets(self.targets):
                 climb(b, self.steps, self.loss)
             radius = radius.tell(bout.found[1], self.shrink)

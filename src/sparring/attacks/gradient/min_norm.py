@@ -20,13 +20,15 @@ from sparring.norms import L0, L1, L2, Linf, Norm
 
 PASSES = 2000
 "AttackBench's budget"
+SEARCH = "apgd-t-min"
 PORTFOLIO: dict[Norm, tuple[tuple[str, float], ...]] = {
     L0: (("sigma-zero", 0.4), ("sigma-zero:lr=3", 0.3), ("sigma-zero:lr=5", 0.3)),
-    L1: (("alma", 0.25), ("apgd-t-min:steps=25,targets=3", 0.75)),
-    L2: (("ddn", 0.2), ("alma", 0.3), ("fmn", 0.2), ("apgd-t-min", 0.3)),
-    Linf: (("fmn", 0.3), ("apgd-t-min", 0.45), ("pdpgd", 0.25)),
+    L1: (("alma", 0.2), (f"{SEARCH}:steps=25,targets=3", 0.5), ("pdpgd", 0.3)),
+    L2: (("alma", 0.4), ("pdgd", 0.3), (f"{SEARCH}:steps=50,targets=3,fresh=1", 0.3)),
+    Linf: ((f"{SEARCH}:steps=50,targets=0,fresh=1", 0.45), ("fmn", 0.2), (f"{SEARCH}:steps=50,targets=3", 0.35)),
 }
-"""Attacks in their order, each with its share of the passes."""
+"""Attacks in their order, each with its share of the passes. Runs from random starts on cross-entropy (`fresh`) come
+first where gradients near the image mislead: what a walk from the image finds there is no start for others."""
 
 
 @register(

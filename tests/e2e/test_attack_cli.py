@@ -89,6 +89,17 @@ def figures(out: str) -> dict[str, str]:
     return {cells[0]: next(cell.strip() for cell in cells[1:] if cell.strip()) for cells in lines}
 
 
+def test_a_defense_is_attacked_through_the_way_back_that_it_declares(run: Run) -> None:
+    """Rounding has no gradient: an attack that does not know better moves nothing."""
+    left = {}
+    for flags in ([], ["--as-is"]):
+        code, out, _ = run("attack", "pgd:steps=5", *HERE, "--eps", "0.2", "--defense", "bits:3", *flags)
+        assert code == 0
+        left[bool(flags)] = figures(out)["robust accuracy"], "zero-gradients" in out
+    assert left[True] == ("91.7 %", True)
+    assert left[False] == ("0.0 %", False)
+
+
 def test_everything_at_once(run: Run, tmp_path: Path) -> None:
     code, out, err = run(
         "attack", "pgd:steps=5", *HERE, "--eps", "0.2", "--batch-size", "5", "--out", "out", "--json", "deep/a.json"

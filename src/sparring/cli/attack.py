@@ -97,6 +97,15 @@ def attack(
     seconds: Annotated[
         float | None, typer.Option(help="At most so much time for all of it.", rich_help_panel=_RUN)
     ] = None,
+    as_is: Annotated[
+        bool,
+        typer.Option(
+            "--as-is",
+            help="Attack a --defense with the gradient that it happens to give, not through the ways back that its "
+            "stages declare: this is how defenses were overrated.",
+            rich_help_panel=_HOW,
+        ),
+    ] = False,
     out: OutOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Write into DIR even if it holds other files.", rich_help_panel=_OUT)
@@ -114,6 +123,8 @@ def attack(
     [dim]sparring attack min-norm --model mnist-cnn --n 20 --norm L2 --passes 500[/dim]
 
     [dim]sparring attack pgd --model mnist-cnn --n 20 --eps 0.5 --region 8:20,8:20[/dim]
+
+    [dim]sparring attack pgd --model mnist-cnn --n 20 --eps 0.3 --defense "jpeg:quality=75|bits:4"[/dim]
     """
     from rich.console import Console
     from rich.markup import escape
@@ -145,6 +156,7 @@ def attack(
             model, weights=weights, trust=trust, device=device, data=data, split=split, n=n, mean=mean, std=std,
             defense=defense,
         )  # fmt: skip
+    loaded = loaded if as_is else loaded.exposed()
     if region is not None:
         threat = threat_of(chosen, norm, eps, levels, region_of(region, images.shape))
     x, y, index = aimable(images, target, log)
@@ -157,7 +169,7 @@ def attack(
         )  # fmt: skip
     goal = joined(goals, y)
     about: dict[str, Any] = {
-        "model": model, "weights": weights and str(weights), "defense": defense, "data": data,
+        "model": model, "weights": weights and str(weights), "defense": defense, "as_is": as_is, "data": data,
         "split": images.split, "target": target, "left_out": len(images) - len(x), "keep": keep, "budget": limits,
     }  # fmt: skip
     if goals:

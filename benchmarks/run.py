@@ -23,6 +23,7 @@ QUICK = (
     "minimum_norm_peers.py --net mnist-cnn,mnist-cnn-pgd --n 50",
     "minimum_norm_curve.py --net mnist-cnn-pgd --n 20 --passes 1000",
     "published_figures.py --only jsma,deepfool,ead --n 5 --live",
+    "audit_workers.py 100",
 )
 FULL = (
     "pgd_overhead.py --net trades",
@@ -35,6 +36,8 @@ FULL = (
     "minimum_norm_peers.py --n 500 --cache runs/peers.json",
     "minimum_norm_curve.py --n 100 --cache runs/peers.json --figure",
     "published_figures.py --n 20 --live",
+    "audit_workers.py 400",
+    "audit_memory.py",
 )
 
 

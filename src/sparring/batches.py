@@ -30,6 +30,7 @@ def run_batches(
     seed: int = 0,
     budget: Budget | None = None,
     keep: Keep = "best",
+    trace: bool = False,
     progress: Callable[[int, Result], Any] | None = None,
 ) -> Result:
     """Attack all of `data`; the result is the same whatever `batch_size` is.
@@ -38,6 +39,7 @@ def run_batches(
         data: (x [N, ...], y [N]), or an iterable of such batches (a DataLoader), taken as they come.
         goal: (x, y) of a batch -> its goal; None = untargeted.
         budget: per sample; `seconds` is for the whole of the data.
+        trace: record what was seen on the way: in the results that `progress` is told, not in the joined one.
         progress: called with the number of images done and the batch's result, after each batch.
     """
     results: list[Result] = []
@@ -49,7 +51,7 @@ def run_batches(
             limit = Budget(budget.queries, budget.gradients, budget.passes, max(0.0, left))
         aim = Untargeted(y) if goal is None else goal(x, y)
         here = threat.rows(slice(done, done + len(x)))
-        results.append(attack(model, x, aim, here, seed=seed, budget=limit, keep=keep))
+        results.append(attack(model, x, aim, here, seed=seed, budget=limit, keep=keep, trace=trace))
         if left is not None:
             left -= results[-1].seconds
         done += len(x)

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from xml.etree import ElementTree as xml
 
@@ -167,27 +166,3 @@ def test_compare_refuses_other_conditions(run: Run, home: Path, done: Path, tmp_
     assert "different threats: Linf 0.05, box 0 to 1 and Linf 0.01" in stderr
     assert len(stderr.strip().splitlines()) == 1
     assert run("compare", done, tmp_path)[0] == 2
-
-
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
-@pytest.mark.parametrize("width", [390, 1440])
-def test_the_page_fits_its_window_and_asks_for_nothing(done: Path, tmp_path: Path, width: int) -> None:
-    """A script is put into a copy of the page, in a frame of this width (a window cannot be made as narrow)."""
-    probe = (
-        "<script>parent.document.title = [innerWidth, document.documentElement.scrollWidth,"
-        " performance.getEntriesByType('resource').filter(e => !e.name.startsWith('data:')).length].join()</script>"
-    )
-    inner = (done / "report.html").read_text().replace("</body>", probe + "</body>")
-    page = tmp_path / "page.html"
-    page.write_text(
-        f'<!doctype html><title></title><iframe width="{width}" height="900" style="border: 0" '
-        f'srcdoc="{escape(inner)}"></iframe>'
-    )
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-    command += ["--window-size=1600,900", "--enable-logging=stderr", "--dump-dom", page.as_uri()]
-    seen = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    title = seen.stdout.partition("<title>")[2].partition("</title>")[0]
-    seen_width, needed, requests = (int(part) for part in title.split(","))
-    assert needed <= seen_width == width
-    assert requests == 0
-    assert "CONSOLE" not in seen.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -151,6 +152,32 @@ def test_a_rerun_is_the_same_audit_and_is_compared(run: Run, home: Path, done: P
     assert "Replay of done" in stdout
 
 
+def test_a_rerun_by_two_workers_is_the_same(run: Run, done: Path, tmp_path: Path) -> None:
+    """The other worker is told the audit's options, not the words of the rerun."""
+    code, _, stderr = run("rerun", done, "--trust", "--out", tmp_path / "two", "--workers", 2)
+    assert code == 0, stderr
+    assert "stopped early" not in stderr
+    assert {**plain(tmp_path / "two"), "command": 0, "settings": 0} == {**plain(done), "command": 0, "settings": 0}
+    code, _, stderr = run("rerun", done, "--trust", "--workers", 2)
+    assert (code, stderr.count("\n")) == (2, 1)
+    assert "--workers needs the folder" in stderr
+
+
+def test_certified_radii_from_a_file(run: Run, home: Path, tmp_path: Path) -> None:
+    """Modest ones are a lower bound of 0 here; that nothing at all breaks any image is refuted."""
+    radii, out = tmp_path / "radii.txt", tmp_path / "out"
+    radii.write_text("0.001\n" * 8 + "0\n" * 10)
+    code, stdout, stderr = run(*audit(home, "--certified", radii, "--out", out))
+    assert code == 0, stderr
+    assert re.search(r"certified accuracy, a lower bound +0\.0% +0 of 18", stdout)
+    assert "certificate-broken" not in stdout
+    radii.write_text("1.0\n" * 18)
+    code, stdout, _ = run("rerun", out, "--trust", "--out", tmp_path / "again")
+    assert code == 0
+    (doubt,) = [one for one in plain(tmp_path / "again")["doubts"] if one["code"] == "certificate-broken"]
+    assert "of 18 certified images are broken inside their radius" in doubt["message"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -159,6 +186,7 @@ def test_a_rerun_is_the_same_audit_and_is_compared(run: Run, home: Path, done: P
         (["rerun", "{none}"], "holds no report.json"),
         (["audit", "--model", "mnist-cnn", "--eps", "0.1", "--replay", "{none}"], "holds no run"),
         (["audit", "--model", "mnist-cnn", "--eps", "0.1", "--out", "{none}", "--shard", "3/2"], "write i/n"),
+        (["audit", "--model", "mnist-cnn", "--eps", "0.1", "--certified", "{none}/radii.npy"], "no certified radii"),
     ],
 )
 def test_what_is_no_run(run: Run, tmp_path: Path, words: list[str], message: str) -> None:

@@ -40,3 +40,15 @@ def small_report() -> Report:
         claims=["fgsm=0.9"],
         require=["robust@0.05 >= 90%", "clean >= 0.5"],
     )
+
+
+@pytest.fixture(scope="session")
+def small_net() -> nn.Module:
+    """The linear net of `small_report`."""
+    return linear()
+
+
+@pytest.fixture(scope="session")
+def small_images() -> tuple[torch.Tensor, torch.Tensor]:
+    """The images of `small_report`."""
+    return bright()

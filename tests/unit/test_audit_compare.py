@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sparring.audit.compare import compare, listed, markdown, mcnemar, paired_interval
+from sparring.audit.compare import compare, listed, markdown
+from sparring.audit.paired import mcnemar, paired_interval
 from sparring.audit.report import Report
 from sparring.errors import InputError
 

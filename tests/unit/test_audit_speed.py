@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 import sparring as sp
-from sparring.audit.cascade import STANDING, Cascade
+from sparring.audit.cascade import Cascade
 from sparring.audit.clean import Clean
 from sparring.audit.forecast import forecast
 from sparring.audit.headway import Headway
+from sparring.audit.outcome import STANDING
 from sparring.audit.receipt import LEAST, RECEIPT, lots, receipt_of, run_plainly
 from sparring.audit.run import plan_audit
 from sparring.audit.suites import SUITES, Stage, Suite, suite
@@ -128,6 +129,7 @@ OWN = """\
 name: mine
 subset: 7
 receipt: false
+longer: true
 stages:
   - fgsm                # one step
   - noise:draws=5
@@ -143,6 +145,7 @@ def test_a_suite_of_ones_own(tmp_path: Path) -> None:
     path.write_text(OWN)
     found = suite(str(path))
     assert (found.name, found.subset, found.receipt) == ("mine", 7, False)
+    assert (found.transfer, found.longer) == (False, True)
     assert [stage.spec for stage in found.stages] == ["fgsm", "noise:draws=5", "square:queries=20"]
     last = found.stages[-1]
     assert (last.title, last.near, last.seen, last.family) == ("Square, short", 0.5, False, "query")
@@ -160,6 +163,7 @@ def test_a_suite_of_ones_own(tmp_path: Path) -> None:
         ("stages:\n  - attack: fgsm\n    seen: 1\n", "true or false"),
         ("stages:\n  - title: x\n", "has no attack"),
         ("stages:\n  - fgsm\nreceipt: 3\n", "true or false"),
+        ("stages:\n  - fgsm\ntransfer: often\n", "transfer is 'often'; expected true or false"),
         ("stages: &a\n", "is not understood"),
         ("stages:\n  - !!python/object fgsm\n", "is not understood"),
         ("stages:\n  - {attack: fgsm}\n", "is not understood"),

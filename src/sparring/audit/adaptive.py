@@ -14,9 +14,10 @@ and modules in train mode, are measured beside: one image at a time, and in eval
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from sparring.audit.doubts import meaning
 from sparring.audit.intervals import Figure
 from sparring.audit.probes import Probes, saturated
 from sparring.audit.suites import Stage, unfit
@@ -27,6 +28,8 @@ SHORT, LONG = 20, 50
 "steps of an adaptive attack, with suites of up to 50 steps and with longer ones"
 COPIES = 10
 "passes a gradient, where gradients are averaged"
+DEFENDED = "defended"
+"code of the remedy for a model with stages that declare their backward, where the probes found nothing"
 BENT = ("unfaithful-gradients", "misaligned-gradients", "unstable-outputs")
 
 
@@ -59,8 +62,9 @@ class Tried:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
+        title = "Stages before the model" if self.code == DEFENDED else meaning(self.code).title
         known = {"oblivious": self.oblivious.to_dict(), "adaptive": self.adaptive.to_dict()}
-        return {"code": self.code, "remedy": self.what, **known}
+        return {"code": self.code, "title": title, "remedy": self.what, **known}
 
 
 def remedies(
@@ -93,7 +97,7 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
         how = "BPDA through what the model declares" if shielded else "gradients straight through what hides them"
         title = "BPDA" if shielded else "straight through"
         yield Remedy(
-            hidden or "defended",
+            hidden or DEFENDED,
             how,
             (
                 _climb(f"PGD (margin, {title})", f"pgd:loss=margin,steps={steps}", through),
@@ -103,12 +107,17 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
     if random:
         view = f"view=eot{COPIES}"
         past = " and BPDA" if shielded else ""
+        twice = _climb(
+            f"PGD (margin, EOT {2 * COPIES})", f"pgd:loss=margin,steps={steps},view=eot{2 * COPIES}", through
+        )
+        more = (replace(twice, near=1),) if steps >= LONG else ()  # a control, on the sanity subset alone
         yield Remedy(
             "random-outputs",
             f"gradients averaged over {COPIES} looks (EOT){past}",
             (
                 _climb(f"PGD (margin, EOT {COPIES})", f"pgd:loss=margin,steps={steps},{view}", through),
                 _climb(f"APGD-DLR (EOT {COPIES})", f"apgd-dlr:steps={steps},{view}", through, seen=False),
+                *more,
             ),
         )
     bent = next((code for code in BENT if code in signs), None)

@@ -15,13 +15,17 @@ import torch
 
 from sparring.audit.adaptive import Tried
 from sparring.audit.before import Head
-from sparring.audit.cascade import CLAIMED, LADDER, Cascade, Outcome
+from sparring.audit.cascade import Cascade
+from sparring.audit.certified import proved, unsound
 from sparring.audit.claims import Checked
+from sparring.audit.controls import CONTROLS
 from sparring.audit.curve import Trials, draw
 from sparring.audit.evidence import Evidence
 from sparring.audit.intervals import Figure
 from sparring.audit.notes import notes
+from sparring.audit.outcome import CLAIMED, LADDER, Outcome
 from sparring.audit.part import Part, learn_all
+from sparring.audit.paths import joined
 from sparring.audit.plan import Plan
 from sparring.audit.proof import Pixels, gallery, samples
 from sparring.audit.provenance import versions
@@ -31,6 +35,7 @@ from sparring.audit.suites import Stage
 from sparring.audit.survival import together
 from sparring.audit.verdict import Alone, Facts, judge
 from sparring.result import concat
+from sparring.threat import Untargeted
 
 
 def conclude(plan: Plan, head: Head, parts: Sequence[Part], pixels: Pixels) -> Report:
@@ -49,8 +54,10 @@ def conclude(plan: Plan, head: Head, parts: Sequence[Part], pixels: Pixels) -> R
     curve = None if trials is None else draw(trials, head.clean, worst)
     proof = reduce(lambda a, b: a + b, (part.proof for part in parts))
     survival = together([part.survival for part in parts])
-    evidence = Evidence(plan, head, main, tuple(checked), curve, proof.undone)
+    evidence = Evidence(plan, head, main, tuple(checked), curve, proof.undone, proof.confirmed)
     doubts = (*evidence.doubts(), *([] if receipt is None else receipt.doubts()))
+    radii = plan.certified
+    doubts = doubts if radii is None else (*doubts, *unsound(radii, worst))
     clean = head.clean.accuracy
     tried = _tried(plan, head, main)
     told = notes(head.probes, head.draws, worst)
@@ -90,6 +97,7 @@ def conclude(plan: Plan, head: Head, parts: Sequence[Part], pixels: Pixels) -> R
             "attacks": _passes(outcomes, LADDER),
             "claimed attacks": _passes(outcomes, CLAIMED),
             "receipt": _passes(outcomes, RECEIPT),
+            "controls": _passes(outcomes, CONTROLS),
             "curve": 0 if curve is None else curve.passes,
             "proof": proof.passes,
             "survival": sum(one.passes for one in survival),
@@ -97,9 +105,11 @@ def conclude(plan: Plan, head: Head, parts: Sequence[Part], pixels: Pixels) -> R
         seconds=head.seconds + sum(part.seconds for part in parts),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=plan.command(),
+        start=Untargeted(head.clean.y).margin(head.clean.logits),
         survival=survival,
         receipt=receipt,
         tried=tried,
+        certified=None if radii is None else proved(radii, head.clean.correct, plan.radii()[0]),
     )
 
 
@@ -112,7 +122,8 @@ def _replayed(plan: Plan, head: Head, parts: Sequence[Part], radius: int) -> Cas
         rows = torch.cat([one.rows + first for first, one in alike])
         moved = [one.moved for _, one in alike if one.moved is not None]
         result = concat([one.result for _, one in alike])
-        whole.add(alike[0][1].stage, rows, result, place, torch.cat(moved) if moved else None)
+        path = joined([one.path.shifted(first) for first, one in alike if one.path is not None])
+        whole.add(alike[0][1].stage, rows, result, place, torch.cat(moved) if moved else None, path)
     return whole
 
 
@@ -160,15 +171,15 @@ def _breaker(cascade: Cascade, among: torch.Tensor) -> str | None:
 
 
 def _alone(cascade: Cascade) -> list[Alone]:
-    seen = [one for one in cascade.outcomes if one.stage.seen and one.stage.family != "noise"]
+    apart = ("noise", "adaptive", "transfer")
     return [
         Alone(
             one.stage.title,
             one.alone(cascade.subset),
             "scores" if one.stage.family == "query" else ("cross-entropy" if one.stage.blind else "logits"),
         )
-        for one in seen
-        if one.stage.family != "adaptive"
+        for one in cascade.outcomes
+        if one.stage.seen and one.stage.family not in apart
     ]
 
 

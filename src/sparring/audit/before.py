@@ -29,6 +29,7 @@ class Head:
         clean: labels and clean logits of all images, without pixels. subset: [s] numbers of the sanity subset.
         probes: what the model is like. parts: SHA-256 of the images of each shard.
         model, data: for the report. seconds: that it took.
+        region: the pixels that may change, kept so that a run can be verified by itself; None = all.
     """
 
     clean: Clean
@@ -38,6 +39,7 @@ class Head:
     model: dict[str, Any]
     data: dict[str, Any]
     seconds: float
+    region: Tensor | None = None
 
     @property
     def draws(self) -> int:
@@ -47,6 +49,8 @@ class Head:
     def to_record(self) -> Record:
         """For the store."""
         tensors = {"y": self.clean.y, "logits": self.clean.logits, "subset": self.subset}
+        if self.region is not None:
+            tensors["region"] = self.region
         values = {"parts": self.parts, "model": self.model, "data": self.data, "seconds": self.seconds}
         return tensors, {**values, "probes": self.probes.to_dict()}
 
@@ -59,7 +63,7 @@ class Head:
         clean = Clean(pixels, tensors["y"], logits, *known(plan.model, plan.source, logits.shape[1]))
         probes = Probes.of_dict(values["probes"])
         facts = {name: values[name] for name in ("model", "data", "seconds")}
-        return cls(clean, tensors["subset"], probes, tuple(values["parts"]), **facts)
+        return cls(clean, tensors["subset"], probes, tuple(values["parts"]), **facts, region=tensors.get("region"))
 
 
 def prepare(plan: Plan) -> Head:
@@ -89,6 +93,7 @@ def prepare(plan: Plan) -> Head:
         about_model(plan.model),
         about_data(clean, sha256),
         time.perf_counter() - began,
+        plan.threat.region,
     )
 
 

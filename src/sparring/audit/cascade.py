@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +15,8 @@ from torch import Tensor
 from sparring.audit.clean import Clean
 from sparring.audit.headway import Headway
 from sparring.audit.intervals import Figure
+from sparring.audit.outcome import CLAIMED, LADDER, STANDING, WRONG, Outcome, Place
+from sparring.audit.paths import Path, Walk
 from sparring.audit.progress import Clock
 from sparring.audit.redraw import judged, keep_for
 from sparring.audit.subjects import subject
@@ -25,63 +26,6 @@ from sparring.model import Model
 from sparring.referee import Keep
 from sparring.result import PER_SAMPLE, Result
 from sparring.threat import Threat, Untargeted
-
-Place = tuple[int, ...]
-CLAIMED, LADDER, ELSEWHERE, CURVE = 0, 1, 2, 3
-"first number of an outcome's `place`: run as claimed, of the suite, learnt from another radius, from the curve"
-
-STANDING, WRONG = -1, -2
-"codes in `Cascade.broken_by`: nothing has broken it; wrong before any attack"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one stage did.
-
-    Attributes:
-        stage: the attack. rows: [r] numbers of the images it was run on. result: on these.
-        tried: of them, images that still stood. broke: [b] numbers of those it broke first.
-        robust: images that still stand afterwards, of all.
-        place: where it stands in the order of all that may be run, the same in every shard.
-        moved: [r] bool, the point handed over is not the image itself; only of attacks run as claimed.
-    """
-
-    stage: Stage
-    rows: Tensor
-    result: Result
-    tried: int
-    broke: Tensor
-    robust: Figure
-    place: Place = (0, 0)
-    moved: Tensor | None = None
-
-    def alone(self, among: Tensor) -> Figure:
-        """Of the images `among` (numbers) that it was run on: how many stand against it alone."""
-        where = torch.isin(self.rows, among)
-        return Figure(int((~self.result.success[where]).sum()), int(where.sum()))
-
-    @property
-    def queries(self) -> int:
-        return int(self.result.queries.sum())
-
-    @property
-    def gradients(self) -> int:
-        return int(self.result.gradients.sum())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "attack": self.stage.title,
-            "spec": self.stage.spec,
-            "family": self.stage.family,
-            "tried": self.tried,
-            "broke": len(self.broke),
-            "robust_accuracy_after": self.robust.value,
-            "standing_after": self.robust.hits,
-            "queries": self.queries,
-            "gradients": self.gradients,
-            "seconds": self.result.seconds,
-        }
 
 
 @dataclass
@@ -127,8 +71,9 @@ class Cascade:
             at = rows.nonzero().squeeze(1)
             clock.start(len(at), self.robust.hits)
             if len(at):
-                result = self._attack(model, stage, at, clock)
-                self.add(stage, at, result, (LADDER, number))
+                walk = Walk(at, self.subset) if stage.seen else None
+                result = self._attack(model, stage, at, clock, walk=walk)
+                self.add(stage, at, result, (LADDER, number), path=None if walk is None else walk.path())
                 headway.note(stage, at, result)
         return self
 
@@ -141,13 +86,21 @@ class Cascade:
         self.add(stage, at, result, (CLAIMED, number), moved)
         return self.outcomes[-1]
 
-    def add(self, stage: Stage, rows: Tensor, result: Result, place: Place, moved: Tensor | None = None) -> None:
+    def add(
+        self,
+        stage: Stage,
+        rows: Tensor,
+        result: Result,
+        place: Place,
+        moved: Tensor | None = None,
+        path: Path | None = None,
+    ) -> None:
         """Take the result of a stage on `rows` into account."""
         before = self.standing
         new = result.success & before[rows]
         self.broken_by[rows[new]] = len(self.outcomes)
         tried = int(before[rows].sum())
-        self.outcomes.append(Outcome(stage, rows, result, tried, rows[new], self.robust, place, moved))
+        self.outcomes.append(Outcome(stage, rows, result, tried, rows[new], self.robust, place, moved, path))
 
     def learn(self, stage: Stage, rows: Tensor, result: Result, place: Place) -> None:
         """Count what another attack found on the way, at this eps or a smaller one, if it broke what still stands.
@@ -164,13 +117,17 @@ class Cascade:
             self.add(replace(stage, title=title, seen=False, claimed=True), rows[new], chosen(result, new), place)
             self.outcomes[-1] = replace(self.outcomes[-1], tried=tried)
 
-    def _attack(self, model: Model, stage: Stage, at: Tensor, clock: Clock, keep: Keep = "best") -> Result:
+    def _attack(
+        self, model: Model, stage: Stage, at: Tensor, clock: Clock, keep: Keep = "best", walk: Walk | None = None
+    ) -> Result:
         standing, fallen = self.standing[at], 0
 
         def tell(done: int, part: Result) -> None:
             nonlocal fallen
             fallen += int((part.success & standing[done - len(part) : done]).sum())
             clock.tell(done, self.robust.hits - fallen)
+            if walk is not None:
+                walk.note(done, part)
 
         x, y = self.clean.x[at], self.clean.y[at]
         attack = stage.attack()
@@ -182,6 +139,7 @@ class Cascade:
             batch_size=self.batch_size,
             seed=self.seed,
             keep=keep_for(attack) if self.draws else keep,
+            trace=walk is not None and walk.wanted,
             progress=tell,
         )
         return judged(model, result, x, y, self.draws, self.seed, self.batch_size) if self.draws else result

@@ -23,7 +23,7 @@ class Frame:
     height: int
     top_x: float
     left: int = 46
-    right: int = 16
+    right: int = 24
     top: int = 14
     bottom: int = 44
 

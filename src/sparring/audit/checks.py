@@ -34,6 +34,8 @@ class OnSubset:
     "all attacks that see gradients"
     query: Tensor | None
     noise: Tensor | None
+    transfer: Tensor | None = None
+    "examples made for another net"
 
 
 def comparisons(on: OnSubset) -> Iterable[Doubt]:
@@ -52,6 +54,12 @@ def comparisons(on: OnSubset) -> Iterable[Doubt]:
             "queries alone break {} of {} images that gradients do not",
         ),
         ("noise-beats-gradient", on.noise, on.gradient, "random noise breaks {} of {} images that gradients do not"),
+        (
+            "transfer-beats-white-box",
+            on.transfer,
+            on.gradient,
+            "examples made for another net break {} of {} images that gradients of this one do not",
+        ),
     ]
     for code, one, others, text in pairs:
         if one is None or others is None:
@@ -95,6 +103,17 @@ def rounding(undone: Figure) -> Iterable[Doubt]:
             "rounding",
             f"{undone.hits} of {undone.of} adversarial images are classified correctly again once saved with 8 bits",
             undone.value,
+        )
+
+
+def reproduced(confirmed: Figure) -> Iterable[Doubt]:
+    """C8: at least 3 points that fooled in a search, and 5 % of them, do not when they are shown once more."""
+    gone = confirmed.of - confirmed.hits
+    if gone >= LEAST and gone > 0.05 * confirmed.of:
+        yield Doubt(
+            "successes-not-reproduced",
+            f"{gone} of {confirmed.of} adversarial images are classified correctly when they are shown once more",
+            gone / confirmed.of,
         )
 
 

@@ -62,10 +62,27 @@ def robust(document: Document) -> Figure:
     return Figure(document["standing"], document["n"])
 
 
+def certified(document: Document) -> Figure | None:
+    """Proved to stand, of all; None where nothing was proved."""
+    seen = document.get("certified")
+    return None if seen is None else figure(seen)
+
+
 def success(document: Document) -> Figure:
     """Broken by any attack, of those that were right before."""
     right = document["initially_correct"]
     return Figure(right - document["standing"], right)
+
+
+def headline(document: Document) -> list[tuple[str, Figure]]:
+    """The figures that every short table begins with."""
+    proved = certified(document)
+    return [
+        ("clean accuracy", clean(document)),
+        (f"robust accuracy, worst of {len(document['attacks'])} attacks", robust(document)),
+        *([] if proved is None else [("certified accuracy, a lower bound", proved)]),
+        ("attack success rate, of initially correct", success(document)),
+    ]
 
 
 def eps(document: Document) -> float:

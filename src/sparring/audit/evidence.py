@@ -9,6 +9,7 @@ from sparring.audit import checks
 from sparring.audit.before import Head
 from sparring.audit.cascade import Cascade
 from sparring.audit.claims import Checked, claim_doubts
+from sparring.audit.convergence import averaged_enough, converged
 from sparring.audit.curve import Curve
 from sparring.audit.doubts import SEVERE
 from sparring.audit.intervals import Figure
@@ -27,6 +28,7 @@ class Evidence:
     claims: tuple[Checked, ...]
     curve: Curve | None
     undone: Figure
+    confirmed: Figure
 
     def doubts(self) -> tuple[Doubt, ...]:
         """Everything that is doubtful, severe signs first."""
@@ -41,12 +43,16 @@ class Evidence:
             gradient=main.broken_on_subset("single-step", "iterative"),
             query=main.broken_on_subset("query"),
             noise=main.broken_on_subset("noise"),
+            transfer=main.broken_on_subset("transfer"),
         )
         yield from claim_doubts(self.claims)
         yield from of_probes(probes, classes)
         yield from checks.comparisons(on)
         yield from checks.diversity({stage.family for stage in self.plan.ladder(self.head) if not stage.claimed})
         yield from checks.rounding(self.undone)
+        yield from checks.reproduced(self.confirmed)
+        yield from converged(main.outcomes, main.subset, main.standing)
+        yield from averaged_enough(main.outcomes, main.subset)
         yield from checks.reported(outcome.result for outcome in main.outcomes)
         curve, stage = self.curve, self.plan.curve_stage()
         if curve is not None and stage is not None and stage.family != "single-step":

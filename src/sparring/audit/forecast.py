@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sparring.audit.controls import longer
 from sparring.audit.curve import FACTORS
 from sparring.audit.headway import Headway
 from sparring.audit.intervals import Figure
 from sparring.audit.plan import Plan
 from sparring.audit.receipt import LEAST, SHARE
-from sparring.audit.suites import SUITES, Stage
+from sparring.audit.suites import SUITES, Stage, Suite
 from sparring.budget import Budget
 from sparring.errors import InputError
 from sparring.threat import Untargeted
@@ -107,7 +108,7 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
     offers = [
         Offer(
             size,
-            per_pass * (size * per_image + controls(plan, plan.stages, plan.suite.receipt, size, classes, share)),
+            per_pass * (size * per_image + controls(plan, plan.stages, plan.suite, size, classes, share)),
             Figure(round(share * size), size).half_width,
         )
         for size in sizes
@@ -117,7 +118,7 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
     for suite in SUITES.values():
         stages, _ = suite.fit(plan.model, plan.threat)
         images = n * per_image * _guess(stages, classes, share) / own
-        suites.append((suite.name, per_pass * (images + controls(plan, stages, suite.receipt, n, classes, share))))
+        suites.append((suite.name, per_pass * (images + controls(plan, stages, suite, n, classes, share))))
     return Forecast(
         plan.suite.name,
         n,
@@ -126,7 +127,7 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
         probe.seconds,
         per_pass,
         per_image,
-        controls(plan, plan.stages, plan.suite.receipt, n, classes, share),
+        controls(plan, plan.stages, plan.suite, n, classes, share),
         tuple(offers),
         tuple(suites),
         probe.reached,
@@ -174,17 +175,18 @@ def _try(plan: Plan, x: Tensor, y: Tensor, until: float, probe: _Probe) -> None:
     probe.reached |= on_time
 
 
-def controls(plan: Plan, stages: Sequence[Stage], receipt: bool, n: int, classes: int, share: float) -> int:
-    """Passes that an audit of `n` images takes besides the cascade, at most: subset, curve, receipt.
+def controls(plan: Plan, stages: Sequence[Stage], suite: Suite, n: int, classes: int, share: float) -> int:
+    """Passes that an audit of `n` images takes besides the cascade, at most: subset, curve, receipt, longer searches.
 
     `share`: of the images that stand, which the cascade runs in full anyway.
     """
     subset, curve = min(plan.suite.subset, n), plan.curve_stage()
     seen = [(stage.most_passes(classes), 1.0 if stage.near else 1 - share) for stage in stages if stage.seen]
     drawn = 0 if curve is None else (len(FACTORS) + 1) * curve.most_passes(classes)
-    again = max(LEAST, round(SHARE * n)) * sum(stage.most_passes(classes) for stage in stages) if receipt else 0
+    again = max(LEAST, round(SHARE * n)) * sum(stage.most_passes(classes) for stage in stages) if suite.receipt else 0
     again = min(again, n * sum(stage.most_passes(classes) for stage in stages))
-    return round(subset * (drawn + sum(passes * part for passes, part in seen))) + again
+    more = share * sum(stage.most_passes(classes) for _, stage in longer(stages)) if suite.longer else 0.0
+    return round(subset * (drawn + more + sum(passes * part for passes, part in seen))) + again
 
 
 def _guess(stages: Sequence[Stage], classes: int, share: float) -> float:

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from sparring.audit.before import Head
-from sparring.audit.cascade import CURVE, ELSEWHERE, Cascade, Outcome
+from sparring.audit.cascade import Cascade
 from sparring.audit.clean import Clean, data_sha256
+from sparring.audit.controls import run_longer, run_transfer
 from sparring.audit.curve import Trials, attack_all
+from sparring.audit.outcome import CURVE, ELSEWHERE, Outcome
 from sparring.audit.progress import Clock
 from sparring.audit.proof import Proof, prove
 from sparring.audit.receipt import lots, run_plainly
@@ -79,6 +81,10 @@ def attack_part(plan: Plan, head: Head, number: int, clock: Clock) -> Part:
         cascades.append(cascade.run(plan.model, plan.ladder(head), clock))
     if plan.suite.receipt and not head.draws:
         run_plainly(cascades[0], plan.model, plan.stages, inside(lots(head.clean, plan.seed), plan.span(number)))
+    if plan.suite.transfer:
+        run_transfer(cascades[0], plan.model, subset)
+    if plan.suite.longer:
+        run_longer(cascades[0], plan.model, plan.stages, subset)
     outcomes = tuple(tuple(cascade.outcomes) for cascade in cascades)
     trials = _trials(plan, head, clean, in_curve, cascades[0].robust.hits, clock)
     learn_all(cascades[0], outcomes, trials)

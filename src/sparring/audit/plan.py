@@ -11,13 +11,14 @@ Three kinds of work follow from it, each in a file of its own:
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
 from sparring.audit.adaptive import Remedy, remedies
 from sparring.audit.claims import Claim
-from sparring.audit.provenance import about_model, code_name
+from sparring.audit.provenance import about_model, code_name, tensor_sha256
 from sparring.audit.signs import of_probes
 from sparring.audit.source import Source
 from sparring.audit.suites import REPLAY, Stage, Suite
@@ -39,7 +40,7 @@ class Plan:
     Attributes:
         stages, left_out: of the suite, what can run here, and why the others cannot.
         training: modules found in train mode. clean_floor: see `refuse_chance`. shard_size: images a shard.
-        settings: for the report.
+        certified: [N] radii that somebody has proved, see `audit.certified`; None = none. settings: for the report.
     """
 
     model: Model
@@ -54,6 +55,7 @@ class Plan:
     training: tuple[str, ...] = ()
     clean_floor: float | None = None
     shard_size: int = SHARD
+    certified: Tensor | None = None
     settings: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -119,15 +121,15 @@ class Plan:
             "model": {name: value for name, value in about_model(self.model).items() if name != "name"},
             "data": {"name": self.source.name, "split": self.source.split, "n": len(self.source)},
             "threat": self.threat.to_dict(),
-            "region": None
-            if (mask := self.threat.region) is None
-            else hashlib.sha256(mask.numpy().tobytes()).hexdigest(),
+            "region": None if self.threat.region is None else tensor_sha256(self.threat.region),
             "suite": self.suite.name,
             "radii": self.radii(),
             "subset": self.suite.subset,
+            "controls": {"transfer": self.suite.transfer, "longer": self.suite.longer},
             "stages": [_stage(stage) for stage in self.stages],
             "curve": None if (stage := self.curve_stage()) is None else _stage(stage),
             "claims": [claim.spec for claim in self.claims],
+            "certified": None if self.certified is None else tensor_sha256(self.certified),
             "seed": self.seed,
             "batch_size": self.batch_size,
             "clean_floor": self.clean_floor,

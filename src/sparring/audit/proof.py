@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.audit.cascade import STANDING, WRONG, Cascade
+from sparring.audit.cascade import Cascade
 from sparring.audit.clean import Clean
 from sparring.audit.intervals import Figure
+from sparring.audit.outcome import STANDING, WRONG
 from sparring.export.answers import ask
 from sparring.export.pngs import eight_bit
 from sparring.model import Model

@@ -94,3 +94,8 @@ def _bytes(value: Tensor) -> bytes:
     flat = value.detach().cpu().contiguous().reshape(-1)
     raw: bytes = flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
     return raw
+
+
+def tensor_sha256(values: Tensor) -> str:
+    """SHA-256 of a tensor's values."""
+    return hashlib.sha256(_bytes(values)).hexdigest()

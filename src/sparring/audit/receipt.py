@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from sparring.audit.cascade import LADDER, STANDING, Cascade
+from sparring.audit.cascade import Cascade
+from sparring.audit.outcome import LADDER, STANDING
 from sparring.audit.suites import Stage
 from sparring.batches import run_batches
 from sparring.model import Model

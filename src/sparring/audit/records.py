@@ -1,6 +1,7 @@
 """A part of an audit as tensors and plain values, and back: what lies in a shard of the store.
 
 NNN/rows, NNN/success ...   what the stage NNN of the header's list did, without points
+NNN/path/best ...           how its search went on the sanity subset
 worst/R/x_adv ...           the worst point of each image at the R-th radius, and what is known of it
 curve/K/distance ...        the K-th attack behind the curve
 prediction, confidence      what the model says of the worst points
@@ -9,14 +10,16 @@ keys                        names of the clean images
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from sparring.audit.cascade import Outcome
 from sparring.audit.curve import Trials
 from sparring.audit.intervals import Figure
+from sparring.audit.outcome import Outcome
 from sparring.audit.part import Part
+from sparring.audit.paths import Path
 from sparring.audit.proof import Proof
 from sparring.audit.suites import Stage
 from sparring.audit.survival import Survival
@@ -38,6 +41,8 @@ def pack(part: Part) -> Record:
             tensors[f"{name}/rows"], tensors[f"{name}/broke"] = one.rows, one.broke
             if one.moved is not None:
                 tensors[f"{name}/moved"] = one.moved
+            if one.path is not None:
+                tensors |= {f"{name}/path/{field}": value for field, value in one.path.__dict__.items()}
             known = {"tried": one.tried, "robust": _counts(one.robust), "place": one.place, "radius": radius}
             outcomes.append({**known, "stage": one.stage.__dict__, "result": _put(tensors, name, one.result)})
     trials = None
@@ -76,6 +81,7 @@ def unpack(plan: Plan, record: Record) -> Part:
                 Figure(*known["robust"]),
                 tuple(known["place"]),
                 tensors.get(f"{name}/moved"),
+                _path(tensors, name),
             )
         )
     proof = Proof(
@@ -96,6 +102,12 @@ def unpack(plan: Plan, record: Record) -> Part:
         tensors["keys"],
         values["seconds"],
     )
+
+
+def _path(tensors: dict[str, Tensor], name: str) -> Path | None:
+    if f"{name}/path/rows" not in tensors:
+        return None
+    return Path(**{field.name: tensors[f"{name}/path/{field.name}"] for field in fields(Path)})
 
 
 def _trials(plan: Plan, tensors: dict[str, Tensor], known: dict[str, Any]) -> Trials:

@@ -7,24 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sparring.audit import breakdown
+from torch import Tensor
+
 from sparring.audit.adaptive import Tried
-from sparring.audit.cascade import Outcome
 from sparring.audit.claims import Checked
 from sparring.audit.curve import Curve
-from sparring.audit.document import FILE, FORMAT, json_text, write
-from sparring.audit.doubts import MEANINGS, meaning
+from sparring.audit.document import FILE, json_text, write
 from sparring.audit.intervals import Figure
-from sparring.audit.pictures import triple
+from sparring.audit.outcome import Outcome
 from sparring.audit.probes import Probes
 from sparring.audit.proof import Example
 from sparring.audit.receipt import Receipt
 from sparring.audit.require import Judged, Requirement, judge, parse_requirement
-from sparring.audit.stages import knowledge, standing_over_eps
 from sparring.audit.survival import Survival
-from sparring.audit.taxonomy import tags
 from sparring.audit.verdict import Status
-from sparring.result import Doubt, Result, finite
+from sparring.result import Doubt, Result
 from sparring.threat import Threat
 
 
@@ -45,6 +42,8 @@ class Report:
         confirmed: successes that are wrong again when shown once more. rounded: those that 8 bits undo.
         threat, suite, seed, settings, model, data, versions, command: what was done, to what, by what.
         tried: remedies that the probes asked for. receipt: what the plain loop made of random images, if it ran.
+        start: [N] margins of the clean images, > 0 = wrong.
+        certified: proved to stand, of all; the truth lies between this and `robust`. None = nothing was proved.
         survival: which successes outlive a file format. requirements: what was required, and whether it is met.
         passes: forward plus backward passes of all images together. cost: the same by part. seconds: wall time.
     """
@@ -80,10 +79,12 @@ class Report:
     seconds: float
     created: str
     command: str
+    start: Tensor
     survival: tuple[Survival, ...] = ()
     receipt: Receipt | None = None
     tried: tuple[Tried, ...] = ()
     requirements: tuple[Judged, ...] = ()
+    certified: Figure | None = None
 
     @property
     def clean_accuracy(self) -> float:
@@ -122,6 +123,7 @@ class Report:
             f"robust accuracy      {self.robust}, {self.threat}, worst of {len(self.attacks)} attacks",
             f"attack success rate  {self.success}",
         ]
+        lines += [] if self.certified is None else [f"certified accuracy   {self.certified}"]
         lines += [f"robust accuracy after {one.stage.title}: {one.robust.value:.2%}" for one in self.attacks]
         lines += [f"doubt: {doubt.code}: {doubt.message}" for doubt in self.doubts]
         lines += [str(one) for one in self.requirements]
@@ -148,106 +150,9 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values for JSON: what every page, table and export is made from."""
-        figures = {
-            "clean_accuracy": self.clean,
-            "robust_accuracy": self.robust,
-            "attack_success_rate": self.success,
-        }
-        strongest = None
-        if self.strongest is not None:
-            strongest = {"attack": self.strongest[0], **self.strongest[1].to_dict()}
-        classes = breakdown.by_class(self.samples)
-        plain = {
-            "format": FORMAT,
-            "verdict": self.verdict,
-            "status": self.status,
-            "cause": self.cause,
-            **{name: figure.value for name, figure in figures.items()},
-            "worst_case_accuracy": self.robust.value,
-            "strongest_attack_alone": strongest,
-            "n": self.n,
-            "initially_correct": self.clean.hits,
-            "standing": self.robust.hits,
-            "intervals": {name: [figure.low, figure.high] for name, figure in figures.items()},
-            "confidence": 0.95,
-            "requirements": [one.to_dict() for one in self.requirements],
-            "threat": self.worst.threat.to_dict(),
-            "suite": self.suite,
-            "seed": self.seed,
-            "passes": self.passes,
-            "cost": dict(self.cost),
-            "seconds": self.seconds,
-            "doubts": [_explained(doubt) for doubt in self.doubts],
-            "in_order": self._in_order(),
-            "claims": [{**one.to_dict(), "title": one.claim.title, "text": str(one.claim)} for one in self.claims],
-            "attacks": [self._attack(one) for one in self.attacks],
-            "left_out": list(self.left_out),
-            "broken_by_row_not_by_column": {row: dict(cells) for row, cells in self.matrix.items()},
-            "curve": None if self.curve is None else self.curve.to_dict(),
-            "security_curves": standing_over_eps(self.attacks, self.worst, self.threat, self.probes.n),
-            "classes": classes,
-            "worst_class": breakdown.worst_class(classes),
-            "confusion": breakdown.confusion(self.samples),
-            "distance_quantiles": breakdown.quantiles(breakdown.distances(self.samples)),
-            "receipt": None if self.receipt is None else self.receipt.to_dict(),
-            "survival": [one.to_dict() for one in self.survival],
-            "taxonomy": tags((one.stage.title, knowledge(one.stage)) for one in self.attacks),
-            "probes": self.probes.to_dict(),
-            "adaptive": [one.to_dict() for one in self.tried],
-            "confirmed": self.confirmed.to_dict(),
-            "undone_by_rounding": self.rounded.to_dict(),
-            "model": dict(self.model),
-            "data": dict(self.data),
-            "settings": dict(self.settings),
-            "versions": dict(self.versions),
-            "created": self.created,
-            "command": self.command,
-            "samples": list(self.samples),
-            "gallery": self._gallery(),
-        }
-        strict: dict[str, Any] = finite(plain)
-        return strict
+        from sparring.audit.plain import plain
 
-    def _attack(self, one: Outcome) -> dict[str, Any]:
-        alone = self.alone.get(one.stage.title)
-        return {
-            **one.to_dict(),
-            "knowledge": knowledge(one.stage),
-            "claimed": one.stage.claimed,
-            "alone": None if alone is None else alone.to_dict(),
-        }
-
-    def _in_order(self) -> list[str]:
-        """What was checked and found in order."""
-        families = {one.stage.family for one in self.attacks if not one.stage.claimed}
-        unknown = {doubt.code for doubt in self.doubts}
-        if self.probes.flat_ce is None:
-            unknown |= {"loss-saturation", "zero-gradients", "budget-not-used", "single-step-beats-iterative"}
-            unknown |= {"black-box-beats-white-box", "noise-beats-gradient"}
-            unknown |= {"unfaithful-gradients", "misaligned-gradients"}
-        if self.probes.local is None:
-            unknown |= {"piecewise-constant", "unfaithful-gradients", "misaligned-gradients", "unstable-outputs"}
-        elif self.probes.local.aligned is None:
-            unknown.add("misaligned-gradients")
-        unknown |= {"batch-dependent", "wrong-range"} if self.probes.random else set()
-        unknown |= set() if self.probes.canary else {"canary-missed"}
-        unknown |= set() if "query" in families else {"black-box-beats-white-box"}
-        unknown |= set() if "noise" in families else {"noise-beats-gradient"}
-        unknown |= set() if {"single-step", "iterative"} <= families else {"single-step-beats-iterative"}
-        unknown |= {"large-eps-survives", "not-monotone"} if self.curve is None else set()
-        unknown |= set() if self.rounded.of else {"rounding"}
-        return [known.fine for code, known in MEANINGS.items() if known.fine and code not in unknown]
-
-    def _gallery(self) -> list[dict[str, Any]]:
-        """The examples with their pictures as data URIs, where they are pictures."""
-        low, high = self.model["box"]
-        shown = []
-        for one in self.examples:
-            pictures = triple(one.clean, one.adversarial, (low, high))
-            if pictures is not None:
-                names = ("index", "kind", "label", "before", "prediction", "after", "attack", "distance")
-                shown.append({**{name: getattr(one, name) for name in names}, "pictures": list(pictures)})
-        return shown
+        return plain(self)
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Strict JSON; written to `path` too, if one is given."""
@@ -303,14 +208,3 @@ class Report:
         plain = self.to_dict()
         json_file = write(Path(folder) / FILE, json_text(plain))
         return {FILE: json_file, **save(plain, folder)}
-
-
-def _explained(doubt: Doubt) -> dict[str, Any]:
-    known = meaning(doubt.code)
-    return {
-        **doubt.to_dict(),
-        "title": known.title,
-        "severe": known.severe,
-        "means": known.means,
-        "remedy": known.remedy,
-    }

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from sparring.audit.certified import Radii, radii_of
 from sparring.audit.claims import Claim, parse_claim
 from sparring.audit.engine import carry_out
 from sparring.audit.plan import SHARD, Plan
@@ -42,6 +43,7 @@ def audit(
     resume: bool = False,
     shard_size: int = SHARD,
     replay: str | Path | None = None,
+    certified: Radii | None = None,
 ) -> Report:
     """How robust a classifier is, as an upper bound by many attacks, with what there is to doubt and a verdict.
 
@@ -60,6 +62,8 @@ def audit(
         resume: go on with the run in `folder`. Any number of processes may do so at the same time.
         shard_size: images that are worked on, and kept, together.
         replay: the folder of another audit, whose adversarial examples are tried before any attack.
+        certified: a radius for each image that somebody has proved, or a file of them: the robust accuracy then has a
+            lower bound too, and a certificate that an attack breaks is told. See `audit.certified`.
 
     Raises:
         SparringError: one line on what is wrong with model, data, threat, suite, claim or folder.
@@ -79,6 +83,7 @@ def audit(
         clean_floor=clean_floor,
         shard_size=shard_size,
         replay=replay,
+        certified=certified,
     )
     if folder is None:
         return carry_out(plan, progress).requiring(required)
@@ -103,6 +108,7 @@ def plan_audit(
     clean_floor: float | None = None,
     shard_size: int = SHARD,
     replay: str | Path | None = None,
+    certified: Radii | None = None,
 ) -> Plan:
     """What an audit will do, once it is known that it can be done; see `audit` for all that it takes."""
     model = wrap(model)
@@ -115,9 +121,10 @@ def plan_audit(
     stages, left_out = chosen.fit(model, threat)
     if replay is not None:
         stages = (replay_stage(Path(replay)), *stages)
+    source = Source(data, n)
     return Plan(
         model,
-        Source(data, n),
+        source,
         threat,
         chosen,
         stages,
@@ -128,6 +135,7 @@ def plan_audit(
         training,
         clean_floor,
         shard_size,
+        None if certified is None else radii_of(certified, len(source)),
         {
             "batch_size": batch_size,
             "n": n,

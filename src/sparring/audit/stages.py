@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from sparring.audit.cascade import Outcome
+from sparring.audit.outcome import Outcome
+from sparring.audit.paths import GRID
 from sparring.audit.receipt import PLAIN
 from sparring.audit.suites import REPLAY, Stage
 from sparring.result import Result
@@ -21,7 +22,7 @@ FILLED = 0.99
 
 def knowledge(stage: Stage) -> str:
     """What an attack sees of the model: gradient, score, decision, or nothing of it (transfer)."""
-    if stage.spec.startswith(REPLAY):
+    if stage.spec.startswith(REPLAY) or stage.family == "transfer":
         return "transfer"
     if stage == PLAIN:
         return "gradient"
@@ -48,6 +49,33 @@ def standing_over_eps(outcomes: Sequence[Outcome], worst: Result, threat: Threat
     if not curves or not len(rows):
         return None
     return {"n": len(rows), "eps": grid, "all": _left(worst.distance[rows], grid), "attacks": curves}
+
+
+def over_queries(outcomes: Sequence[Outcome], worst: Result, start: torch.Tensor, subset: int) -> dict[str, Any] | None:
+    """How far each attack has got on the sanity subset after so many forward passes: images broken, and the median
+    headway (the share of the clean margin that it has taken, see `audit.headway`).
+
+    `start`: [N] margins of the clean images. Margins of rescaled logits are not comparable, and left out.
+    """
+    rows = worst.clean_correct.nonzero().squeeze(1)[:subset]
+    curves = []
+    for one in outcomes:
+        here = torch.isin(one.rows, rows)
+        if one.stage.seen and not one.stage.claimed and int(here.sum()) == len(rows) > 0:
+            hit = torch.where(one.result.success[here], one.result.first_hit[here], -1)
+            broken = [int(((hit >= 0) & (hit <= q)).sum()) for q in GRID]
+            known = {"most": int(one.result.queries[here].max()), "broken": broken}
+            curves.append({"attack": one.stage.title, **known, "headway": _headway(one, start)})
+    return {"n": len(rows), "queries": list(GRID), "attacks": curves} if curves else None
+
+
+def _headway(one: Outcome, start: torch.Tensor) -> list[float | None] | None:
+    """By `GRID`, None before the first look; None without a path."""
+    if one.path is None or one.stage.subject.startswith("rescaled"):
+        return None
+    share = (1 - one.path.best.double() / start[one.path.rows].double()[:, None]).clamp(0, 1)
+    median = torch.where(share.isfinite().all(0), share.nanmedian(0).values, torch.nan)
+    return [None if value != value else value for value in median.tolist()]
 
 
 def _left(distance: torch.Tensor, grid: Sequence[float]) -> list[int]:

@@ -3,6 +3,8 @@
     name: mine
     subset: 50                     # images of the sanity subset
     receipt: false                 # no second run of random images, see `audit.receipt`; true unless said
+    transfer: true                 # controls on the sanity subset, see `audit.controls`; false unless said
+    longer: true
     stages:
       - fgsm                       # an attack, as in `sparring attacks`
       - pgd:steps=100,loss=margin
@@ -29,7 +31,9 @@ LARGEST = 65536
 "bytes of a suite file"
 KEYED = re.compile(r"([A-Za-z_][\w-]*):(?:\s+(.*))?$")
 FAMILIES = ("noise", "single-step", "iterative", "query")
-SUITE, STAGE = ("name", "about", "subset", "receipt", "stages"), ("attack", "title", "family", "blind", "seen", "near")
+SWITCHES = {"receipt": True, "transfer": False, "longer": False}
+SUITE = ("name", "about", "subset", *SWITCHES, "stages")
+STAGE = ("attack", "title", "family", "blind", "seen", "near")
 
 
 def load_suite(path: str | Path) -> Suite:
@@ -54,11 +58,12 @@ def load_suite(path: str | Path) -> Suite:
     subset = values.pop("subset", Suite.subset)
     if type(subset) is not int or subset < 1:
         raise InputError(f"{file.name}: subset is {subset!r}; expected a number of images, at least 1")
-    receipt = values.pop("receipt", True)
-    if not isinstance(receipt, bool):
-        raise InputError(f"{file.name}: receipt is {receipt!r}; expected true or false")
+    switches = {key: values.pop(key, default) for key, default in SWITCHES.items()}
+    for key, value in switches.items():
+        if not isinstance(value, bool):
+            raise InputError(f"{file.name}: {key} is {value!r}; expected true or false")
     name, about = str(values.get("name", file.stem)), str(values.get("about", f"From {file.name}."))
-    return Suite(name, about, tuple(_stage(stage, file.name) for stage in stages), subset, receipt=receipt)
+    return Suite(name, about, tuple(_stage(stage, file.name) for stage in stages), subset, **switches)
 
 
 def _stage(given: dict[str, Any], name: str) -> Stage:

@@ -25,8 +25,7 @@ from sparring.errors import InputError
 from sparring.model import LEVELS, Model
 from sparring.threat import Threat
 
-Family = Literal["noise", "single-step", "iterative", "query", "adaptive"]
-
+Family = Literal["noise", "single-step", "iterative", "query", "adaptive", "transfer"]
 
 REPLAY = "replay:"
 "what the spec of a stage begins with that tries the points of an earlier run; the run's folder follows"
@@ -86,6 +85,7 @@ class Suite:
         name, about: for people. stages: in the order they run.
         subset: images in the sanity subset, and in the curve. curves: attacks to draw it; the first that can run does.
         receipt: re-run random images by the plain loop (`audit.receipt`).
+        transfer, longer: controls on the sanity subset, see `audit.controls`.
     """
 
     name: str
@@ -98,6 +98,8 @@ class Suite:
         Stage("FGSM", "fgsm", "single-step"),
     )
     receipt: bool = False
+    transfer: bool = False
+    longer: bool = False
 
     def fit(self, model: Model, threat: Threat) -> tuple[tuple[Stage, ...], tuple[str, ...]]:
         """The stages that can run here, and for each other one why not.
@@ -154,6 +156,7 @@ SUITES: dict[str, Suite] = {
                 Stage("Square", "square:queries=1000", "query"),
             ),
             receipt=True,
+            transfer=True,
         ),
         Suite(
             "standard",
@@ -172,6 +175,8 @@ SUITES: dict[str, Suite] = {
                 Stage("APGD-Square, again", "apgd-square:queries=2500,restarts=3", "iterative", seen=False, near=0.9),
             ),
             receipt=True,
+            transfer=True,
+            longer=True,
         ),
         Suite(
             "full",
@@ -189,6 +194,8 @@ SUITES: dict[str, Suite] = {
                 Stage("FAB", "fab:targets=9", "iterative", seen=False),
                 Stage("APGD-Square", "apgd-square:queries=2500,restarts=4", "iterative", seen=False),
             ),
+            transfer=True,
+            longer=True,
         ),
     )
 }

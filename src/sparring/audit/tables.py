@@ -37,6 +37,7 @@ def markdown(document: Document) -> str:
         *_figures(document),
         *_claims(document),
         *_doubts(document),
+        *_remedies(document),
         *_attacks(document),
     ]
     short = {name: version[:12] if name == "code" else version for name, version in document["versions"].items()}
@@ -57,11 +58,7 @@ def _requirements(document: Document) -> Iterator[str]:
 
 def _figures(document: Document) -> Iterator[str]:
     yield from ("| figure | share | counted | 95 % interval |", "|---|---:|---:|---:|")
-    for title, seen in (
-        ("clean accuracy", doc.clean(document)),
-        (f"robust accuracy, worst of {len(document['attacks'])} attacks", doc.robust(document)),
-        ("attack success rate, of initially correct", doc.success(document)),
-    ):
+    for title, seen in doc.headline(document):
         counted = f"{seen.hits} of {seen.of} | {seen.low * 100:.1f} to {seen.high * 100:.1f} %"
         yield f"| {title} | {percent(seen.value)} | {counted} |"
     worst = document["worst_class"]
@@ -85,6 +82,16 @@ def _doubts(document: Document) -> Iterator[str]:
     for one in document["doubts"]:
         yield f"- **{one['title']}** (`{one['code']}`): {one['message']}."
     if document["doubts"]:
+        yield ""
+
+
+def _remedies(document: Document) -> Iterator[str]:
+    tried = document.get("adaptive", ())
+    if tried:
+        yield from ("| remedy tried | attacks that know nothing of it leave | with the remedy |", "|---|---:|---:|")
+        for one in tried:
+            before, after = (percent(figure(one[name]).value) for name in ("oblivious", "adaptive"))
+            yield f"| {_cell(one['remedy'])} (`{one['code']}`) | {before} | {after} |"
         yield ""
 
 

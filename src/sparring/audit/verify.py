@@ -15,16 +15,18 @@ from torch import Tensor
 
 from sparring.audit.clean import data_sha256
 from sparring.audit.plan import FORMAT
-from sparring.audit.provenance import about_model, code_name
+from sparring.audit.provenance import about_model, code_name, tensor_sha256
 from sparring.audit.source import Data, Source
 from sparring.errors import InputError
 from sparring.export.answers import ask
 from sparring.model import Model
-from sparring.norms import norm
 from sparring.scale.store import Store
+from sparring.threat import Threat
 
 SLACK = 1e-5
 "of eps: forgiven to rounding, as by the referee"
+GRID_SLACK = 1e-3
+"of the distance of two levels: the same"
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ def _proved(store: Store, model: Model, source: Source, batch_size: int) -> Veri
         raise InputError(f"{folder} is about {plan['data']['n']} images, here are {len(source)}; give it the same data")
     if len(store) != -(-plan["data"]["n"] // size):
         raise InputError(f"{folder} says it has {len(store)} shards of {size} images for {plan['data']['n']} images")
-    head = store.load("head")[1]
+    kept, head = store.load("head")
+    threat = _threat(plan, kept.get("region"))
     now = {name: value for name, value in about_model(model).items() if name in plan["model"]}
     same = {
         "model": all(plan["model"][name] == now[name] for name in now if name != "device"),
@@ -123,7 +126,7 @@ def _proved(store: Store, model: Model, source: Source, batch_size: int) -> Veri
         same["data"] &= data_sha256(x, y) == head["parts"][number]
         images += len(x)
         right += int(tensors["worst/0/clean_correct"].sum())
-        for count, found in zip(counts, _breaks(plan, tensors, model, x, y, batch_size), strict=True):
+        for count, found in zip(counts, _breaks(threat, plan["radii"], tensors, model, x, y, batch_size), strict=True):
             for k, value in enumerate(found):
                 count[k] += value
     radii = tuple(Radius(eps, *count) for eps, count in zip(plan["radii"], counts, strict=True))
@@ -132,12 +135,21 @@ def _proved(store: Store, model: Model, source: Source, batch_size: int) -> Veri
     )
 
 
+def _threat(plan: dict[str, Any], region: Tensor | None) -> Threat:
+    """What was allowed, from the run's own words, which must agree with each other."""
+    known = plan["threat"]
+    if plan["region"] != (None if region is None else tensor_sha256(region)):
+        raise InputError("the region in the run is not the one that it was planned with; it cannot be verified")
+    return Threat(known["norm"], known["eps"], tuple(known["box"]), known["levels"], region)
+
+
 def _breaks(
-    plan: dict[str, Any], tensors: dict[str, Tensor], model: Model, x: Tensor, y: Tensor, batch_size: int
+    threat: Threat, radii: list[float], tensors: dict[str, Tensor], model: Model, x: Tensor, y: Tensor, batch_size: int
 ) -> Iterator[tuple[int, int, int, int]]:
     """By radius: breaks claimed, those that fool, those inside, those that do both."""
-    measure, (low, high) = norm(plan["threat"]["norm"]), plan["threat"]["box"]
-    for k, eps in enumerate(plan["radii"]):
+    assert threat.box is not None
+    low, high = threat.box
+    for k, eps in enumerate(radii):
         hit = tensors[f"worst/{k}/success"] & tensors[f"worst/{k}/clean_correct"]
         z = tensors[f"worst/{k}/x_adv"][hit]
         if z.shape[1:] != x.shape[1:]:
@@ -147,9 +159,23 @@ def _breaks(
             )
         shown = z.nan_to_num(low).clamp(low, high)  # what lies elsewhere is not inside anyway
         fooled = ask(model, shown, batch_size).prediction != y[hit]
-        flat = z.flatten(1)
-        inside = (measure.size(z - x[hit]) <= eps * (1 + SLACK)) & (flat >= low).all(1) & (flat <= high).all(1)
+        inside = allowed(z, x[hit], threat, eps)
         yield len(z), int(fooled.sum()), int(inside.sum()), int((fooled & inside).sum())
+
+
+def allowed(z: Tensor, x: Tensor, threat: Threat, eps: float) -> Tensor:
+    """bool [n]: points [n, ...] that lie in the box, the ball, the region and the grid around images x [n, ...]."""
+    assert threat.box is not None
+    low, high = threat.box
+    flat = z.flatten(1)
+    inside = (threat.norm.size(z - x) <= eps * (1 + SLACK)) & (flat >= low).all(1) & (flat <= high).all(1)
+    mask = threat.mask(x)
+    if mask is not None:
+        inside &= ((z == x) | mask).flatten(1).all(1)
+    if threat.levels is not None:
+        step = (flat - low) * ((threat.levels - 1) / (high - low))
+        inside &= ((step - step.round()).abs() <= GRID_SLACK).all(1)
+    return inside
 
 
 def _said(folder: Path) -> int | None:

@@ -107,6 +107,16 @@ def audit(
             rich_help_panel=_JUDGE,
         ),
     ] = None,
+    certified: Annotated[
+        Path | None,
+        typer.Option(
+            "--certified",
+            metavar="FILE",
+            help="Radii that somebody has proved, one an image (.npy, or a number a line): a lower bound, held "
+            "against the attacks.",
+            rich_help_panel=_JUDGE,
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -190,7 +200,7 @@ def audit(
     options = {
         "model": model, "weights": weights, "trust": trust, "mean": mean, "std": std, "defense": defense,
         "data": data, "split": split, "n": n, "norm": norm, "eps": eps, "suite": suite, "claim": claim or [],
-        "require": require or [], "clean_floor": clean_floor, "replay": replay, "seed": seed,
+        "require": require or [], "clean_floor": clean_floor, "replay": replay, "certified": certified, "seed": seed,
         "batch_size": batch_size, "device": device, "shard_size": shard_size,
     }  # fmt: skip
     with log.status(f"loading {escape(model)} and {escape(data)}"):

@@ -45,6 +45,7 @@ def print_report(document: Document, page: Path | None) -> None:
     if document.get("receipt"):
         console.print(Text(f"receipt: {document['receipt']['said']}\n"), soft_wrap=True)
     _print_doubts(document, console)
+    _print_remedies(document, console)
     for one in document["requirements"]:
         console.print(Text(one["line"], STATES[one["status"]]), soft_wrap=True)
     console.print(Text(document["verdict"], STYLES[document["status"]]))
@@ -86,11 +87,7 @@ def _figures(document: Document) -> Table:
     from sparring.audit import document as doc
 
     table = _table("figure", "share", "counted", "95 % interval")
-    rows = [
-        ("clean accuracy", doc.clean(document)),
-        (f"robust accuracy, worst of {len(document['attacks'])} attacks", doc.robust(document)),
-        ("attack success rate, of initially correct", doc.success(document)),
-    ]
+    rows = doc.headline(document)
     strongest, worst = document["strongest_attack_alone"], document["worst_class"]
     if strongest is not None:
         rows.append((f"survive {strongest['attack']} alone, of the sanity subset", doc.figure(strongest)))
@@ -114,6 +111,19 @@ def _claims(document: Document) -> Table:
         truth = f"{figure(one['truth']).value:.1%}" + (" (measured)" if clean else "")
         table.add_row(title, f"{one['claimed']:.1%}", again, truth)
     return table
+
+
+def _print_remedies(document: Document, console: Console) -> None:
+    from rich.text import Text
+
+    from sparring.audit.document import figure
+    from sparring.audit.intervals import percent
+
+    for one in document.get("adaptive", ()):
+        before, after = figure(one["oblivious"]), figure(one["adaptive"])
+        console.print(Text(f"remedy tried: {one['remedy']} ({one['code']})"), soft_wrap=True)
+        told = f"  {after} stand with it, {percent(before.value)} against attacks that know nothing of it\n"
+        console.print(Text(told), soft_wrap=True)
 
 
 def _print_doubts(document: Document, console: Console) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sparring.audit.report import Report
 
 AGAIN = "import sys; from sparring.cli import main; sys.argv[0] = 'sparring'; main()"
-"how a worker starts: with the same words, whatever the console script is called"
+"how a worker starts, whatever the console script is called"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Work:
         for number in run.store.mend():
             log.print(f"shard {number} was damaged: it is made anew", highlight=False, soft_wrap=True)
         run.head()  # refuses what makes no sense before more processes start
-        with self._helpers(log) as helpers:
+        with self._helpers(options, log) as helpers:
             run.work(numbers, progress, stop=lambda: buried(helpers))
         if self.share is not None and run.store.missing():
             return None
@@ -95,10 +95,13 @@ class Work:
         return None if self.share is None else run.share(self.share)
 
     @contextmanager
-    def _helpers(self, log: Console) -> Iterator[list[subprocess.Popen[bytes]]]:
-        """All workers but this process, started with the words that this one was started with."""
-        flags = ["--worker", str(os.getpid()), "--resume", "--quiet"]
-        words = [sys.executable, "-c", AGAIN, *sys.argv[1:], *flags]
+    def _helpers(self, options: dict[str, Any], log: Console) -> Iterator[list[subprocess.Popen[bytes]]]:
+        """All workers but this process: audits with the same options."""
+        from sparring.cli.run_options import words_of
+
+        share = None if self.share is None else "/".join(map(str, self.share))
+        about = {"out": self.out, "shard": share, "worker": os.getpid(), "resume": True, "quiet": True}
+        words = [sys.executable, "-c", AGAIN, "audit", *words_of({**options, **about})]
         alone = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         with ExitStack() as files:
             said = [files.enter_context(tempfile.TemporaryFile()) for _ in range((self.workers or 1) - 1)]

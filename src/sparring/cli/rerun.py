@@ -33,6 +33,12 @@ def rerun(
             rich_help_panel="Judgement",
         ),
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", min=1, metavar="N", help="Processes, with one thread each.", rich_help_panel="Long runs"
+        ),
+    ] = None,
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -58,5 +64,5 @@ def rerun(
         home = Path(spare) if out is None else out
         json = home / doc.FILE if out is None else None
         with suppress(typer.Exit):  # a requirement is not met: the table says so, and the comparison still counts
-            audit(**options, out=out, json=json, force=force, quiet=quiet)
+            audit(**options, out=out, json=json, workers=workers, force=force, quiet=quiet)
         compare(run, home, fail_on_regression=fail_on_regression, quiet=quiet)

@@ -39,6 +39,21 @@ def keep_options(folder: Path, options: dict[str, Any]) -> None:
     )
 
 
+def words_of(options: Mapping[str, Any]) -> list[str]:
+    """The options as words of a command line.
+
+    >>> words_of({"n": 5, "trust": True, "claim": ["0.9", "clean=1"], "replay": None})
+    ['--n=5', '--trust', '--claim=0.9', '--claim=clean=1']
+    """
+    words = []
+    for name, value in options.items():
+        flag = f"--{name.replace('_', '-')}"
+        for item in value if isinstance(value, list) else [value]:
+            if item is not None and item is not False:
+                words.append(flag if item is True else f"{flag}={item}")
+    return words
+
+
 def recorded(folder: Path) -> dict[str, Any]:
     """The options as they lie in the folder of a run.
 
@@ -81,7 +96,7 @@ def kept_options(folder: Path, trust: bool, **instead: Any) -> dict[str, Any]:
         )
     chosen = {name: value for name, value in instead.items() if value}
     options = {name: known.get(name, default) for name, default in _settings().items()}
-    paths = {name: Path(options[name]) for name in ("weights", "replay") if options[name] is not None}
+    paths = {name: Path(options[name]) for name in ("weights", "replay", "certified") if options[name] is not None}
     return {**options, **paths, **chosen, "trust": trust}
 
 
@@ -123,5 +138,5 @@ def plan_of(options: Mapping[str, Any]) -> Plan:
         Threat(options["norm"], options["eps"]),
         suite=options["suite"],
         claims=options["claim"] or (),
-        **{name: options[name] for name in ("seed", "batch_size", "clean_floor", "shard_size", "replay")},
+        **{name: options[name] for name in ("seed", "batch_size", "clean_floor", "shard_size", "replay", "certified")},
     )

@@ -1,0 +1,87 @@
+"""Controls: attacks that are there to tell whether the others could have found more. What they break counts, too.
+
+They run after the cascade, on the images of the sanity subset: transfer on all of them (C3), a longer search on those
+that still stand (C6). Random answers are judged by fresh looks, as everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from sparring.attack import Attack, build
+from sparring.audit import transfer
+from sparring.audit.cascade import Cascade
+from sparring.audit.redraw import judged, keep_for
+from sparring.audit.suites import Stage, unfit
+from sparring.batches import run_batches
+from sparring.model import Model
+
+CONTROLS = 5
+"first number of the `place` of their outcomes; the second is their number"
+DOUBLED, RESTARTED = 10, 11
+"second numbers of the longer searches; transfers are numbered from 0"
+RESTARTS = 5
+
+
+def run_transfer(cascade: Cascade, model: Model, rows: Tensor) -> None:
+    """Examples made for another net, shown to the model: on the images `rows` [r] (numbers)."""
+    clean = cascade.clean
+    other = transfer.surrogate(model, clean.x, clean.classes) if len(rows) else None
+    if other is None or model.access == "decision":  # there is no attack with gradients to compare with
+        return
+    x, y = clean.x[rows], clean.y[rows]
+    for number, spec in enumerate(transfer.SPECS):
+        points = transfer.crafted(spec, other, x, y, cascade.threat, cascade.seed, cascade.batch_size)
+        if points is not None:
+            _run(cascade, model, transfer.stage(spec, other), transfer.Shown.of(x, points), rows, number)
+
+
+def longest(stages: Sequence[Stage]) -> Stage | None:
+    """The climb that longer searches are made of: the last one that sees gradients, steers by the logits, and is run
+    on the whole sanity subset."""
+    able = [one for one in stages if one.family == "iterative" and not (one.blind or one.claimed) and one.seen]
+    return next((one for one in reversed(able) if "steps" in one.attack().settings()), None)
+
+
+def longer(stages: Sequence[Stage]) -> list[tuple[int, Stage]]:
+    """The longer searches that follow these stages, with their numbers: twice the steps, five restarts."""
+    base = longest(stages)
+    if base is None:
+        return []
+    attack = base.attack()
+    fields = attack.settings()
+    changes = [(DOUBLED, "twice the steps", {"steps": 2 * int(fields["steps"])})]
+    if int(fields.get("restarts") or RESTARTS) < RESTARTS:
+        changes.append((RESTARTED, f"{RESTARTS} restarts", {"restarts": RESTARTS}))
+    return [
+        (
+            number,
+            Stage(
+                f"{base.title}, {what}",
+                build(attack.info, {**fields, **change}).spec,
+                "iterative",
+                seen=False,
+                claimed=True,
+            ),
+        )
+        for number, what, change in changes
+    ]
+
+
+def run_longer(cascade: Cascade, model: Model, stages: Sequence[Stage], rows: Tensor) -> None:
+    """The suite's last climb with twice the steps, and with five restarts, on those of `rows` that still stand."""
+    for number, stage in longer(stages):
+        left = rows[cascade.standing[rows]]
+        if len(left) and unfit(stage, model, cascade.threat) is None:
+            _run(cascade, model, stage, stage.attack(), left, number)
+
+
+def _run(cascade: Cascade, model: Model, stage: Stage, attack: Attack, rows: Tensor, number: int) -> None:
+    x, y = cascade.clean.x[rows], cascade.clean.y[rows]
+    draws, seed, size = cascade.draws, cascade.seed, cascade.batch_size
+    keep = keep_for(attack) if draws else "best"
+    result = run_batches(attack, model, (x, y), cascade.threat, batch_size=size, seed=seed, keep=keep)
+    result = judged(model, result, x, y, draws, seed, size) if draws else result
+    cascade.add(stage, rows, result, (CONTROLS, number))

@@ -36,6 +36,15 @@ def constant():
     return Constant()
 """
 
+SMALL = """receipt: false
+stages:
+  - fgsm
+  - pgd:steps=10,loss=margin
+  - attack: noise
+    family: noise
+  - square:queries=50
+"""
+
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -43,6 +52,7 @@ Run = Callable[..., tuple[int, str, str]]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("audit")
     (folder / "net.py").write_text(NET)
+    (folder / "small.yaml").write_text(SMALL)
     return folder
 
 
@@ -58,14 +68,14 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     return call
 
 
-def options(folder: Path, factory: str = "build") -> list[object]:
-    return ["--model", f"{folder / 'net.py'}:{factory}", "--n", 30, "--suite", "quick"]
+def options(folder: Path, factory: str = "build", suite: str = "") -> list[object]:
+    return ["--model", f"{folder / 'net.py'}:{factory}", "--n", 30, "--suite", suite or folder / "small.yaml"]
 
 
 def test_the_main_job(run: Run, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     code, stdout, stderr = run(
-        *options(folder),
+        *options(folder, suite="quick"),
         "--eps",
         "8/255",
         "--claim",

@@ -8,7 +8,8 @@ import pytest
 
 import sparring as sp
 from sparring.audit.suites import Stage, Suite
-from sparring.reproduce.gallery import GALLERY, Member, run
+from sparring.reproduce.gallery import run
+from sparring.reproduce.gallery_members import GALLERY, Member
 from sparring.reproduce.gallery_models import Workshop
 
 TINY = Suite(
@@ -23,8 +24,8 @@ TINY = Suite(
     curves=(),
     receipt=False,
 )
-SLOW = ("pgd", "fast")
-"in `make gallery` only: they need more images than there is time for"
+SLOW = ("pgd", "fast", "Defense-GAN", "DiffPure")
+"in `make gallery` only: they need more images, or more time for each, than there is"
 
 
 @pytest.mark.parametrize("member", [one for one in GALLERY if not one.trained and one.name not in SLOW], ids=str)

@@ -81,7 +81,7 @@ def test_the_command_leaves_nets_figures_audits_and_the_whole_table(tmp_path: Pa
     suite.write_text(
         "receipt: false\nstages:\n  - fgsm\n  - pgd:steps=5\n  - apgd-dlr:steps=5\n  - square:queries=20\n"
     )
-    arguments = ["--data", "mnist5k", "--limit", "120", "--epochs", "1", "--batch-size", "40", "--n", "20"]
+    arguments = ["--data", "mnist5k", "--limit", "120", "--epochs", "1", "--batch-size", "40", "--n", "50"]
     arguments += ["--suite", str(suite), "--audited", "8", "--out", str(out), "--json", str(tmp_path / "all.json")]
     result = CliRunner().invoke(app, ["reproduce", "distillation", *arguments])
     assert result.exit_code == 0, result.output

@@ -11,7 +11,9 @@ from sparring.cli.app import app
 from sparring.cli.exclusions import ExcludeOption
 from sparring.cli.options import DataOption, DeviceOption, JsonOption, SeedOption
 
-generate = typer.Typer(help="Train a GAN, DCGAN, WGAN or WGAN-GP, sample from it, measure it.", no_args_is_help=True)
+generate = typer.Typer(
+    help="Train a GAN, WGAN, diffusion model or PixelCNN, sample from it, measure it.", no_args_is_help=True
+)
 app.add_typer(generate, name="generate")
 
 _TRAINING = "Training"
@@ -20,7 +22,11 @@ _TRAINING = "Training"
 @generate.command("train")
 def train(
     method: Annotated[
-        str, typer.Argument(metavar="METHOD", help="gan, dcgan, wgan or wgan-gp, with settings: wgan-gp:critic_steps=3")
+        str,
+        typer.Argument(
+            metavar="METHOD",
+            help="gan, dcgan, wgan, wgan-gp, diffusion or pixelcnn, with settings: wgan-gp:critic_steps=3",
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where everything goes.")],
     data: DataOption = "mnist",
@@ -42,7 +48,7 @@ def train(
         typer.Option(
             min=0,
             metavar="N",
-            help="Then train an encoder for N steps, for --start encoder.",
+            help="Then train an encoder for N steps, for --start encoder; not for diffusion and pixelcnn.",
             rich_help_panel=_TRAINING,
         ),
     ] = 0,
@@ -65,6 +71,8 @@ def train(
 
     [dim]sparring generate train wgan-gp --data mnist --out runs/wgan-gp[/dim]
 
+    [dim]sparring generate train diffusion:lr=2e-3 --data mnist --iterations 3500 --out runs/diffusion[/dim]
+
     [dim]sparring generate train dcgan --data mnist --iterations 4000 --every 200 --no-stop --out runs/dcgan[/dim]
     """
     from sparring.cli.exclusions import without
@@ -74,12 +82,15 @@ def train(
     from sparring.generators.encoder import train_encoder
     from sparring.generators.files import save_generator
     from sparring.generators.loop import train_generator
+    from sparring.generators.objectives import is_alone
     from sparring.generators.quality import quality
     from sparring.generators.sheets import write_gif, write_sheet
     from sparring.generators.watch import Watch
     from sparring.zoo import load_model
 
     name, settings = parse_method(method)
+    if encoder and is_alone(name):
+        raise InputError(f"--encoder is for generators whose z is searched; {name} has no use for it")
     images, gone = without(load_data(data, "train"), exclude or [])
     images = images.first(min(limit, len(images))) if limit else images
     watcher = Watch(load_model(judge))

@@ -37,7 +37,8 @@ def gallery(
     from sparring.cli.console import Stdout
     from sparring.data import load_data
     from sparring.errors import InputError
-    from sparring.reproduce.gallery import GALLERY, find, run
+    from sparring.reproduce.gallery import find, run
+    from sparring.reproduce.gallery_members import GALLERY
     from sparring.reproduce.gallery_models import Workshop
     from sparring.reproduce.gallery_page import cells, json_text
     from sparring.reproduce.gallery_page import page as text

@@ -17,6 +17,9 @@ from sparring import __version__
 from sparring.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
     from sparring.generators.pairs import Generator
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -38,28 +41,11 @@ def load_generator(spec: str | Path) -> Generator:
     Raises:
         InputError: no such generator, not a card of ours, or weights that are not those of the card.
     """
-    import safetensors.torch
-
-    from sparring.generators.pairs import make_pair
+    from sparring.generators.models import make_generator
     from sparring.generators.small_nets import conv_encoder
 
-    if str(spec) in SHIPPED:
-        card_path, weights = WEIGHTS / f"{spec}.json", WEIGHTS / f"{spec}.safetensors"
-    else:
-        card_path, weights = Path(spec) / "card.json", Path(spec) / "weights.safetensors"
-        if not card_path.is_file():
-            raise InputError(
-                f"no generator {str(spec)!r}: it is neither shipped ({', '.join(SHIPPED) or 'none is'}) nor a folder "
-                "that sparring generate train wrote"
-            )
-    card = _card(card_path)
-    if not weights.is_file() or weights.stat().st_size > LIMIT:
-        raise InputError(f"{weights} is missing or larger than a generator's weights can be")
-    contents = weights.read_bytes()
-    if hashlib.sha256(contents).hexdigest() != card["weights"]["sha256"]:
-        raise InputError(f"the weights of {spec} are not those of its card; train it again or fetch both again")
-    tensors = safetensors.torch.load(contents)
-    generator, _ = make_pair(card["net"]["name"])
+    card, tensors = read_weights(spec, WEIGHTS, "generator")
+    generator = make_generator(card["net"]["name"])
     if any(name.startswith("encoder.") for name in tensors):
         generator.encoder = conv_encoder(generator.latent)
     try:
@@ -73,6 +59,33 @@ def load_generator(spec: str | Path) -> Generator:
     return made
 
 
+def read_weights(spec: str | Path, shipped: Path, what: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The card and the tensors of what is in the folder `shipped` by name, or in a folder of its own.
+
+    Raises:
+        InputError: there is none, not a card of ours, or weights that are not those of the card.
+    """
+    import safetensors.torch
+
+    names = sorted(path.stem for path in shipped.glob("*.json"))
+    if str(spec) in names:
+        card_path, weights = shipped / f"{spec}.json", shipped / f"{spec}.safetensors"
+    else:
+        card_path, weights = Path(spec) / "card.json", Path(spec) / "weights.safetensors"
+        if not card_path.is_file():
+            raise InputError(
+                f"no {what} {str(spec)!r}: it is neither shipped ({', '.join(names) or 'none is'}) nor a folder "
+                "that sparring generate wrote"
+            )
+    card = _card(card_path)
+    if not weights.is_file() or weights.stat().st_size > LIMIT:
+        raise InputError(f"{weights} is missing or larger than a {what}'s weights can be")
+    contents = weights.read_bytes()
+    if hashlib.sha256(contents).hexdigest() != card["weights"]["sha256"]:
+        raise InputError(f"the weights of {spec} are not those of its card; train it again or fetch both again")
+    return card, safetensors.torch.load(contents)
+
+
 def save_generator(generator: Generator, folder: Path, card: dict[str, Any], stem: str | None = None) -> dict[str, Any]:
     """Write weights and card into `folder`: weights.safetensors and card.json, or STEM.safetensors and STEM.json.
 
@@ -82,19 +95,24 @@ def save_generator(generator: Generator, folder: Path, card: dict[str, Any], ste
     Returns:
         The card as it was written.
     """
+    net = {
+        "name": card["training"]["net"],
+        "latent": generator.latent,
+        "parameters": sum(p.numel() for p in generator.net.parameters()),
+        "encoder": generator.encoder is not None,
+    }
+    return write_weights(generator, folder, {"net": net, **card}, stem)
+
+
+def write_weights(net: Module, folder: Path, card: dict[str, Any], stem: str | None = None) -> dict[str, Any]:
+    """The weights of any net beside its card, whole; what `read_weights` reads."""
     from sparring.checkpoint import atomic_write, to_safetensors
 
     weights = folder / f"{stem or 'weights'}.safetensors"
-    contents = to_safetensors(generator.state_dict())
+    contents = to_safetensors(net.state_dict())
     whole = {
         "format": FORMAT,
         "name": stem or folder.resolve().name,
-        "net": {
-            "name": card["training"]["net"],
-            "latent": generator.latent,
-            "parameters": sum(p.numel() for p in generator.net.parameters()),
-            "encoder": generator.encoder is not None,
-        },
         **card,
         "versions": {"sparring": __version__, "python": platform.python_version(), "torch": version("torch")},
         "weights": {

@@ -1,4 +1,4 @@
-"""The one training loop of the generators: critic steps, a generator step, checkpoints, a watch over both.
+"""The one training loop of the generators: steps, checkpoints, a watch over what comes of it.
 
 Every random number follows from (seed, iteration), so that a resumed run ends in the same weights, bit for bit on a
 CPU. The caller's random state is left alone.
@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
 
-from sparring.checkpoint import Checkpoint
 from sparring.data.images import ImageData
 from sparring.errors import InputError
-from sparring.generators.objectives import METHODS, Objective
-from sparring.generators.pairs import PAIRS, SHAPE, Critic, Generator, make_pair
+from sparring.generators.models import MODELS
+from sparring.generators.objectives import METHODS, Alone, Objective
+from sparring.generators.pairs import PAIRS, SHAPE, Generator
+from sparring.generators.runs import AdversarialRun, AloneRun, Run
 from sparring.generators.watch import Watch
-from sparring.seeds import derived_seed, private_rng
 
 
 class Listener(Protocol):
@@ -67,8 +66,8 @@ def train_generator(
 
     Args:
         data: the images; labels play no part.
-        method: a name in `METHODS`. net: a name in `PAIRS`, the method's own unless given.
-        iterations: steps of the generator, each after `critic_steps` of the critic.
+        method: a name in `METHODS`. net: a name in `PAIRS` or `MODELS`, the method's own unless given.
+        iterations: steps of the generator, each after `critic_steps` of the critic, if there is one.
         out: a folder for the checkpoint, written every `every` iterations. resume: go on from there.
         watch: measures the samples at every record. stop: it may also end a run that has collapsed.
         changes: fields of the objective, like lr=1e-4.
@@ -83,8 +82,7 @@ def train_generator(
         raise InputError(f"iterations is {iterations} and every is {every}; both must be at least 1")
     settings = {"method": method, "net": pair, "iterations": iterations, "every": every, "seed": seed}
     settings |= {"images": len(data), "objective": _plain(objective)}
-    run = _Run(objective, pair, seed, device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    objective.check(run.critic)
+    run = _run(objective, pair, seed, device or ("cuda" if torch.cuda.is_available() else "cpu"))
     path = out / "checkpoint.safetensors"
     history = run.restore(path, settings) if resume and path.exists() else []
     began, images = time.perf_counter(), data.tensors()[0]
@@ -118,9 +116,10 @@ def _chosen(method: str, net: str | None, changes: dict[str, Any]) -> tuple[Obje
     if method not in METHODS:
         raise InputError(f"no method is called {method!r}; there are: {', '.join(METHODS)}")
     kind, own = METHODS[method]
-    net = net or own
-    if net not in PAIRS:
-        raise InputError(f"no pair of nets is called {net!r}; there are: {', '.join(PAIRS)}")
+    net, nets = net or own, MODELS if kind is Alone else PAIRS
+    if net not in nets:
+        what = "net" if kind is Alone else "pair of nets"
+        raise InputError(f"no {what} is called {net!r}; for {method} there are: {', '.join(nets)}")
     fields = asdict(kind())
     unknown = sorted(set(changes) - set(fields))
     if unknown:
@@ -128,88 +127,14 @@ def _chosen(method: str, net: str | None, changes: dict[str, Any]) -> tuple[Obje
     return replace(kind(), **changes), net
 
 
+def _run(objective: Objective, net: str, seed: int, device: str) -> Run:
+    if isinstance(objective, Alone):
+        return AloneRun(objective, net, seed, device)
+    return AdversarialRun(objective, net, seed, device)
+
+
 def _plain(objective: Objective) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(objective).items()}
-
-
-class _Run:
-    """Both nets, their optimizers, and the running mean from which samples are taken."""
-
-    def __init__(self, objective: Objective, pair: str, seed: int, device: str) -> None:
-        self.objective, self.seed, self.device = objective, seed, torch.device(device)
-        generator, critic = make_pair(pair, derived_seed(seed, "weights"))
-        self.generator: Generator = generator.to(self.device).train()
-        self.critic: Critic = critic.to(self.device).train()
-        self.sampled = deepcopy(self.generator) if objective.average else self.generator
-        self.optimizers = [self._optimizer(net) for net in (self.generator, self.critic)]
-
-    def _optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
-        lr = self.objective.lr
-        if self.objective.optimizer == "rmsprop":
-            return torch.optim.RMSprop(net.parameters(), lr, alpha=0.9)
-        return torch.optim.Adam(
-            net.parameters(), lr, betas=self.objective.betas, fused=self.device.type in ("cpu", "cuda")
-        )
-
-    def step(self, images: Tensor, iteration: int, iterations: int) -> dict[str, float]:
-        """One iteration; its figures."""
-        with private_rng(self.device, derived_seed(self.seed, "iteration", iteration)):
-            left, decay = 1 - iteration / iterations, self.objective.decay
-            for optimizer in self.optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = self.objective.lr * (min(1.0, left / decay) if decay else 1.0)
-            for _ in range(self.objective.critic_steps):
-                figures = self._critic_step(images)
-            parameters = list(self.generator.parameters())
-            loss = self.objective.generator_loss(self.critic, self.generator(self._noise()))
-            slopes = torch.autograd.grad(loss, parameters)
-            norm = torch.stack([slope.norm() for slope in slopes]).norm()
-            for parameter, slope in zip(parameters, slopes, strict=True):
-                parameter.grad = slope
-            self.optimizers[0].step()
-            self._average()
-        return {"generator_loss": float(loss.detach()), **figures, "generator_gradient": float(norm)}
-
-    def _critic_step(self, images: Tensor) -> dict[str, float]:
-        with torch.no_grad():
-            fake = self.generator(self._noise())
-        real = images[torch.randint(len(images), (self.objective.batch_size,))].to(self.device)
-        loss, figures = self.objective.critic_loss(self.critic, real, fake)
-        self.optimizers[1].zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizers[1].step()
-        self.objective.after_critic(self.critic)
-        return {"critic_loss": float(loss.detach()), **figures}
-
-    def _noise(self) -> Tensor:
-        return torch.randn(self.objective.batch_size, self.generator.latent).to(self.device)
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        if self.sampled is self.generator:
-            return
-        for mean, now in zip(self.sampled.parameters(), self.generator.parameters(), strict=True):
-            mean.lerp_(now, 1 - self.objective.average)
-        for kept, seen in zip(self.sampled.buffers(), self.generator.buffers(), strict=True):
-            kept.copy_(seen)
-
-    def _nets(self) -> nn.ModuleDict:
-        return nn.ModuleDict({"generator": self.generator, "critic": self.critic, "sampled": self.sampled})
-
-    def save(self, path: Path, done: int, settings: dict[str, Any], history: list[dict[str, float]]) -> None:
-        states = [optimizer.state_dict()["state"] for optimizer in self.optimizers]
-        joined = dict(states[0]) | {index + 1000: state for index, state in states[1].items()}
-        Checkpoint(self._nets().state_dict(), joined, done, settings, history).save(path)
-
-    def restore(self, path: Path, settings: dict[str, Any]) -> list[dict[str, float]]:
-        """Load the checkpoint; returns the records so far."""
-        saved = Checkpoint.load(path)
-        saved.check_settings(settings)
-        self._nets().load_state_dict(saved.net)
-        for number, optimizer in enumerate(self.optimizers):
-            own = {i - 1000 * number: s for i, s in saved.optimizer.items() if i // 1000 == number}
-            optimizer.load_state_dict({"state": own, "param_groups": optimizer.state_dict()["param_groups"]})
-        return saved.history
 
 
 class _Means:

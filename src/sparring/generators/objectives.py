@@ -1,8 +1,8 @@
-"""What generator and critic are after: GAN, WGAN with clipped weights, WGAN with gradient penalty.
+"""What generators are after: GAN, WGAN with clipped weights, WGAN with gradient penalty, or a loss of their own.
 
-Each says its critic's loss (to be minimised), its generator's, and the settings of its paper: `average` is the weight
-of the past in a running mean of the generator's weights, from which samples are then taken (0 = none); `decay` the part
-of the run, at its end, over which the learning rate falls to 0.
+The first three say their critic's loss (to be minimised), their generator's, and the settings of their papers. In all
+of them `average` is the weight of the past in a running mean of the generator's weights, from which samples are then
+taken (0 = none); `decay` the part of the run, at its end, over which the learning rate falls to 0.
 """
 
 from __future__ import annotations
@@ -136,12 +136,36 @@ class WGANGP:
         """Nothing."""
 
 
-Objective = GAN | WGAN | WGANGP
+@dataclass(frozen=True)
+class Alone:
+    """For nets that need no critic and bring their own loss: diffusion models and PixelCNN."""
 
-METHODS: dict[str, tuple[type[GAN] | type[WGAN] | type[WGANGP], str]] = {
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    batch_size: int = 64
+    average: float = 0.998
+    decay: float = 0.5
+
+
+Adversarial = GAN | WGAN | WGANGP
+Objective = Adversarial | Alone
+
+METHODS: dict[str, tuple[type[GAN] | type[WGAN] | type[WGANGP] | type[Alone], str]] = {
     "gan": (GAN, "gan"),
     "dcgan": (GAN, "dcgan"),
     "wgan": (WGAN, "wgan"),
     "wgan-gp": (WGANGP, "mlp"),
+    "diffusion": (Alone, "unet"),
+    "pixelcnn": (Alone, "pixelcnn"),
 }
-"name of a method -> (objective, the pair of nets that it trains unless another is named)"
+"name of a method -> (objective, the nets that it trains unless others are named)"
+
+
+def is_alone(method: str) -> bool:
+    """Whether it trains a net that needs no critic.
+
+    >>> is_alone("diffusion"), is_alone("wgan")
+    (True, False)
+    """
+    return method in METHODS and METHODS[method][0] is Alone

@@ -22,7 +22,12 @@ class Generator(nn.Module):
         signed: the net gives [-1, 1] (tanh), which is mapped to [0, 1] here.
         encoder: pixels -> z, where a projection may start; trained afterwards, see `train_encoder`.
         name: what reports call it.
+
+    Attributes:
+        projects: a search for the z of an image is quick enough to be of use.
     """
+
+    projects = True
 
     def __init__(
         self, net: nn.Module, latent: int, *, signed: bool = False, encoder: nn.Module | None = None, name: str = ""

@@ -116,13 +116,14 @@ def quality(
         judge: the classifier whose features and classes count.
         train, test: real images [N, C, H, W] in [0, 1], from which as many are taken at even distances: the first
             half of MNIST's test images is easier than the second.
+        projected: test images that are reconstructed, by generators that can be searched.
     """
     made, real, other = generator.sample(samples, seed + 1).clamp(0, 1), spread(test, samples), spread(train, samples)
     shares = class_shares(judge, made)
     seen, true = features(judge, made), features(judge, real)
     precise, recalled = precision_recall(true, seen)
     error = None
-    if projected:
+    if projected and generator.projects:
         x = spread(test, projected)
         error = float(Projection().run(generator, x, Noise.of(x, seed)).error.mean())
     some = min(samples, 500)

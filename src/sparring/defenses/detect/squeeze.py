@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from sparring.defended import defend
-from sparring.defenses.detect.roc import roc
+from sparring.defenses.detect.detector import Detector
 from sparring.errors import InputError
 from sparring.model import Model
 
 
-class SqueezeDetector:
+class SqueezeDetector(Detector):
     """Watches `model` with stages as squeezers.
 
     Args:
@@ -27,7 +27,7 @@ class SqueezeDetector:
     def __init__(self, model: Model, squeezers: tuple[str, ...] = ("bits:1", "median:2")) -> None:
         if not squeezers:
             raise InputError('no squeezer is given; name stages, like ("bits:1", "median:2")')
-        self.model = model
+        super().__init__(model)
         self.squeezed = [defend(model, spec).exposed() for spec in squeezers]
 
     def score(self, x: Tensor) -> Tensor:
@@ -35,14 +35,3 @@ class SqueezeDetector:
         plain = self.model.logits(x).softmax(1)
         apart = [(plain - other.logits(x).softmax(1)).abs().sum(1) for other in self.squeezed]
         return torch.stack(apart).amax(0)
-
-    def threshold(self, clean: Tensor, false_alarms: float = 0.05) -> float:
-        """The least that at most this share of clean images exceeds."""
-        with self.model.guard(), torch.no_grad():
-            scores = self.score(clean)
-        return roc(scores, scores).threshold(false_alarms)
-
-    def evades(self, x: Tensor, y: Tensor, threshold: float) -> Tensor:
-        """bool [B]: misclassified and not noticed."""
-        with self.model.guard(), torch.no_grad():
-            return (self.model.labels(x) != y) & (self.score(x) <= threshold)

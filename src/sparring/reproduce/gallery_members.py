@@ -1,0 +1,139 @@
+"""The gallery's members: honest and broken defenses, each with the verdict that is known to be right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sparring.model import Model, wrap
+from sparring.reproduce.gallery_models import BUILDERS, Workshop
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model with a known verdict.
+
+    Attributes:
+        name: among `BUILDERS`. about: why the verdict is known.
+        status, cause: what the audit must say; several causes where each would be right. "refused": it must refuse.
+        eps: the audited radius, Linf.
+        claim: the attack behind the claim, None = nothing is claimed. fake: it was made with one gradient, re-used.
+        figure: the claim itself, where it is published and not measured here.
+        signs: doubts that must be there, whatever the cause.
+        honest: must never be accused. trained: needs training first. floor: the least clean accuracy to audit.
+        model: of the builders', where it is another's. images: at most so many, where each pass is slow.
+    """
+
+    name: str
+    about: str
+    status: str
+    cause: tuple[str | None, ...] = (None,)
+    eps: float = 0.3
+    claim: str | None = None
+    fake: bool = False
+    figure: float | None = None
+    signs: tuple[str, ...] = ()
+    honest: bool = False
+    trained: bool = False
+    floor: float | None = None
+    model: str | None = None
+    images: int | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+    def made(self, shop: Workshop) -> Model:
+        """The model itself."""
+        return wrap(BUILDERS[self.model or self.name](shop))
+
+
+MASKED = "gradient-masking"
+GALLERY: tuple[Member, ...] = (
+    Member("plain", "ordinary training; nothing is claimed", "no-claim", honest=True),
+    Member("pgd", "PGD adversarial training, with its own card's figure", "claim-holds", figure=0.885, honest=True),
+    Member("fast", "honest training, claimed by a weak attack", "overestimated", claim="fgsm", honest=True),
+    Member(
+        "hot, train mode",
+        "the report's distilled net as published: dropout on, softmax saturated",
+        MASKED,
+        ("loss-saturation",),
+        claim="fgsm",
+        signs=("train-mode", "random-outputs"),
+        trained=True,
+    ),
+    Member(
+        "hot, eval mode",
+        "the same in eval mode",
+        MASKED,
+        ("loss-saturation",),
+        claim="fgsm",
+        signs=("budget-not-used",),
+        trained=True,
+    ),
+    Member("distilled", "defensive distillation at T = 100", MASKED, ("loss-saturation",), claim="fgsm", trained=True),
+    Member("logits x 10,000", "a plain net, its logits scaled up", MASKED, ("loss-saturation",), claim="pgd"),
+    Member(
+        "zero backward", "a plain net behind a layer that gives no gradient", MASKED, ("zero-gradients",), claim="pgd"
+    ),
+    Member("rounding layer", "a plain net behind 4 grey levels", MASKED, ("piecewise-constant",), claim="pgd"),
+    Member("1 bit", "a plain net behind 1-bit pixels", MASKED, ("piecewise-constant",), claim="pgd"),
+    Member("JPEG", "a plain net behind JPEG's rounding", MASKED, ("piecewise-constant", "zero-gradients"), claim="pgd"),
+    Member("random resize", "a plain net behind random resizing and padding", MASKED, ("random-outputs",), 0.1, "fgsm"),
+    Member(
+        "Defense-GAN",
+        "a plain net behind the nearest image of a generator, 20 images",
+        MASKED,
+        ("zero-gradients",),
+        claim="pgd",
+        images=20,
+    ),
+    Member("MagNet", "a plain net behind an autoencoder, claimed by a single step", "overestimated", claim="fgsm"),
+    Member(
+        "DiffPure",
+        "a plain net behind noise and a denoiser, 12 images",
+        MASKED,
+        ("random-outputs",),
+        claim="fgsm",
+        images=12,
+    ),
+    Member(
+        "dropout on",
+        "a plain net with dropout left on",
+        MASKED,
+        ("random-outputs",),
+        0.2,
+        "fgsm",
+        signs=("train-mode",),
+        trained=True,
+    ),
+    Member(
+        "batch norm, train mode",
+        "a plain net whose images are normalised by each other",
+        MASKED,
+        ("batch-dependent",),
+        0.1,
+        "fgsm",
+        signs=("train-mode",),
+        trained=True,
+    ),
+    Member(
+        "overfitted to one step",
+        "FGSM training that overfitted catastrophically",
+        MASKED,
+        ("misaligned-gradients",),
+        claim="fgsm",
+        trained=True,
+    ),
+    Member("softmax output", "probabilities sold as logits", "refused"),
+    Member("softmax output, said", "probabilities, and told so", "overestimated", claim="fgsm", eps=0.1),
+    Member(
+        "fake iterations",
+        'a plain net claimed by an "I-FGSM" that re-uses one gradient',
+        "overestimated",
+        ("weaker-than-one-step",),
+        0.1,
+        "bim:steps=10",
+        fake=True,
+        model="plain",
+    ),
+    Member("constant", "one class for every image", "inconclusive", ("constant-predictor",), floor=0.0),
+)

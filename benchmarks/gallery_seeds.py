@@ -12,7 +12,8 @@ import time
 
 import sparring as sp
 from sparring.audit.doubts import SEVERE
-from sparring.audit.suites import SUITES, Suite
+from sparring.audit.suite import Suite
+from sparring.audit.suites import SUITES
 
 NETS = ("mnist-cnn", "mnist-cnn-pgd", "mnist-cnn-fast", "mnist-cnn-trades")
 

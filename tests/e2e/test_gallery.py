@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import sparring as sp
-from sparring.audit.suites import Stage, Suite
+from sparring.audit.suite import Stage, Suite
 from sparring.reproduce.gallery import run
 from sparring.reproduce.gallery_members import GALLERY, Member
 from sparring.reproduce.gallery_models import Workshop

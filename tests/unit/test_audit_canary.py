@@ -13,7 +13,7 @@ from sparring.attack import Attack
 from sparring.audit import signs
 from sparring.audit.canary import DEPTH, Trial, canary, control, plant
 from sparring.audit.noise import RandomNoise
-from sparring.audit.suites import Stage, Suite
+from sparring.audit.suite import Stage, Suite
 from sparring.bout import Bout
 
 STAGES = (

@@ -19,7 +19,8 @@ from sparring.audit.paths import GRID, LATE
 from sparring.audit.probes import Probes
 from sparring.audit.progress import Clock
 from sparring.audit.proof import prove
-from sparring.audit.suites import SUITES, Stage
+from sparring.audit.suite import Stage
+from sparring.audit.suites import SUITES
 from sparring.model import Model, wrap
 from sparring.reproduce.gallery_layers import GradientKiller
 

@@ -17,7 +17,7 @@ import sparring as sp
 from sparring.audit.pictures import data_uri, triple
 from sparring.audit.provenance import weights_sha256
 from sparring.audit.report import Report
-from sparring.audit.suites import Stage, Suite
+from sparring.audit.suite import Stage, Suite
 from sparring.errors import InputError
 from sparring.result import Doubt
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 import sparring as sp
 from sparring.audit.progress import Step
 from sparring.audit.report import Report
-from sparring.audit.suites import SUITES, Stage, Suite
+from sparring.audit.suite import Stage, Suite
+from sparring.audit.suites import SUITES
 from sparring.errors import InputError
 from sparring.zoo.shipped import SHIPPED
 

@@ -15,7 +15,7 @@ from sparring.audit.plan import Plan
 from sparring.audit.report import Report
 from sparring.audit.run import plan_audit
 from sparring.audit.runs import Run
-from sparring.audit.suites import Stage, Suite
+from sparring.audit.suite import Stage, Suite
 from sparring.audit.verify import verify
 from sparring.errors import InputError
 from sparring.scale.store import Store

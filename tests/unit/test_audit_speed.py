@@ -19,7 +19,8 @@ from sparring.audit.headway import Headway
 from sparring.audit.outcome import STANDING
 from sparring.audit.receipt import LEAST, RECEIPT, lots, receipt_of, run_plainly
 from sparring.audit.run import plan_audit
-from sparring.audit.suites import SUITES, Stage, Suite, suite
+from sparring.audit.suite import Stage, Suite
+from sparring.audit.suites import SUITES, suite
 from sparring.errors import InputError
 from sparring.result import Result
 

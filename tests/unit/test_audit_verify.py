@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import sparring as sp
-from sparring.audit.suites import Stage, Suite
+from sparring.audit.suite import Stage, Suite
 from sparring.audit.verify import allowed, verify
 from sparring.errors import InputError
 

@@ -20,7 +20,7 @@ from typing import Any
 from sparring.audit.doubts import meaning
 from sparring.audit.intervals import Figure
 from sparring.audit.probes import Probes, saturated
-from sparring.audit.suites import Stage, unfit
+from sparring.audit.suite import Stage, unfit
 from sparring.model import Model
 from sparring.threat import Threat
 

@@ -31,7 +31,7 @@ from sparring.audit.proof import Pixels, gallery, samples
 from sparring.audit.provenance import versions
 from sparring.audit.receipt import RECEIPT, receipt_of
 from sparring.audit.report import Report
-from sparring.audit.suites import Stage
+from sparring.audit.suite import Stage
 from sparring.audit.survival import together
 from sparring.audit.verdict import Alone, Facts, judge
 from sparring.result import concat

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparring.attack import Attack
-from sparring.audit.suites import Stage
+from sparring.audit.suite import Stage
 from sparring.ball import Ball
 from sparring.model import Model
 from sparring.rng import Noise

@@ -20,7 +20,7 @@ from sparring.audit.paths import Path, Walk
 from sparring.audit.progress import Clock
 from sparring.audit.redraw import judged, keep_for
 from sparring.audit.subjects import subject
-from sparring.audit.suites import Family, Stage
+from sparring.audit.suite import Family, Stage
 from sparring.batches import run_batches
 from sparring.model import Model
 from sparring.referee import Keep

@@ -8,7 +8,7 @@ from typing import Any
 
 from sparring.attack import attack as build
 from sparring.audit.intervals import Figure, percent
-from sparring.audit.suites import Stage
+from sparring.audit.suite import Stage
 from sparring.errors import InputError
 from sparring.referee import Keep
 from sparring.result import Doubt

@@ -14,7 +14,7 @@ from sparring.attack import Attack, build
 from sparring.audit import transfer
 from sparring.audit.cascade import Cascade
 from sparring.audit.redraw import judged, keep_for
-from sparring.audit.suites import Stage, unfit
+from sparring.audit.suite import Stage, unfit
 from sparring.batches import run_batches
 from sparring.model import Model
 

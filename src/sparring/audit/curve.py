@@ -12,7 +12,7 @@ from sparring.audit.clean import Clean
 from sparring.audit.intervals import Figure
 from sparring.audit.progress import Clock
 from sparring.audit.redraw import judged, keep_for
-from sparring.audit.suites import Stage
+from sparring.audit.suite import Stage
 from sparring.batches import run_batches
 from sparring.model import Model
 from sparring.result import Result

@@ -21,7 +21,8 @@ from sparring.audit.headway import Headway
 from sparring.audit.intervals import Figure
 from sparring.audit.plan import Plan
 from sparring.audit.receipt import LEAST, SHARE
-from sparring.audit.suites import SUITES, Stage, Suite
+from sparring.audit.suite import Stage, Suite
+from sparring.audit.suites import SUITES
 from sparring.budget import Budget
 from sparring.errors import InputError
 from sparring.threat import Untargeted

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sparring.audit.suites import Stage
+from sparring.audit.suite import Stage
 from sparring.result import Result
 
 LEAD = 0.1

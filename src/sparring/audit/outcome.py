@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sparring.audit.intervals import Figure
 from sparring.audit.paths import Path
-from sparring.audit.suites import Stage
+from sparring.audit.suite import Stage
 from sparring.result import Result
 
 Place = tuple[int, ...]

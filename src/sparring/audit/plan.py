@@ -21,7 +21,7 @@ from sparring.audit.claims import Claim
 from sparring.audit.provenance import about_model, code_name, tensor_sha256
 from sparring.audit.signs import of_probes
 from sparring.audit.source import Source
-from sparring.audit.suites import REPLAY, Stage, Suite
+from sparring.audit.suite import REPLAY, Stage, Suite
 from sparring.model import Model
 from sparring.threat import Threat
 

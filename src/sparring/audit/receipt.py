@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sparring.audit.cascade import Cascade
 from sparring.audit.outcome import LADDER, STANDING
-from sparring.audit.suites import Stage
+from sparring.audit.suite import Stage
 from sparring.batches import run_batches
 from sparring.model import Model
 from sparring.result import Doubt, Result, worst_case

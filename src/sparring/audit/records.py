@@ -21,7 +21,7 @@ from sparring.audit.outcome import Outcome
 from sparring.audit.part import Part
 from sparring.audit.paths import Path
 from sparring.audit.proof import Proof
-from sparring.audit.suites import Stage
+from sparring.audit.suite import Stage
 from sparring.audit.survival import Survival
 from sparring.result import PER_SAMPLE, Doubt, Result
 from sparring.scale.store import Record

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sparring.attack import Attack, AttackInfo
-from sparring.audit.suites import REPLAY, Stage
+from sparring.audit.suite import REPLAY, Stage
 from sparring.bout import Bout
 from sparring.errors import InputError
 from sparring.norms import L0, L1, L2, Linf

@@ -19,7 +19,7 @@ from sparring.audit.replay import replay_stage
 from sparring.audit.report import Report
 from sparring.audit.require import Requirement, parse_requirement
 from sparring.audit.source import Data, Source
-from sparring.audit.suites import Suite, unfit
+from sparring.audit.suite import Suite, unfit
 from sparring.audit.suites import suite as find_suite
 from sparring.errors import InputError
 from sparring.model import Model, wrap

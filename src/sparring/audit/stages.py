@@ -10,7 +10,7 @@ import torch
 from sparring.audit.outcome import Outcome
 from sparring.audit.paths import GRID
 from sparring.audit.receipt import PLAIN
-from sparring.audit.suites import REPLAY, Stage
+from sparring.audit.suite import REPLAY, Stage
 from sparring.result import Result
 from sparring.threat import Threat
 

@@ -24,7 +24,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from sparring.audit.suites import Stage, Suite, stage_of
+from sparring.audit.suite import Stage, Suite
+from sparring.audit.suites import stage_of
 from sparring.errors import InputError
 
 LARGEST = 65536

@@ -20,7 +20,7 @@ from sparring.attack import Attack, AttackInfo
 from sparring.attack import attack as build
 from sparring.audit.canary import CONTROL
 from sparring.audit.replay import Replay
-from sparring.audit.suites import Stage
+from sparring.audit.suite import Stage
 from sparring.batches import batches
 from sparring.bout import Bout
 from sparring.model import Model

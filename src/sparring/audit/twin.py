@@ -6,7 +6,7 @@ from copy import copy
 
 from sparring.audit.clean import Clean
 from sparring.audit.intervals import Figure
-from sparring.audit.suites import Stage, unfit
+from sparring.audit.suite import Stage, unfit
 from sparring.batches import run_batches
 from sparring.model import Model
 from sparring.threat import Threat

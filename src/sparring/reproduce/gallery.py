@@ -17,7 +17,8 @@ from torch import Tensor
 from sparring.attack import attack as build
 from sparring.audit.report import Report
 from sparring.audit.run import audit
-from sparring.audit.suites import SUITES, Stage, Suite
+from sparring.audit.suite import Stage, Suite
+from sparring.audit.suites import SUITES
 from sparring.batches import run_batches
 from sparring.errors import OutputError
 from sparring.model import Model

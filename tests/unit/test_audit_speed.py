@@ -111,7 +111,15 @@ def test_every_suite_can_run_and_knows_its_price(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["fgsm", "pgd:steps=5", "apgd-t:steps=4,targets=3", "square:queries=30", "apgd-square:steps=4,queries=9"]
+    "spec",
+    [
+        "fgsm",
+        "pgd:steps=5",
+        "pgd:steps=5,view=eot3",
+        "apgd-t:steps=4,targets=3",
+        "square:queries=30",
+        "apgd-square:steps=4,queries=9",
+    ],
 )
 def test_the_price_is_not_exceeded_by_much(net: nn.Module, digits: tuple[Tensor, Tensor], spec: str) -> None:
     result = sp.attack(spec)(net, digits[0][:6], digits[1][:6], sp.Threat("Linf", 0.001))

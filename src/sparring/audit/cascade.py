@@ -6,7 +6,7 @@ be compared with each other. One run serves both purposes, as a result never dep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -17,6 +17,7 @@ from sparring.audit.headway import Headway
 from sparring.audit.intervals import Figure
 from sparring.audit.outcome import CLAIMED, LADDER, STANDING, WRONG, Outcome, Place
 from sparring.audit.paths import Path, Walk
+from sparring.audit.precision import Lowered, confirmed
 from sparring.audit.progress import Clock
 from sparring.audit.redraw import judged, keep_for
 from sparring.audit.subjects import subject
@@ -130,19 +131,27 @@ class Cascade:
                 walk.note(done, part)
 
         x, y = self.clean.x[at], self.clean.y[at]
-        attack = stage.attack()
-        result = run_batches(
-            attack,
-            subject(model, stage.subject, x),
-            (x, y),
-            self.threat,
-            batch_size=self.batch_size,
-            seed=self.seed,
-            keep=keep_for(attack) if self.draws else keep,
-            trace=walk is not None and walk.wanted,
-            progress=tell,
-        )
-        return judged(model, result, x, y, self.draws, self.seed, self.batch_size) if self.draws else result
+        attack, seen = stage.attack(), subject(model, stage.subject, x)
+
+        def search(looked_at: Model, rows: Tensor, told: Callable[[int, Result], None] | None) -> Result:
+            return run_batches(
+                attack,
+                looked_at,
+                (x[rows], y[rows]),
+                self.threat,
+                batch_size=self.batch_size,
+                seed=self.seed,
+                keep=keep_for(attack) if self.draws else keep,
+                trace=walk is not None and walk.wanted and told is not None,
+                progress=told,
+            )
+
+        result = search(Lowered(seen) if stage.precision else seen, torch.arange(len(at)), tell)
+        if self.draws:
+            return judged(model, result, x, y, self.draws, self.seed, self.batch_size)
+        if not stage.precision:
+            return result
+        return confirmed(seen, result, x, y, self.batch_size, lambda rows: search(seen, rows, None))
 
     # --- what came out ----------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from sparring.audit.certified import Radii, radii_of
 from sparring.audit.claims import Claim, parse_claim
 from sparring.audit.engine import carry_out
 from sparring.audit.plan import SHARD, Plan
+from sparring.audit.precision import FULL, LOW, in_precision
 from sparring.audit.probes import training_modules
 from sparring.audit.progress import Callback
 from sparring.audit.replay import replay_stage
@@ -44,6 +45,7 @@ def audit(
     shard_size: int = SHARD,
     replay: str | Path | None = None,
     certified: Radii | None = None,
+    precision: str = FULL,
 ) -> Report:
     """How robust a classifier is, as an upper bound by many attacks, with what there is to doubt and a verdict.
 
@@ -64,6 +66,8 @@ def audit(
         replay: the folder of another audit, whose adversarial examples are tried before any attack.
         certified: a radius for each image that somebody has proved, or a file of them: the robust accuracy then has a
             lower bound too, and a certificate that an attack breaks is told. See `audit.certified`.
+        precision: what the suite's attacks search in: "float32" (the model's own), "bfloat16", or "auto" (bfloat16
+            where the processor knows it). Every verdict is the model's own, see `audit.precision`.
 
     Raises:
         SparringError: one line on what is wrong with model, data, threat, suite, claim or folder.
@@ -84,6 +88,7 @@ def audit(
         shard_size=shard_size,
         replay=replay,
         certified=certified,
+        precision=precision,
     )
     if folder is None:
         return carry_out(plan, progress).requiring(required)
@@ -109,6 +114,7 @@ def plan_audit(
     shard_size: int = SHARD,
     replay: str | Path | None = None,
     certified: Radii | None = None,
+    precision: str = FULL,
 ) -> Plan:
     """What an audit will do, once it is known that it can be done; see `audit` for all that it takes."""
     model = wrap(model)
@@ -119,6 +125,7 @@ def plan_audit(
             raise InputError(f"{what} {value}; expected at least 1")
     chosen = find_suite(suite)
     stages, left_out = chosen.fit(model, threat)
+    stages = in_precision(stages, precision, model.device)
     if replay is not None:
         stages = (replay_stage(Path(replay)), *stages)
     source = Source(data, n)
@@ -140,6 +147,7 @@ def plan_audit(
             "batch_size": batch_size,
             "n": n,
             "clean_floor": clean_floor,
+            "precision": LOW if any(stage.precision for stage in stages) else FULL,
             "threads": torch.get_num_threads(),
             "stages": [stage.spec for stage in stages],
         },

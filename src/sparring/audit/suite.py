@@ -30,6 +30,7 @@ class Stage:
         near: only for images of at least this headway, see `audit.headway`; None = all that stand. 1 = for the sanity
             subset alone.
         subject: how the attacker looks at the model, see `audit.subjects`; "" = as it is.
+        precision: "bfloat16" = searched in that, judged in full, see `audit.precision`; "" = the model's own.
     """
 
     title: str
@@ -40,6 +41,7 @@ class Stage:
     claimed: bool = False
     near: float | None = None
     subject: str = ""
+    precision: str = ""
 
     def attack(self) -> Attack:
         """The attack itself."""
@@ -56,7 +58,8 @@ class Stage:
         queries = int(fields.get("queries") or fields.get("draws") or 0)
         climbs = "steps" in fields or not queries
         targets = min(int(fields.get("targets") or 1), classes - 1)
-        once = queries + 2 * int(fields.get("steps") or 1) * targets * climbs
+        copies = int(getattr(getattr(self.attack(), "view", None), "copies", 1))
+        once = queries + 2 * int(fields.get("steps") or 1) * targets * copies * climbs
         return once * int(fields.get("restarts") or 1)
 
     def usual_passes(self, classes: int) -> int:

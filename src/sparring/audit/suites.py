@@ -85,6 +85,21 @@ SUITES: dict[str, Suite] = {
             transfer=True,
             longer=True,
         ),
+        Suite(
+            "rand",
+            "For models that answer at random: gradients averaged over 10 or 20 looks (EOT), APGD on two losses with "
+            "100 steps. Success is decided by fresh looks, as in every suite.",
+            (
+                Stage("FGSM", "fgsm", "single-step", blind=True),
+                Stage("PGD-20 (EOT 10)", "pgd:steps=20,view=eot10", "iterative", blind=True),
+                Stage("PGD-40 (margin, EOT 10)", "pgd:loss=margin,view=eot10", "iterative"),
+                Stage("Random noise", "noise:draws=100", "noise", near=1),
+                Stage("APGD-CE (EOT 20)", "apgd-ce:view=eot20", "iterative", blind=True),
+                Stage("APGD-DLR (EOT 20)", "apgd-dlr:view=eot20", "iterative"),
+                Stage("Square", "square:queries=1000", "query"),
+            ),
+            transfer=True,
+        ),
     )
 }
 

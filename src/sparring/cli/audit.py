@@ -56,7 +56,8 @@ def audit(
         typer.Option(
             metavar="NAME",
             help="quick (about a minute for 200 digits), standard (at least AutoAttack's strength), full (brute "
-            "force), black-box (no gradients), or a YAML file of your own (docs/audit_speed.md).",
+            "force), rand (for models that answer at random), black-box (no gradients), or a YAML file of your own "
+            "(docs/audit_speed.md).",
             rich_help_panel=_JUDGE,
         ),
     ] = "standard",
@@ -117,6 +118,15 @@ def audit(
             rich_help_panel=_JUDGE,
         ),
     ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="TYPE",
+            help="What attacks search in: float32 (the model's own), bfloat16, or auto: bfloat16 where the processor "
+            "knows it. Verdicts are always the model's own.",
+            rich_help_panel=_JUDGE,
+        ),
+    ] = "float32",
     resume: Annotated[
         bool,
         typer.Option(
@@ -201,7 +211,7 @@ def audit(
         "model": model, "weights": weights, "trust": trust, "mean": mean, "std": std, "defense": defense,
         "data": data, "split": split, "n": n, "norm": norm, "eps": eps, "suite": suite, "claim": claim or [],
         "require": require or [], "clean_floor": clean_floor, "replay": replay, "certified": certified, "seed": seed,
-        "batch_size": batch_size, "device": device, "shard_size": shard_size,
+        "batch_size": batch_size, "device": device, "shard_size": shard_size, "precision": precision,
     }  # fmt: skip
     with log.status(f"loading {escape(model)} and {escape(data)}"):
         plan = plan_of(options)

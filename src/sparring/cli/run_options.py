@@ -138,5 +138,8 @@ def plan_of(options: Mapping[str, Any]) -> Plan:
         Threat(options["norm"], options["eps"]),
         suite=options["suite"],
         claims=options["claim"] or (),
-        **{name: options[name] for name in ("seed", "batch_size", "clean_floor", "shard_size", "replay", "certified")},
+        **{
+            name: options[name]
+            for name in ("seed", "batch_size", "clean_floor", "shard_size", "replay", "certified", "precision")
+        },
     )

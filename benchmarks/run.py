@@ -24,6 +24,7 @@ QUICK = (
     "minimum_norm_curve.py --net mnist-cnn-pgd --n 20 --passes 1000",
     "published_figures.py --only jsma,deepfool,ead --n 5 --live",
     "audit_workers.py 100",
+    "low_precision.py --n 60 --turns 2",
 )
 FULL = (
     "pgd_overhead.py --net trades",

@@ -110,6 +110,22 @@ def test_every_suite_can_run_and_knows_its_price(name: str) -> None:
     assert "query" in {stage.family for stage in found.stages}
 
 
+def test_what_averages_is_not_oblivious_of_randomness(net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
+    class Noisy(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            found: Tensor = net(x + 0.3 * torch.randn_like(x))
+            return found
+
+    stages = ["fgsm", "pgd:steps=5,view=eot10"]
+    report = sp.audit(Noisy(), (digits[0][:6], digits[1][:6]), THREAT, suite=stages, clean_floor=0)
+    tried = next(one for one in report.tried if one.code == "random-outputs")
+    alone = next(one for one in report.attacks if one.stage.spec == "fgsm")
+    assert alone.stage.copies == 1
+    averaged = next(one for one in report.attacks if one.stage.copies == 10)
+    assert int(averaged.result.success.sum()) > int(alone.result.success.sum())
+    assert tried.oblivious.hits == int((~alone.result.success).sum())
+
+
 @pytest.mark.parametrize(
     "spec",
     [

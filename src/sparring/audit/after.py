@@ -198,7 +198,8 @@ def _tried(plan: Plan, head: Head, main: Cascade) -> tuple[Tried, ...]:
     found = []
     for remedy in plan.remedies(head):
         blind = True if remedy.code == "loss-saturation" else None  # the others climb the logits anyway
-        oblivious = main.broken_on_subset("single-step", "iterative", blind=blind)
+        copies = 1 if remedy.code == "random-outputs" else None  # suites may average, too
+        oblivious = main.broken_on_subset("single-step", "iterative", blind=blind, copies=copies)
         seen = [one for one in main.outcomes if one.stage in remedy.stages and one.stage.seen]
         if seen and oblivious is not None:
             standing = min((one.alone(main.subset) for one in seen), key=lambda figure: figure.hits)

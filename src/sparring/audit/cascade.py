@@ -190,12 +190,20 @@ class Cascade:
             best.gradients[rows] += result.gradients
         return best
 
-    def broken_on_subset(self, *families: Family, blind: bool | None = None) -> Tensor | None:
-        """[s] bool: images of the sanity subset that any stage of these families broke; None if there is no such."""
+    def broken_on_subset(
+        self, *families: Family, blind: bool | None = None, copies: int | None = None
+    ) -> Tensor | None:
+        """[s] bool: images of the sanity subset that any stage of these families broke; None if there is no such.
+
+        `blind`, `copies`: only stages that are so.
+        """
         alike = [
             outcome
             for outcome in self.outcomes
-            if outcome.stage.family in families and not outcome.stage.claimed and blind in (None, outcome.stage.blind)
+            if outcome.stage.family in families
+            and not outcome.stage.claimed
+            and blind in (None, outcome.stage.blind)
+            and (copies is None or outcome.stage.copies == copies)
         ]
         if not alike:
             return None

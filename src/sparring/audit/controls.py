@@ -39,10 +39,11 @@ def run_transfer(cascade: Cascade, model: Model, rows: Tensor) -> None:
 
 
 def longest(stages: Sequence[Stage]) -> Stage | None:
-    """The climb that longer searches are made of: the last one that sees gradients, steers by the logits, and is run
-    on the whole sanity subset."""
+    """The climb that longer searches are made of: the one of most passes that sees gradients, steers by the logits,
+    and is run on the whole sanity subset. Whatever the order of the stages, it is the same."""
     able = [one for one in stages if one.family == "iterative" and not (one.blind or one.claimed) and one.seen]
-    return next((one for one in reversed(able) if "steps" in one.attack().settings()), None)
+    climbs = [one for one in able if "steps" in one.attack().settings()]
+    return max(climbs, key=lambda stage: (stage.most_passes(2), stage.spec), default=None)
 
 
 def longer(stages: Sequence[Stage]) -> list[tuple[int, Stage]]:

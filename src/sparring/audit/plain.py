@@ -9,7 +9,7 @@ from sparring.audit.document import FORMAT
 from sparring.audit.doubts import MEANINGS, meaning
 from sparring.audit.outcome import Outcome
 from sparring.audit.pictures import triple
-from sparring.audit.stages import knowledge, over_queries, standing_over_eps
+from sparring.audit.stages import knowledge, on_the_subset, over_queries, standing_over_eps
 from sparring.audit.taxonomy import tags
 from sparring.result import Doubt, finite
 
@@ -57,6 +57,7 @@ def plain(report: Report) -> dict[str, Any]:
         "broken_by_row_not_by_column": {row: dict(cells) for row, cells in report.matrix.items()},
         "curve": None if report.curve is None else report.curve.to_dict(),
         "security_curves": standing_over_eps(report.attacks, report.worst, report.threat, report.probes.n),
+        "on_the_subset": on_the_subset(report.attacks, report.worst, report.probes.n),
         "over_queries": over_queries(report.attacks, report.worst, report.start, report.probes.n),
         "classes": classes,
         "worst_class": breakdown.worst_class(classes),

@@ -12,6 +12,7 @@ import torch
 from sparring.audit.certified import Radii, radii_of
 from sparring.audit.claims import Claim, parse_claim
 from sparring.audit.engine import carry_out
+from sparring.audit.learnt import ordered_by
 from sparring.audit.plan import SHARD, Plan
 from sparring.audit.precision import FULL, LOW, in_precision
 from sparring.audit.probes import training_modules
@@ -45,6 +46,7 @@ def audit(
     shard_size: int = SHARD,
     replay: str | Path | None = None,
     certified: Radii | None = None,
+    order_from: str | Path | None = None,
     precision: str = FULL,
 ) -> Report:
     """How robust a classifier is, as an upper bound by many attacks, with what there is to doubt and a verdict.
@@ -66,6 +68,8 @@ def audit(
         replay: the folder of another audit, whose adversarial examples are tried before any attack.
         certified: a radius for each image that somebody has proved, or a file of them: the robust accuracy then has a
             lower bound too, and a certificate that an attack breaks is told. See `audit.certified`.
+        order_from: the folder of another audit, of an earlier checkpoint for instance: the suite's attacks then run in
+            the order that would have paid best there, see `audit.learnt`.
         precision: what the suite's attacks search in: "float32" (the model's own), "bfloat16", or "auto" (bfloat16
             where the processor knows it). Every verdict is the model's own, see `audit.precision`.
 
@@ -88,6 +92,7 @@ def audit(
         shard_size=shard_size,
         replay=replay,
         certified=certified,
+        order_from=order_from,
         precision=precision,
     )
     if folder is None:
@@ -114,6 +119,7 @@ def plan_audit(
     shard_size: int = SHARD,
     replay: str | Path | None = None,
     certified: Radii | None = None,
+    order_from: str | Path | None = None,
     precision: str = FULL,
 ) -> Plan:
     """What an audit will do, once it is known that it can be done; see `audit` for all that it takes."""
@@ -123,7 +129,9 @@ def plan_audit(
     for what, value in (("batch size", batch_size), ("shard size", shard_size)):
         if value < 1:
             raise InputError(f"{what} {value}; expected at least 1")
-    chosen = find_suite(suite)
+    chosen, learnt = find_suite(suite), None
+    if order_from is not None:
+        chosen, learnt = ordered_by(chosen, order_from)
     stages, left_out = chosen.fit(model, threat)
     stages = in_precision(stages, precision, model.device)
     if replay is not None:
@@ -148,6 +156,7 @@ def plan_audit(
             "n": n,
             "clean_floor": clean_floor,
             "precision": LOW if any(stage.precision for stage in stages) else FULL,
+            "order_from": learnt,
             "threads": torch.get_num_threads(),
             "stages": [stage.spec for stage in stages],
         },

@@ -51,6 +51,20 @@ def standing_over_eps(outcomes: Sequence[Outcome], worst: Result, threat: Threat
     return {"n": len(rows), "eps": grid, "all": _left(worst.distance[rows], grid), "attacks": curves}
 
 
+def on_the_subset(outcomes: Sequence[Outcome], worst: Result, subset: int) -> list[dict[str, Any]]:
+    """Each attack that ran in full on all images of the sanity subset: its passes by image, and which of them (from 0)
+    it breaks by itself. `audit.learnt` makes an order of it."""
+    rows = worst.clean_correct.nonzero().squeeze(1)[:subset]
+    told = []
+    for one in outcomes:
+        here = torch.isin(one.rows, rows)
+        if one.stage.seen and not (one.stage.claimed or one.stage.subject) and int(here.sum()) == len(rows) > 0:
+            passes = (one.result.queries + one.result.gradients)[here].tolist()
+            broke = one.result.success[here].nonzero().squeeze(1).tolist()
+            told.append({"spec": one.stage.spec, "passes": passes, "broke": broke})
+    return told
+
+
 def over_queries(outcomes: Sequence[Outcome], worst: Result, start: torch.Tensor, subset: int) -> dict[str, Any] | None:
     """How far each attack has got on the sanity subset after so many forward passes: images broken, and the median
     headway (the share of the clean margin that it has taken, see `audit.headway`).

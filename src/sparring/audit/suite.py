@@ -52,14 +52,18 @@ class Stage:
         name, _, draws = self.spec.partition(":draws=")
         return RandomNoise(int(draws or 100)) if name == "noise" else build(self.spec)
 
+    @property
+    def copies(self) -> int:
+        """Looks at the model that it averages a gradient over."""
+        return 1 if self.spec.startswith(REPLAY) else int(getattr(getattr(self.attack(), "view", None), "copies", 1))
+
     def most_passes(self, classes: int) -> int:
         """The most forward plus backward passes that it may take an image: for the estimate of the time left."""
         fields = self.attack().settings()
         queries = int(fields.get("queries") or fields.get("draws") or 0)
         climbs = "steps" in fields or not queries
         targets = min(int(fields.get("targets") or 1), classes - 1)
-        copies = int(getattr(getattr(self.attack(), "view", None), "copies", 1))
-        once = queries + 2 * int(fields.get("steps") or 1) * targets * copies * climbs
+        once = queries + 2 * int(fields.get("steps") or 1) * targets * self.copies * climbs
         return once * int(fields.get("restarts") or 1)
 
     def usual_passes(self, classes: int) -> int:

@@ -118,6 +118,16 @@ def audit(
             rich_help_panel=_JUDGE,
         ),
     ] = None,
+    order_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--order-from",
+            metavar="RUN",
+            help="Run the suite's attacks in the order that would have paid best in another audit, of an earlier "
+            "checkpoint for instance.",
+            rich_help_panel=_JUDGE,
+        ),
+    ] = None,
     precision: Annotated[
         str,
         typer.Option(
@@ -211,7 +221,8 @@ def audit(
         "model": model, "weights": weights, "trust": trust, "mean": mean, "std": std, "defense": defense,
         "data": data, "split": split, "n": n, "norm": norm, "eps": eps, "suite": suite, "claim": claim or [],
         "require": require or [], "clean_floor": clean_floor, "replay": replay, "certified": certified, "seed": seed,
-        "batch_size": batch_size, "device": device, "shard_size": shard_size, "precision": precision,
+        "batch_size": batch_size, "device": device, "shard_size": shard_size, "order_from": order_from,
+        "precision": precision,
     }  # fmt: skip
     with log.status(f"loading {escape(model)} and {escape(data)}"):
         plan = plan_of(options)

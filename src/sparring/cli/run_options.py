@@ -96,7 +96,11 @@ def kept_options(folder: Path, trust: bool, **instead: Any) -> dict[str, Any]:
         )
     chosen = {name: value for name, value in instead.items() if value}
     options = {name: known.get(name, default) for name, default in _settings().items()}
-    paths = {name: Path(options[name]) for name in ("weights", "replay", "certified") if options[name] is not None}
+    paths = {
+        name: Path(options[name])
+        for name in ("weights", "replay", "certified", "order_from")
+        if options[name] is not None
+    }
     return {**options, **paths, **chosen, "trust": trust}
 
 
@@ -140,6 +144,15 @@ def plan_of(options: Mapping[str, Any]) -> Plan:
         claims=options["claim"] or (),
         **{
             name: options[name]
-            for name in ("seed", "batch_size", "clean_floor", "shard_size", "replay", "certified", "precision")
+            for name in (
+                "seed",
+                "batch_size",
+                "clean_floor",
+                "shard_size",
+                "replay",
+                "certified",
+                "order_from",
+                "precision",
+            )
         },
     )

@@ -62,6 +62,30 @@ HIDING: dict[str, Callable[[nn.Module], nn.Module]] = {
 }
 
 
+def _through_numpy(x: Tensor) -> Tensor:
+    return torch.from_numpy(x.detach().cpu().numpy().round(1)).to(x)
+
+
+def _optimised(x: Tensor) -> Tensor:
+    z = torch.zeros_like(x, requires_grad=True)
+    with torch.no_grad():
+        z += x  # refused where no_grad does nothing
+    return z.detach()
+
+
+@pytest.mark.parametrize("front", [_through_numpy, _optimised])
+def test_a_detour_does_not_break_a_model_that_it_finds_no_way_around(
+    net: nn.Module, digits: tuple[Tensor, Tensor], front: Callable[[Tensor], Tensor]
+) -> None:
+    x, y = digits[0][:4], digits[1][:4]
+    model = sp.wrap(Front(net, front))
+    past = subject(model, "detour", x)
+    assert torch.equal(model.logits(x), past.logits(x.clone().requires_grad_()).detach())
+    sp.attack("pgd:steps=2")(past, x, y, THREAT)
+    report = sp.audit(model, (x, y), THREAT, suite=["fgsm", "pgd:steps=2"])
+    assert "zero-gradients" in {doubt.code for doubt in report.doubts}
+
+
 @pytest.mark.parametrize("name", HIDING)
 def test_a_detour_changes_nothing_forwards_and_lets_attacks_steer(
     net: nn.Module, digits: tuple[Tensor, Tensor], name: str

@@ -23,6 +23,8 @@ from sparring.model import Model
 FLAT = {"round", "floor", "ceil", "trunc", "fix", "sign", "sgn", "detach", "round_", "floor_", "sign_"}
 COMPARED = {"gt": 1.0, "ge": 1.0, "__gt__": 1.0, "__ge__": 1.0, "lt": -1.0, "le": -1.0, "__lt__": -1.0, "__le__": -1.0}
 "comparisons, and whether their answer rises or falls with what is compared"
+LEAVES = {"numpy", "__array__", "tolist", "item"}
+"where values leave for another library; what comes back has no gradient in any case"
 CAST = {"float", "double", "to", "type", "type_as", "half", "bfloat16"}
 
 
@@ -38,6 +40,8 @@ class Straight(TorchFunctionMode):
         if name == "_set_grad_enabled":  # no_grad: as if it were not there
             return None
         first = args[0] if args and isinstance(args[0], Tensor) else None
+        if name in LEAVES and first is not None and first.requires_grad:  # a detach before it was passed over
+            return func(first.detach(), *args[1:], **(kwargs or {}))
         answer = func(*args, **(kwargs or {}))
         if first is None or not isinstance(answer, Tensor) or answer.shape != first.shape:
             return answer
@@ -52,11 +56,15 @@ class Straight(TorchFunctionMode):
 
 
 class Detoured(Model):
-    """The same classifier, its gradients past all that hides them."""
+    """The same classifier, its gradients past all that hides them.
 
-    def __init__(self, inner: Model, blind: list[nn.Module]) -> None:
+    Args:
+        blind: modules to be stood in for by the identity. straight: flat operations, too.
+    """
+
+    def __init__(self, inner: Model, blind: list[nn.Module], straight: bool = True) -> None:
         self.__dict__.update(inner.__dict__)
-        self.inner, self.blind = inner, blind
+        self.inner, self.blind, self.straight = inner, blind, straight
 
     def raw(self, x: Tensor) -> Tensor:
         if not x.requires_grad:
@@ -64,7 +72,8 @@ class Detoured(Model):
         with ExitStack() as stack:
             for module in self.blind:
                 stack.callback(module.register_forward_hook(_pass_on).remove)
-            stack.enter_context(Straight())
+            if self.straight:
+                stack.enter_context(Straight())
             return self.inner.raw(x)
 
     def read(self, raw: Tensor) -> Tensor:
@@ -78,8 +87,22 @@ class Detoured(Model):
 
 
 def detour(model: Model, x: Tensor) -> Detoured:
-    """The model with a way past what hides its gradients. `x`: a few images to find it with."""
-    return Detoured(model, blind_modules(model, x))
+    """The model with a way past what hides its gradients. `x`: a few images to find it with.
+
+    A model that cannot work where detach and no_grad do nothing (it changes its state in place, or optimises while it
+    answers) is left its flat operations.
+    """
+    blind = blind_modules(model, x)
+    made = Detoured(model, blind)
+    with model.guard():
+        try:
+            point = model.accept(x).requires_grad_()
+            answer = made.logits(point)
+            if answer.requires_grad:
+                torch.autograd.grad(answer.sum(), point, allow_unused=True)
+        except (RuntimeError, TypeError):
+            return Detoured(model, blind, straight=False)
+    return made
 
 
 def blind_modules(model: Model, x: Tensor) -> list[nn.Module]:

@@ -17,6 +17,7 @@ from sparring.audit.cascade import Cascade
 from sparring.audit.clean import Clean, data_sha256
 from sparring.audit.controls import run_longer, run_transfer
 from sparring.audit.curve import Trials, attack_all
+from sparring.audit.latent import run_latent
 from sparring.audit.outcome import CURVE, ELSEWHERE, Outcome
 from sparring.audit.progress import Clock
 from sparring.audit.proof import Proof, prove
@@ -79,6 +80,7 @@ def attack_part(plan: Plan, head: Head, number: int, clock: Clock) -> Part:
         for k, claim in enumerate(plan.claims_at(eps, named=True)):
             cascade.run_claimed(plan.model, claim.stage, claim.keep, clock, k)
         cascades.append(cascade.run(plan.model, plan.ladder(head), clock))
+    run_latent(cascades[0], plan.model)
     if plan.suite.receipt and not head.draws:
         run_plainly(cascades[0], plan.model, plan.stages, inside(lots(head.clean, plan.seed), plan.span(number)))
     if plan.suite.transfer:

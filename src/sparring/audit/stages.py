@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from sparring.audit.latent import LATENT
 from sparring.audit.outcome import Outcome
 from sparring.audit.paths import GRID
 from sparring.audit.receipt import PLAIN
@@ -24,7 +25,7 @@ def knowledge(stage: Stage) -> str:
     """What an attack sees of the model: gradient, score, decision, or nothing of it (transfer)."""
     if stage.spec.startswith(REPLAY) or stage.family == "transfer":
         return "transfer"
-    if stage == PLAIN:
+    if stage in (PLAIN, LATENT):
         return "gradient"
     info = stage.attack().info
     return "transfer" if ".attacks.transfer." in info.cls.__module__ else info.sees

@@ -7,6 +7,7 @@ projection does not lead back, and shows each point to the whole model once. Run
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import torch
@@ -45,13 +46,19 @@ def run_latent(cascade: Cascade, model: Model) -> None:
         return
     assert isinstance(model, Defended)
     x, y = cascade.clean.x[rows], cascade.clean.y[rows]
-    size, seed = cascade.batch_size, cascade.seed
+    size, seed, began = cascade.batch_size, cascade.seed, time.perf_counter()
     points = torch.cat([_points(model.inner, stage, a, b, cascade) for a, b in batches((x, y), size)])
     result = run_batches(Shown.of(x, points), model, (x, y), cascade.threat, batch_size=size, seed=seed, keep="margin")
     if cascade.draws:
         result = judged(model, result, x, y, cascade.draws, seed, size)
     spent = STEPS * len(CONFIDENT)
-    result = replace(result, queries=result.queries + spent, gradients=result.gradients + spent, attack=LATENT.title)
+    result = replace(
+        result,
+        queries=result.queries + spent,
+        gradients=result.gradients + spent,
+        attack=LATENT.title,
+        seconds=time.perf_counter() - began,
+    )
     cascade.add(LATENT, rows, result, PLACE)
 
 

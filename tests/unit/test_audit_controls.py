@@ -13,7 +13,7 @@ from sparring.audit import checks
 from sparring.audit.adaptive import COPIES, remedies
 from sparring.audit.cascade import Cascade, subset_of
 from sparring.audit.clean import Clean
-from sparring.audit.controls import CONTROLS, longest, run_longer, run_transfer
+from sparring.audit.controls import CONTROLS, longest, run_longer, run_second_look, run_transfer
 from sparring.audit.convergence import averaged_enough, converged
 from sparring.audit.paths import GRID, LATE
 from sparring.audit.probes import Probes
@@ -180,3 +180,32 @@ def test_long_suites_bring_the_control_of_averages(suite: str, controlled: bool)
     twice = [stage for stage in remedy.stages if stage.spec.endswith(f"view=eot{2 * COPIES}")]
     assert [(stage.near, stage.seen) for stage in twice] == ([(1, True)] if controlled else [])
     assert any(stage.spec.endswith(f"view=eot{COPIES}") for stage in remedy.stages)
+
+
+# --- a second look (C2, C3) ---------------------------------------------------------------------------------------
+
+
+def test_a_second_look_tells_short_climbs_from_gradients_that_mislead() -> None:
+    """On three digits Square finds what short climbs miss: of an honest net, and of one whose gradients are zero."""
+    x, y = (part[torch.tensor([20, 29, 32])] for part in sp.load_data("mnist5k", n=40).tensors())
+    honest = sp.load_model("mnist-cnn-fast")
+    assert isinstance(honest.net, nn.Module)
+    stages = [PGD, Stage("Square", "square:queries=1000", "query")]
+    said = {}
+    for name, model in (("honest", honest), ("masked", wrap(nn.Sequential(GradientKiller(), honest.net)))):
+        cascade = attacked(model, x, y, sp.Threat("Linf", 0.3), stages)
+        standing = cascade.standing.clone()
+        before = doubts(cascade)
+        run_second_look(cascade, model, cascade.subset)
+        said[name] = (before, doubts(cascade), len(cascade.outcomes) - len(stages))
+        assert torch.equal(cascade.standing, standing)
+    accused = ["black-box-beats-white-box"]
+    assert said["honest"][:2] == (accused, [])
+    assert said["masked"] == (accused, accused, 0), "where no climb came close there is nothing to look for"
+
+
+def doubts(cascade: Cascade) -> list[str]:
+    on = checks.OnSubset(
+        None, None, cascade.broken_on_subset("single-step", "iterative"), cascade.broken_on_subset("query"), None
+    )
+    return [doubt.code for doubt in checks.comparisons(on)]

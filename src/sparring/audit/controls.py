@@ -1,28 +1,38 @@
 """Controls: attacks that are there to tell whether the others could have found more. What they break counts, too.
 
 They run after the cascade, on the images of the sanity subset: transfer on all of them (C3), a longer search on those
-that still stand (C6). Random answers are judged by fresh looks, as everywhere.
+that still stand (C6), and a second look by gradients at those that only others have broken (C2, C3): it tells gradients
+that mislead from climbs that were too short. Random answers are judged by fresh looks, as everywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from sparring.attack import Attack, build
 from sparring.audit import transfer
 from sparring.audit.cascade import Cascade
 from sparring.audit.redraw import judged, keep_for
-from sparring.audit.suite import Stage, unfit
+from sparring.audit.suite import Family, Stage, unfit
 from sparring.batches import run_batches
 from sparring.model import Model
+from sparring.threat import Untargeted
 
 CONTROLS = 5
 "first number of the `place` of their outcomes; the second is their number"
 DOUBLED, RESTARTED = 10, 11
 "second numbers of the longer searches; transfers are numbered from 0"
 RESTARTS = 5
+SECOND = (
+    Stage("Second look (APGD-DLR, 5 restarts)", "apgd-dlr:steps=100,restarts=5", "iterative", seen=False),
+    Stage("Second look (APGD-CE, 5 restarts)", "apgd-ce:steps=100,restarts=5", "iterative", blind=True, seen=False),
+)
+"numbered from 20"
+CLOSE = 0.5
+"the share of the clean margin from which gradients are taken to have been on their way"
 
 
 def run_transfer(cascade: Cascade, model: Model, rows: Tensor) -> None:
@@ -36,6 +46,31 @@ def run_transfer(cascade: Cascade, model: Model, rows: Tensor) -> None:
         points = transfer.crafted(spec, other, x, y, cascade.threat, cascade.seed, cascade.batch_size)
         if points is not None:
             _run(cascade, model, transfer.stage(spec, other), transfer.Shown.of(x, points), rows, number)
+
+
+def run_second_look(cascade: Cascade, model: Model, rows: Tensor) -> None:
+    """Long climbs on those of `rows` [r] that only queries, noise or transfer have broken, where gradients were close.
+
+    An honest net is so hard to climb that a long random search sometimes finds what a short climb misses. Where
+    gradients mislead they do not come close, or do not arrive with restarts either. Nothing that stands is attacked.
+    """
+    for number, stage in enumerate(SECOND, 20):
+        found, margin = _found(cascade, "single-step", "iterative")
+        close = 1 - margin / Untargeted(cascade.clean.y).margin(cascade.clean.logits).double() >= CLOSE
+        left = rows[(_found(cascade, "query", "noise", "transfer")[0] & ~found & close)[rows]]
+        if len(left) and unfit(stage, model, cascade.threat) is None:
+            _run(cascade, model, stage, stage.attack(), left, number)
+
+
+def _found(cascade: Cascade, *families: Family) -> tuple[Tensor, Tensor]:
+    """[N] each: whether any attack of these families broke it, and the largest margin they brought it to."""
+    n = len(cascade.clean)
+    broken, margin = torch.zeros(n, dtype=torch.bool), torch.full((n,), -torch.inf, dtype=torch.float64)
+    for one in cascade.outcomes:
+        if one.stage.family in families and not one.stage.claimed:
+            broken[one.rows[one.result.success]] = True
+            margin[one.rows] = torch.fmax(margin[one.rows], one.result.margin.double())
+    return broken, margin
 
 
 def longest(stages: Sequence[Stage]) -> Stage | None:

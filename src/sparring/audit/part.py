@@ -15,7 +15,7 @@ from torch import Tensor
 from sparring.audit.before import Head
 from sparring.audit.cascade import Cascade
 from sparring.audit.clean import Clean, data_sha256
-from sparring.audit.controls import run_longer, run_transfer
+from sparring.audit.controls import run_longer, run_second_look, run_transfer
 from sparring.audit.curve import Trials, attack_all
 from sparring.audit.latent import run_latent
 from sparring.audit.outcome import CURVE, ELSEWHERE, Outcome
@@ -85,6 +85,7 @@ def attack_part(plan: Plan, head: Head, number: int, clock: Clock) -> Part:
         run_plainly(cascades[0], plan.model, plan.stages, inside(lots(head.clean, plan.seed), plan.span(number)))
     if plan.suite.transfer:
         run_transfer(cascades[0], plan.model, subset)
+    run_second_look(cascades[0], plan.model, subset)
     if plan.suite.longer:
         run_longer(cascades[0], plan.model, plan.stages, subset)
     outcomes = tuple(tuple(cascade.outcomes) for cascade in cascades)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 import sparring as sp
 from sparring.audit.suite import Stage, Suite
-from sparring.reproduce.gallery import run
+from sparring.reproduce.gallery import find, naive, run
 from sparring.reproduce.gallery_members import GALLERY, Member
 from sparring.reproduce.gallery_models import Workshop
 
@@ -40,3 +41,14 @@ def test_verdict_and_cause(member: Member, tmp_path: Path) -> None:
 def test_names_are_unique_and_the_honest_are_among_them() -> None:
     assert len({one.name for one in GALLERY}) == len(GALLERY)
     assert {one.name for one in GALLERY if one.honest} == {"plain", "pgd", "fast"}
+
+
+def test_a_careless_claim_is_the_same_twice_for_models_that_draw(tmp_path: Path) -> None:
+    (member,) = find(["random resize"])
+    model, (x, y) = member.made(Workshop(tmp_path)), sp.load_data("mnist5k", n=40).tensors()
+    claims = set()
+    with torch.random.fork_rng():
+        for seed in range(4):  # whatever others have drawn before
+            torch.manual_seed(seed)
+            claims.add(naive(member, model, x, y))
+    assert len(claims) == 1

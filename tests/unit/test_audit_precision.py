@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,8 @@ from sparring.audit import precision
 from sparring.audit.precision import Lowered, in_precision
 from sparring.audit.run import plan_audit
 from sparring.audit.suites import suite
+from sparring.cli.audit_report import command_line
+from sparring.cli.run_options import keep_options, kept_options
 from sparring.errors import InputError
 
 THREAT = ("Linf", 0.3)
@@ -80,3 +84,14 @@ def test_auto_goes_by_the_processor_and_the_plan_says_which(
 def test_another_precision_is_refused(digits: tuple[Tensor, Tensor]) -> None:
     with pytest.raises(InputError, match="there are float32, bfloat16, auto"):
         sp.audit(sp.load_model("mnist-cnn"), digits, THREAT, suite="quick", precision="int8")
+
+
+def test_the_command_is_the_same_whoever_reports(tmp_path: Path, digits: tuple[Tensor, Tensor]) -> None:
+    written = {"model": "mnist-cnn", "shard_size": 5, "seed": 3, "eps": "0.3", "precision": "bfloat16"}
+    keep_options(tmp_path, written)
+    kept = kept_options(tmp_path, trust=False)
+    assert {name: kept[name] for name in written} == written
+    report = sp.audit(sp.load_model("mnist-cnn"), (digits[0][:2], digits[1][:2]), THREAT, suite=["fgsm"])
+    first, second = (command_line(report, **options).command for options in (written, kept))
+    assert first == "sparring audit --model mnist-cnn --eps 0.3 --precision bfloat16 --shard-size 5 --seed 3"
+    assert second.replace(" --data mnist5k", "") == first

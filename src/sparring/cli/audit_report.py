@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DEFAULTS: dict[str, Any] = {
     "split": "test", "norm": "Linf", "suite": "standard", "seed": 0, "batch_size": 256, "shard_size": 250,
+    "precision": "float32",
 }  # fmt: skip
 STYLES = {
     "claim-holds": "green",
@@ -158,9 +159,11 @@ def fraction(text: str | None) -> float | None:
 
 
 def command_line(report: Report, **options: Any) -> Report:
-    """The report with the command that repeats it, and the options in its settings."""
-    words = ["sparring", "audit"]
-    for name, value in options.items():
+    """The report with the command that repeats it, and the options in its settings: in one order, whoever reports."""
+    from sparring.cli.run_options import settings
+
+    words, order = ["sparring", "audit"], list(settings())
+    for name, value in sorted(options.items(), key=lambda option: order.index(option[0])):
         if value is None or value is False or (name in DEFAULTS and value == DEFAULTS[name]):
             continue
         for item in value if isinstance(value, list) else [value]:

@@ -95,7 +95,7 @@ def kept_options(folder: Path, trust: bool, **instead: Any) -> dict[str, Any]:
             f"{known['model']}) or say --trust"
         )
     chosen = {name: value for name, value in instead.items() if value}
-    options = {name: known.get(name, default) for name, default in _settings().items()}
+    options = {name: known.get(name, default) for name, default in settings().items()}
     paths = {
         name: Path(options[name])
         for name in ("weights", "replay", "certified", "order_from")
@@ -104,8 +104,8 @@ def kept_options(folder: Path, trust: bool, **instead: Any) -> dict[str, Any]:
     return {**options, **paths, **chosen, "trust": trust}
 
 
-def _settings() -> dict[str, Any]:
-    """The options of `sparring audit` that its result depends on, and what they are unless said."""
+def settings() -> dict[str, Any]:
+    """The options of `sparring audit` that its result depends on, in its order, and what they are unless said."""
     from inspect import signature
 
     from sparring.cli.audit import audit

@@ -151,7 +151,7 @@ class Cascade:
             return judged(model, result, x, y, self.draws, self.seed, self.batch_size)
         if not stage.precision:
             return result
-        return confirmed(seen, result, x, y, self.batch_size, lambda rows: search(seen, rows, None))
+        return confirmed(seen, result, y, self.batch_size, lambda rows: search(seen, rows, None))
 
     # --- what came out ----------------------------------------------------------------------------------------
 

@@ -54,10 +54,11 @@ def run_second_look(cascade: Cascade, model: Model, rows: Tensor) -> None:
     An honest net is so hard to climb that a long random search sometimes finds what a short climb misses. Where
     gradients mislead they do not come close, or do not arrive with restarts either. Nothing that stands is attacked.
     """
+    others, _ = _found(cascade, "query", "noise", "transfer")
     for number, stage in enumerate(SECOND, 20):
         found, margin = _found(cascade, "single-step", "iterative")
         close = 1 - margin / Untargeted(cascade.clean.y).margin(cascade.clean.logits).double() >= CLOSE
-        left = rows[(_found(cascade, "query", "noise", "transfer")[0] & ~found & close)[rows]]
+        left = rows[(others & ~found & close)[rows]]
         if len(left) and unfit(stage, model, cascade.threat) is None:
             _run(cascade, model, stage, stage.attack(), left, number)
 

@@ -23,6 +23,7 @@ from sparring.defended import Defended
 from sparring.defenses.purify.defense_gan import DefenseGAN
 from sparring.defenses.purify.latent import latent_attack
 from sparring.model import Model
+from sparring.rng import Noise
 
 STEPS = 200
 CONFIDENT = (30.0, 10.0)
@@ -63,19 +64,13 @@ def run_latent(cascade: Cascade, model: Model) -> None:
 
 
 def _points(inner: Model, stage: DefenseGAN, x: Tensor, y: Tensor, cascade: Cascade) -> Tensor:
-    best, reached = inner.accept(x), torch.zeros(len(x), dtype=torch.bool, device=inner.device)
-    labels = y.to(best.device)
+    x = inner.accept(x)
+    best, reached = x.clone(), torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    labels, generator = y.to(x.device), stage.generator.to(x.device)
+    start = stage.projection.run(generator, x, Noise.of(x, cascade.seed)).z
     for confidence in CONFIDENT:
         found = latent_attack(
-            inner,
-            stage.generator.to(best.device),
-            inner.accept(x),
-            labels,
-            steps=STEPS,
-            confidence=confidence,
-            projection=stage.projection,
-            threat=cascade.threat,
-            seed=cascade.seed,
+            inner, generator, x, labels, steps=STEPS, confidence=confidence, start=start, threat=cascade.threat
         )
         new = found.fooled & ~reached
         best[new], reached = found.x_adv[new], reached | new

@@ -66,13 +66,11 @@ def pays(device: torch.device | None) -> bool:
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
-def confirmed(
-    model: Model, result: Result, x: Tensor, y: Tensor, batch_size: int, again: Callable[[Tensor], Result]
-) -> Result:
+def confirmed(model: Model, result: Result, y: Tensor, batch_size: int, again: Callable[[Tensor], Result]) -> Result:
     """What a search in low precision found, judged by `model` at the price of one query a point.
 
     Args:
-        x, y: the clean images and their labels, all of them right in full precision.
+        y: the labels of the clean images, all of them right in full precision.
         again: numbers of images [r] -> the same attack on them in full precision.
     """
     with model.guard(), torch.no_grad():

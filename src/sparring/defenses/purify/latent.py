@@ -43,6 +43,7 @@ def latent_attack(
     c: float = 0.05,
     confidence: float = 2.0,
     projection: Projection | None = None,
+    start: Tensor | None = None,
     threat: Threat | None = None,
     seed: int = 0,
 ) -> Latent:
@@ -50,10 +51,11 @@ def latent_attack(
 
     Args:
         x: pixels in [0, 1]; y: the true classes. projection: how the start is found, 200 steps from 5 starts.
+        start: codes [B, latent] to begin at, where they are known already.
         confidence: the margin, in logits, that is aimed at, so that the second projection does not undo it.
         threat: with an eps, what is found lies in its ball; None = the nearest image, however far that is.
     """
-    z = (projection or Projection(200, 5)).run(generator, x, Noise.of(x, seed)).z
+    z = (projection or Projection(200, 5)).run(generator, x, Noise.of(x, seed)).z if start is None else start
     found, distance = x.clone(), torch.full((len(x),), torch.inf)
     goal, ball = Untargeted(y), None
     if threat is not None and threat.eps is not None:

@@ -21,7 +21,7 @@ class Halving(Attack):
         z = bout.x
         for k in range(self.steps):
             g = bout.grad(z, margin)
-            z, g = bout.standing(z, g)
+            z, g = bout.active(z, g)
             if not len(bout):
                 break
             z = bout.ball.project(bout.ball.step(z, g, bout.eps / 2**k))

@@ -21,7 +21,7 @@ from sparring.budget import Budget, BudgetSpent
 from sparring.errors import AccessError, InputError
 from sparring.model import LEVELS, Access, Model, check_labels, check_pixels, wrap
 from sparring.norms import Norm
-from sparring.referee import Bystander, Keep, Referee
+from sparring.referee import Keep, Referee, TrainingReferee
 from sparring.result import Result
 from sparring.rng import Noise, TrainingNoise
 from sparring.threat import Goal, Targeted, Threat, Untargeted, parse_eps
@@ -83,7 +83,7 @@ class Attack(ABC):
                 if len(bout):
                     answer = self.run(bout)
                     if answer is not None:
-                        bout.visit(answer)
+                        bout.submit(answer)
             except BudgetSpent:
                 pass  # the referee has the best so far
         return referee.result(self.spec, seed)
@@ -109,12 +109,12 @@ class Attack(ABC):
             x = model.accept(x)
             ball = _ball(x, threat)
             goal = self._goal(y, len(x), model.num_classes, x.device)
-            referee = Bystander(ball, goal, threat, Budget(), "last", trace=False)
+            referee = TrainingReferee(ball, goal, threat, Budget(), "last", trace=False)
             rows = torch.arange(len(x), device=x.device)
             bout = Bout(model, referee, rows, goal, ball, TrainingNoise.of(x, seed), self.info.sees)
             answer = self.run(bout) if len(x) else None
             if answer is not None:
-                bout.visit(answer)
+                bout.submit(answer)
         return referee.best
 
     def _open(
@@ -151,7 +151,7 @@ class Attack(ABC):
             margin = torch.full_like(ball.eps, torch.nan) if logits is None else goal.margin(logits)
             referee.open(margin, prediction, logits)
         bout = Bout(model, referee, rows, goal, ball, Noise.of(x, seed), self.info.sees)
-        bout.standing()
+        bout.active()
         return referee, bout
 
     def _goal(self, y: Tensor | Goal, batch: int, classes: int | None, device: torch.device) -> Goal:

@@ -44,6 +44,11 @@ class Ball:
         """The ball of another norm around the same images, for searches that measure two ways."""
         return Ball(self.x, norm, self.eps if eps is None else eps, self.box, self.levels, self.free)
 
+    @property
+    def width(self) -> float:
+        """How far the lowest and the highest value of a pixel are apart."""
+        return self.box[1] - self.box[0]
+
     def column(self, values: Tensor) -> Tensor:
         """[b] values shaped to multiply images."""
         return per(values, self.x)
@@ -75,15 +80,15 @@ class Ball:
 
     def clip(self, z: Tensor) -> Tensor:
         """`z` with every pixel back in the box, and those outside the region as they were; the radius is left alone."""
-        return self.confine(z).clamp(*self.box)
+        return self.restrict_to_region(z).clamp(*self.box)
 
-    def confine(self, z: Tensor) -> Tensor:
+    def restrict_to_region(self, z: Tensor) -> Tensor:
         """`z` inside the region, the clean image elsewhere. Differentiable."""
         return z if self.free is None else torch.where(self.free, z, self.x)
 
-    def reach(self, g: Tensor, gap: Tensor) -> Tensor:
+    def to_hyperplane(self, g: Tensor, gap: Tensor) -> Tensor:
         """The nearest points u with <g, u - x> = gap [B], the box made use of; the best corner where there is none."""
-        return self._at(self.norm.reach(g, gap, self.low, self.high))
+        return self._at(self.norm.to_hyperplane(g, gap, self.low, self.high))
 
     def steepest(self, g: Tensor) -> Tensor:
         """The direction of size 1 that gains most along `g`."""
@@ -99,11 +104,11 @@ class Ball:
             return self.norm.steepest(g).mul_(per(length, z)).add_(z)
         share = per(length / self.norm.moved(z[0].numel()), z) if len(z) else z
         low, high = torch.maximum(self.box[0] - z, -share), torch.minimum(self.box[1] - z, share)
-        return z + self.norm.furthest(g, length, low, high)
+        return z + self.norm.linear_maximizer(g, length, low, high)
 
-    def furthest(self, g: Tensor) -> Tensor:
+    def linear_maximizer(self, g: Tensor) -> Tensor:
         """The allowed points that gain most along `g`: one step under a linear model, the box made use of."""
-        return self._at(self.norm.furthest(g, self.eps, self.low, self.high))
+        return self._at(self.norm.linear_maximizer(g, self.eps, self.low, self.high))
 
     def sample(self, noise: Noise) -> Tensor:
         """Random allowed points."""
@@ -118,23 +123,23 @@ class Ball:
         d = self._freely(d)
         return self.project(self.x + per(self.eps / self.norm.size(d).clamp(min=1e-12), d) * d)
 
-    def size(self, z: Tensor) -> Tensor:
+    def distance(self, z: Tensor) -> Tensor:
         """Distances of `z` from the clean images: [B]."""
         return self.norm.size(z - self.x)
 
     def made(self, z: Tensor) -> bool:
-        """`z` is the last thing that `project` gave, and nobody wrote to it since: no need to ask `holds`."""
+        """`z` is the last thing that `project` gave, and nobody wrote to it since: no need to ask `contains`."""
         known, version = self.__dict__.get("_known", (None, 0))
         return known is not None and _same(z, known) and z._version == version
 
-    def holds(self, z: Tensor) -> Tensor:
+    def contains(self, z: Tensor) -> Tensor:
         """bool [B]: the point is allowed. Float rounding is forgiven, nothing else."""
-        slack = 1e-6 * (self.box[1] - self.box[0])
+        slack = 1e-6 * self.width
         flat = z.flatten(1)
         inside = (flat >= self.box[0] - slack).all(1) & (flat <= self.box[1] + slack).all(1)
         if self.free is not None:
             inside &= ((z - self.x).abs() <= slack).logical_or_(self.free).flatten(1).all(1)
-        return inside & (self.size(z) <= self.eps * (1 + 1e-5) + 0.1 * slack)
+        return inside & (self.distance(z) <= self.eps * (1 + 1e-5) + 0.1 * slack)
 
     def snap(self, z: Tensor) -> Tensor:
         """Points of the grid (`levels`) near `z`, rounded towards x where rounding away would leave the ball."""
@@ -143,7 +148,7 @@ class Ball:
         step = self._step(z)
         inward = torch.where(z > self.x, (step + 1e-4).floor(), (step - 1e-4).ceil())
         near = self._value(step.round())
-        fits = self.holds(near)
+        fits = self.contains(near)
         return torch.where(per(fits, z), near, self._value(inward))
 
     def on_grid(self) -> bool:

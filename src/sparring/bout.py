@@ -1,7 +1,7 @@
 """A bout: one attack against one batch. All that an attack may ask, and all that it needs besides.
 
 The attack asks (`labels`, `logits`, `grad`); the referee counts the pass before it happens, judges the point that was
-shown and keeps the best, sample by sample. Rows that are done leave the bout (`standing`), rows of a bout never
+shown and keeps the best, sample by sample. Rows that are done leave the bout (`active`), rows of a bout never
 influence each other, and noise belongs to the row.
 """
 
@@ -18,7 +18,7 @@ from sparring.ball import Ball
 from sparring.errors import AccessError
 from sparring.model import LEVELS, Access, Model
 from sparring.outputs import classes
-from sparring.referee import Bystander, Referee
+from sparring.referee import Referee, TrainingReferee
 from sparring.rng import Noise
 from sparring.threat import Goal, Untargeted
 
@@ -93,7 +93,7 @@ class Bout:
         return self._referee.logits[self._rows]
 
     @property
-    def found(self) -> tuple[Tensor, Tensor]:
+    def nearest_success(self) -> tuple[Tensor, Tensor]:
         """The nearest success so far of this call, by whatever part: points [b, ...] and their sizes [b].
 
         Where there is none: the clean image, and infinity. For searches that go on from where others ended.
@@ -115,7 +115,7 @@ class Bout:
         return int(torch.stack(left).amax(1).amin()) if left and len(self) else None
 
     @property
-    def brief(self) -> bool:
+    def early_exit(self) -> bool:
         """Only the best point of each row is wanted, not every step: a row that can find nothing new may leave."""
         return self._referee.keep == "best"
 
@@ -125,9 +125,9 @@ class Bout:
         """The predicted classes of `z`: [b]. One query."""
         self._need("decision")
         if self._sees == "decision":
-            return self._labels(z, handed=False)
+            return self._labels(z, submitted=False)
         with torch.no_grad():  # the judge sees the margin too
-            return classes(self._logits(z.detach(), None, handed=False)[0])
+            return classes(self._logits(z.detach(), None, submitted=False)[0])
 
     def fooled(self, z: Tensor) -> Tensor:
         """bool [b]: does `z` reach the goal? One query. All that a decision-based attack learns."""
@@ -140,9 +140,9 @@ class Bout:
         """
         self._need("gradient" if z.requires_grad else "score")
         if not z.requires_grad:
-            return self._logits(z, view, handed=False)[0]
+            return self._logits(z, view, submitted=False)[0]
         point, everybody = z.view_as(z), self._rows
-        logits, payers = self._logits(point, view, handed=False)
+        logits, payers = self._logits(point, view, submitted=False)
         if not logits.requires_grad:
             self._referee.note_cut(everybody)
             return logits
@@ -187,24 +187,24 @@ class Bout:
             values = logits if readout is None else readout(logits)
             slopes = [self._slope(values[:, k], point, able, again=k + 1 < wanted) for k in range(wanted)]
         finally:
-            self._weigh(shown, logits.detach(), able, handed=False)
+            self._weigh(shown, logits.detach(), able, submitted=False)
         return logits.detach(), torch.stack(slopes, 1)
 
-    def visit(self, z: Tensor) -> None:
+    def submit(self, z: Tensor) -> None:
         """Hand a point over: it is shown to the model and judged. One query."""
         if not len(self):
             return
-        if isinstance(self._referee, Bystander):
+        if isinstance(self._referee, TrainingReferee):
             self._referee.take(self._rows, self._threat or self.ball, self._shown(z.detach()))
         elif self._sees == "decision":
-            self._labels(z, handed=True)
+            self._labels(z, submitted=True)
         else:
             with torch.no_grad():
-                self._logits(z.detach(), None, handed=True)
+                self._logits(z.detach(), None, submitted=True)
 
     # --- who is left ------------------------------------------------------------------------------------------
 
-    def standing(self, *state: Any, done: Tensor | None = None) -> Any:
+    def active(self, *state: Any, done: Tensor | None = None) -> Any:
         """Let the rows that are done leave. Give the search's state, get it back for the rows that stay.
 
         The state is any nest of tuples, lists and dicts of tensors [b, ...]; one value comes back as itself.
@@ -229,7 +229,7 @@ class Bout:
             state = tree_map(lambda value: value[at] if isinstance(value, Tensor) else value, state)
         return state[0] if len(state) == 1 else state
 
-    def part(self, tag: int, goal: Goal | None = None, eps: Tensor | None = None, passes: int | None = None) -> Bout:
+    def child(self, tag: int, goal: Goal | None = None, eps: Tensor | None = None, passes: int | None = None) -> Bout:
         """A bout of those who still stand, with noise of its own: the same however long other parts took.
 
         Args:
@@ -245,13 +245,13 @@ class Bout:
         if passes is not None:
             most = self._spent() + passes
             bout._most = most if self._most is None else torch.minimum(most, self._most)
-        bout.standing()
+        bout.active()
         return bout
 
     def restarts(self, count: int) -> Iterator[Bout]:
         """`count` fresh starts, each for the rows that still stand then."""
         for restart in range(count):
-            bout = self.part(restart)
+            bout = self.child(restart)
             if not len(bout):
                 return
             yield bout
@@ -264,7 +264,7 @@ class Bout:
         wrong = self.clean_logits.scatter(1, self.goal.y[:, None], float("-inf"))
         ranks = wrong.argsort(dim=1, descending=True, stable=True)[:, : min(count, wrong.shape[1] - 1)]
         for rank in range(ranks.shape[1]):
-            bout = self.part(rank, Untargeted(self.goal.y, ranks[:, rank]))
+            bout = self.child(rank, Untargeted(self.goal.y, ranks[:, rank]))
             if not len(bout):
                 return
             yield bout
@@ -280,23 +280,23 @@ class Bout:
 
     # --- inside -----------------------------------------------------------------------------------------------
 
-    def _labels(self, z: Tensor, handed: bool) -> Tensor:
+    def _labels(self, z: Tensor, submitted: bool) -> Tensor:
         z = self._shown(z.detach())
         able = self._referee.charge(self._rows, queries=1)
         with torch.no_grad():
             labels = self._ask(self._model.labels, z, able, lambda: self._referee.prediction[self._rows])
         self._referee.note_broken(self._rows, labels < 0)
-        self._judge(z, torch.full_like(self.eps, torch.nan), self._hit(labels), able, handed)
+        self._judge(z, torch.full_like(self.eps, torch.nan), self._hit(labels), able, submitted)
         return labels
 
     def _hit(self, labels: Tensor) -> Tensor:
         """Fooled; never where the model gave NaN or Inf, which it says as class -1."""
         return self.goal.hit(labels) & (labels >= 0)
 
-    def _logits(self, z: Tensor, view: View | None, handed: bool) -> tuple[Tensor, Tensor]:
+    def _logits(self, z: Tensor, view: View | None, submitted: bool) -> tuple[Tensor, Tensor]:
         """The model's answer, judged, and the rows that took part in it."""
         logits, shown, able = self._scores(z, view)
-        self._weigh(shown, logits, able, handed)
+        self._weigh(shown, logits, able, submitted)
         return logits, self._payers(able)
 
     def _scores(self, z: Tensor, view: View | None, reserve: int = 1) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -308,7 +308,7 @@ class Bout:
         able = self._referee.charge(self._rows, queries=1, reserve=reserve * int(shown.requires_grad))
         return self._ask(self._model.logits, shown, able, lambda: self.clean_logits), point, able
 
-    def _weigh(self, shown: Tensor | None, logits: Tensor, able: Tensor | None, handed: bool) -> None:
+    def _weigh(self, shown: Tensor | None, logits: Tensor, able: Tensor | None, submitted: bool) -> None:
         """Judge the points that were shown; of an answer behind a view, only whether it is broken."""
         if not self._referee.judges:
             return
@@ -319,7 +319,7 @@ class Bout:
                 self._referee.note_broken(self._rows, broken)
                 margin = margin.masked_fill(broken, torch.nan)
             if shown is not None:
-                self._judge(shown, margin, margin > 0, able, handed)
+                self._judge(shown, margin, margin > 0, able, submitted)
 
     def _once(self, z: Tensor, loss: LossFunction, view: View | None) -> tuple[Tensor, Tensor]:
         """Loss and gradient from one pass each."""
@@ -329,7 +329,7 @@ class Bout:
             losses = loss(logits, self.goal)
             slope = self._slope(losses, point, able)
         finally:  # after the gradient: judging would push what it needs out of the cache
-            self._weigh(shown, logits.detach(), able, handed=False)
+            self._weigh(shown, logits.detach(), able, submitted=False)
         return losses.detach(), slope
 
     def _slope(self, losses: Tensor, point: Tensor, able: Tensor | None, again: bool = False) -> Tensor:
@@ -357,7 +357,7 @@ class Bout:
 
     def _shown(self, z: Tensor) -> Tensor:
         """The point as the threat lets it be: in its region, and on its grid (the gradient passes straight through)."""
-        z = self.ball.confine(z)
+        z = self.ball.restrict_to_region(z)
         return z if self.ball.levels is None else self.ball.snap(z.detach()) + (z - z.detach())
 
     def _ask(
@@ -369,11 +369,11 @@ class Bout:
         answer = question(z[able])
         return idle().to(answer.dtype).clone().index_put((able.nonzero().squeeze(1),), answer)
 
-    def _judge(self, z: Tensor, margin: Tensor, hit: Tensor, able: Tensor | None, handed: bool) -> None:
+    def _judge(self, z: Tensor, margin: Tensor, hit: Tensor, able: Tensor | None, submitted: bool) -> None:
         rows, ball = self._rows, self._threat or self.ball
         if able is not None:
             rows, ball, z, margin, hit = rows[able], ball[able], z[able], margin[able], hit[able]
-        self._referee.judge(rows, ball, z, margin, hit, handed)
+        self._referee.judge(rows, ball, z, margin, hit, submitted)
 
     def _need(self, level: Access) -> None:
         if LEVELS.index(level) > LEVELS.index(self._sees):

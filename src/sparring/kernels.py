@@ -18,7 +18,7 @@ def per(values: Tensor, like: Tensor) -> Tensor:
 
 def unit_peak(g: Tensor) -> Tensor:
     """Scaled so that the largest entry is 1: squares of it can neither underflow nor overflow."""
-    return g / per(floor(g.flatten(1).abs().amax(1)), g)
+    return g / per(nonzero(g.flatten(1).abs().amax(1)), g)
 
 
 def radius(noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ def radius(noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
     return reach * noise.uniform(1, dtype=low.dtype).squeeze(1) ** (1 / n)
 
 
-def floor(size: Tensor) -> Tensor:
+def nonzero(size: Tensor) -> Tensor:
     """Sizes to divide by: a zero stays harmless, a tiny gradient keeps its direction."""
     return size.clamp(min=torch.finfo(size.dtype).tiny)
 
@@ -46,7 +46,7 @@ def shrink(d: Tensor, eps: Tensor, low: Tensor, high: Tensor, at_most: float) ->
         full = scale[:, None] * magnitude >= cap
         rest = (eps.square() - (roof * full).sum(1)).clamp(min=0)
         free = (square * ~full).sum(1)
-        larger = torch.where(free > 0, (rest / floor(free)).sqrt(), at_most).clamp(max=at_most)
+        larger = torch.where(free > 0, (rest / nonzero(free)).sqrt(), at_most).clamp(max=at_most)
         larger = torch.maximum(larger, scale)
         if torch.equal(larger, scale):
             break
@@ -60,12 +60,12 @@ def grow(pay: Tensor, speed: Tensor, cap: Tensor, gap: Tensor) -> Tensor:
 
     The sum is concave and piecewise linear in s, with a kink where a pixel is full: walk the sorted kinks.
     """
-    kink, order = torch.where(speed > 0, cap / floor(speed), 0.0).sort(1)
+    kink, order = torch.where(speed > 0, cap / nonzero(speed), 0.0).sort(1)
     full, slope = (pay * cap).gather(1, order), (pay * speed).gather(1, order)
     before = full.cumsum(1) - full  # of the pixels that are full when the k-th fills up
     rest = slope.flip(1).cumsum(1).flip(1)  # of it and all that fill later
     at = torch.searchsorted((before + kink * rest).contiguous(), gap[:, None]).clamp(max=kink.shape[1] - 1)
-    s = (gap[:, None] - before.gather(1, at)) / floor(rest.gather(1, at))
+    s = (gap[:, None] - before.gather(1, at)) / nonzero(rest.gather(1, at))
     enough = full.sum(1, keepdim=True) > gap[:, None]
     return torch.where(enough, torch.minimum(s.clamp(min=0) * speed, cap), cap)
 
@@ -88,7 +88,7 @@ def l1_cut(magnitude: Tensor, cap: Tensor, eps: Tensor) -> Tensor:
 
 
 def keep_top(d: Tensor, worth: Tensor, eps: Tensor) -> Tensor:
-    """The floor(eps) features of each row that are worth most, the others set to 0."""
+    """The nonzero(eps) features of each row that are worth most, the others set to 0."""
     flat, n = worth.flatten(1), worth[0].numel() if len(worth) else 0
     count = torch.where(torch.isinf(eps), n, eps.floor()).clamp(max=n).long()
     rank = flat.argsort(dim=1, descending=True, stable=True).argsort(dim=1)

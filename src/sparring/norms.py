@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sparring.errors import InputError
-from sparring.kernels import floor, grow, keep_top, l1_cut, radius, shrink, unit_peak
+from sparring.kernels import grow, keep_top, l1_cut, nonzero, radius, shrink, unit_peak
 from sparring.kernels import per as per
 from sparring.rng import Noise
 
@@ -60,11 +60,11 @@ class Norm:
         """The direction of size 1 that gains most along `g`; pixels with a zero gradient stay."""
         raise NotImplementedError
 
-    def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    def linear_maximizer(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """The allowed perturbation with the largest <g, d>: what a linear model would lose most by."""
         raise NotImplementedError
 
-    def reach(self, g: Tensor, gap: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    def to_hyperplane(self, g: Tensor, gap: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """The smallest perturbation d between the bounds with <g, d> = gap [B], of either sign: a hyperplane hit.
 
         Where the bounds do not let it get there, the one that comes nearest to it.
@@ -100,7 +100,7 @@ class _Linf(Norm):
     def steepest(self, g: Tensor) -> Tensor:
         return g.sign()
 
-    def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    def linear_maximizer(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         e = per(eps, g)
         return torch.where(g > 0, torch.minimum(high, e), torch.where(g < 0, torch.maximum(low, -e), 0))
 
@@ -124,9 +124,9 @@ class _L2(Norm):
 
     def steepest(self, g: Tensor) -> Tensor:
         g = unit_peak(g)
-        return g / per(floor(self.size(g)), g)
+        return g / per(nonzero(self.size(g)), g)
 
-    def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    def linear_maximizer(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         g = unit_peak(g)
         g = g.masked_fill(g.abs() < 1e-15, 0)  # nothing to gain there, and its square would underflow
         return shrink(g, eps, low, high, at_most=float("inf"))
@@ -135,7 +135,7 @@ class _L2(Norm):
         return grow(pay, pay, cap, gap)
 
     def prox(self, d: Tensor, weight: Tensor) -> Tensor:
-        return d * per((1 - weight / floor(self.size(d))).clamp(min=0), d)
+        return d * per((1 - weight / nonzero(self.size(d))).clamp(min=0), d)
 
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         d = self.steepest(noise.normal(*low.shape[1:], dtype=low.dtype))
@@ -168,9 +168,9 @@ class _L1(Norm):
         flat = g.flatten(1).abs()
         chosen = (flat >= flat.topk(top, 1).values[:, -1:]) & (flat > 0)
         step = g.flatten(1).sign() * chosen
-        return (step / floor(step.abs().sum(1))[:, None]).reshape(g.shape)
+        return (step / nonzero(step.abs().sum(1))[:, None]).reshape(g.shape)
 
-    def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    def linear_maximizer(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         pay, cap = g.abs().flatten(1), torch.where(g > 0, high, -low).flatten(1)
         order = pay.argsort(1, descending=True)
         sorted_cap = cap.gather(1, order)
@@ -183,7 +183,7 @@ class _L1(Norm):
         dear, room = pay.gather(1, order), cap.gather(1, order)
         gained = dear * room
         missing = (gap[:, None] - (gained.cumsum(1) - gained)).clamp(min=0)
-        return torch.zeros_like(cap).scatter(1, order, torch.minimum(room, missing / floor(dear)))
+        return torch.zeros_like(cap).scatter(1, order, torch.minimum(room, missing / nonzero(dear)))
 
     def prox(self, d: Tensor, weight: Tensor) -> Tensor:
         return d.sign() * (d.abs() - per(weight, d)).clamp(min=0)
@@ -191,7 +191,7 @@ class _L1(Norm):
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         shape = low.shape[1:]
         d = -(1 - noise.uniform(*shape, dtype=low.dtype)).log() * noise.signs(*shape, dtype=low.dtype)
-        return self.project(d * per(radius(noise, eps, low, high) / floor(self.size(d)), d), eps, low, high)
+        return self.project(d * per(radius(noise, eps, low, high) / nonzero(self.size(d)), d), eps, low, high)
 
 
 class _L0(Norm):
@@ -208,7 +208,7 @@ class _L0(Norm):
     def steepest(self, g: Tensor) -> Tensor:
         return L2.steepest(g)  # the projection makes it sparse
 
-    def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    def linear_maximizer(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         d = torch.where(g > 0, high, torch.where(g < 0, low, 0))
         return keep_top(d, g * d, eps)
 

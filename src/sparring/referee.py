@@ -26,7 +26,7 @@ class Referee:
     Args:
         keep: "best" = the smallest success, and with a fixed eps a fooled sample leaves at once; "margin" = the
             success with the largest margin, nobody leaves; "last" = the last point that the attack hands over stays,
-            as in most papers' algorithms, or, where it handed nothing over, the last that it looked at; nobody
+            as in most papers' algorithms, or, where it submitted nothing over, the last that it looked at; nobody
             leaves. Samples that are wrong before any attack are never attacked, whatever `keep` is.
     """
 
@@ -44,9 +44,11 @@ class Referee:
         self.size = torch.full((n,), torch.inf, dtype=x.dtype, device=device)
         # The nearest success so far, whatever is kept: searches go on from it.
         self.near, self.near_size = (self.best, self.size) if keep == "best" else (x.clone(), self.size.clone())
-        self.handed = torch.zeros(n, dtype=torch.bool, device=device)
+        self.submitted = torch.zeros(n, dtype=torch.bool, device=device)
         self.margin = torch.full((n,), -torch.inf, dtype=x.dtype, device=device)
-        self.bar = self.margin.clone()  # what the margin of a point that fools nobody must exceed to be kept
+        self.best_failure_margin = (
+            self.margin.clone()
+        )  # what the margin of a point that fools nobody must exceed to be kept
         self.correct = torch.zeros(n, dtype=torch.bool, device=device)
         self.prediction = torch.zeros(n, dtype=torch.int64, device=device)  # of the clean images
         self.flat = torch.zeros(n, dtype=torch.int64, device=device)  # gradients that were exactly zero
@@ -54,7 +56,7 @@ class Referee:
         self.broken = torch.zeros(n, dtype=torch.bool, device=device)  # NaN or Inf seen on the way
         self.unpaid = torch.zeros(n, dtype=torch.bool, device=device)
         self.logits: Tensor | None = None  # of the clean images
-        self.looks: list[tuple[Tensor, Tensor, Tensor]] | None = [] if trace else None
+        self.records: list[tuple[Tensor, Tensor, Tensor]] | None = [] if trace else None
         self.started = time.perf_counter()
 
     # --- paying -----------------------------------------------------------------------------------------------
@@ -107,50 +109,50 @@ class Referee:
         self.correct = self.goal.correct(prediction)
         fooled = self.goal.hit(prediction)
         self.margin = margin.to(self.margin.dtype)
-        self.bar = self.margin.masked_fill(fooled, torch.inf)
+        self.best_failure_margin = self.margin.masked_fill(fooled, torch.inf)
         self.success = fooled.clone()
         self.over = fooled.clone()
         self.size[fooled] = 0
         self.first_hit[fooled] = self.queries[fooled]
-        self._look(torch.arange(len(margin), device=margin.device), margin, torch.zeros_like(self.size))
+        self._record(torch.arange(len(margin), device=margin.device), margin, torch.zeros_like(self.size))
 
-    def judge(self, rows: Tensor, ball: Ball, z: Tensor, margin: Tensor, hit: Tensor, handed: bool) -> None:
-        """Points `z` [b, ...] that the model was just shown, in their `ball`. `handed`: as the attack's answer."""
+    def judge(self, rows: Tensor, ball: Ball, z: Tensor, margin: Tensor, hit: Tensor, submitted: bool) -> None:
+        """Points `z` [b, ...] that the model was just shown, in their `ball`. `submitted`: as the attack's answer."""
         margin = margin.to(self.margin.dtype)
-        allowed = None if ball.made(z) else ball.holds(z)
-        if self.looks is not None:
-            size = ball.size(z)
+        allowed = None if ball.made(z) else ball.contains(z)
+        if self.records is not None:
+            size = ball.distance(z)
             if allowed is not None:  # near enough, but off the box or the region: it counts for nothing
                 size = size.masked_fill(~allowed & (size <= ball.eps * (1 + 1e-5)), torch.inf)
-            self._look(rows, margin, size)
+            self._record(rows, margin, size)
         fooled = hit if allowed is None else hit & allowed
-        last, may = self.keep == "last", None
-        if last and handed:
-            self.handed[rows] = True
+        last, keepable = self.keep == "last", None
+        if last and submitted:
+            self.submitted[rows] = True
         elif last:
-            may = ~self.handed[rows]
-            allowed = may if allowed is None else may & allowed
+            keepable = ~self.submitted[rows]
+            allowed = keepable if allowed is None else keepable & allowed
         if bool(fooled.any()):
             at = fooled.nonzero().squeeze(1)
-            self._success(
-                rows[at], z[at], margin[at], ball.norm.size(z[at] - ball.x[at]), None if may is None else may[at]
-            )
-        take = ~fooled if last else margin > (self.bar if len(rows) == len(self.bar) else self.bar[rows])
+            size = ball.norm.size(z[at] - ball.x[at])
+            self._success(rows[at], z[at], margin[at], size, None if keepable is None else keepable[at])
+        bar = self.best_failure_margin if len(rows) == len(self.over) else self.best_failure_margin[rows]
+        take = ~fooled if last else margin > bar
         take = (take if allowed is None else take & allowed).nonzero().squeeze(1)
         if len(take):
             at = rows[take]
             if len(take) == len(self.best):  # all of them at once, as often in the first steps
                 self.best.copy_(z)
                 self.margin.copy_(margin)
-                self.bar.copy_(margin)
+                self.best_failure_margin.copy_(margin)
             else:
                 self.best.index_copy_(0, at, z.index_select(0, take))
-                self.margin[at] = self.bar[at] = margin[take]
+                self.margin[at] = self.best_failure_margin[at] = margin[take]
             if last:  # where a point before it did fool, it is forgotten
                 self.size[at], self.success[at], self.first_hit[at] = torch.inf, False, -1
 
-    def _success(self, rows: Tensor, z: Tensor, margin: Tensor, size: Tensor, may: Tensor | None) -> None:
-        """Points that fool, of a certain size: all arguments are about them alone. `may`: be kept; None = all may."""
+    def _success(self, rows: Tensor, z: Tensor, margin: Tensor, size: Tensor, keepable: Tensor | None) -> None:
+        """Points that fool, with their sizes. `keepable`: bool, those that may be kept; None = all."""
         first = rows[self.first_hit[rows] < 0]
         self.first_hit[first] = self.queries[first]
         nearer = size < self.near_size[rows] * (1 - 1e-6)  # of two at the same radius the first, not what rounding says
@@ -162,10 +164,10 @@ class Referee:
             if self.keep == "margin":
                 better = ~self.success[rows] | (margin > self.margin[rows])
             else:
-                better = torch.ones_like(nearer) if may is None else may
+                better = torch.ones_like(nearer) if keepable is None else keepable
         at = rows[better]
         self.best[at], self.margin[at], self.size[at] = z[better], margin[better], size[better]
-        self.success[at], self.bar[at] = True, torch.inf
+        self.success[at], self.best_failure_margin[at] = True, torch.inf
         if self.keep == "best" and self.threat.eps is not None:
             self.over[at] = True
 
@@ -186,12 +188,12 @@ class Referee:
         """Where NaN or Inf was seen, bool [b]."""
         self.broken[rows] |= signs
 
-    def _look(self, rows: Tensor, margin: Tensor, size: Tensor) -> None:
+    def _record(self, rows: Tensor, margin: Tensor, size: Tensor) -> None:
         """Write down what was seen of the rows; NaN for the others."""
-        if self.looks is not None:
+        if self.records is not None:
             blank = torch.full_like(self.margin, torch.nan)
             seen = (blank.index_copy(0, rows, values.to(blank.dtype)) for values in (margin, size))
-            self.looks.append((*seen, self.queries.clone()))  # type: ignore[arg-type]
+            self.records.append((*seen, self.queries.clone()))  # type: ignore[arg-type]
 
     # --- closing ----------------------------------------------------------------------------------------------
 
@@ -217,17 +219,17 @@ class Referee:
 
     def _recheck(self) -> None:
         """What is kept must be allowed, whoever wrote into a tensor behind the referee's back: else the clean image."""
-        outside = (~self.ball.holds(self.best)).nonzero().squeeze(1)
+        outside = (~self.ball.contains(self.best)).nonzero().squeeze(1)
         self.best[outside] = self.ball.x[outside]
         self.success[outside], self.size[outside], self.margin[outside] = False, torch.inf, -torch.inf
         self.first_hit[outside] = -1
 
     def _trace(self) -> Trace | None:
-        if self.looks is None:
+        if self.records is None:
             return None
-        if not self.looks:  # an empty batch
+        if not self.records:  # an empty batch
             return Trace(torch.empty(0, 0), torch.empty(0, 0), torch.empty(0, 0, dtype=torch.int64))
-        margin, size, query = ([look[i].cpu() for look in self.looks] for i in range(3))
+        margin, size, query = ([look[i].cpu() for look in self.records] for i in range(3))
         return Trace(torch.stack(margin), torch.stack(size), torch.stack(query))
 
     def _doubts(self) -> list[Doubt]:
@@ -257,12 +259,12 @@ class Referee:
         ]
 
 
-class Bystander(Referee):
+class TrainingReferee(Referee):
     """Counts, but judges nothing and sends nobody away: for examples to train on, whatever they achieve."""
 
     judges = False
 
-    def judge(self, rows: Tensor, ball: Ball, z: Tensor, margin: Tensor, hit: Tensor, handed: bool) -> None:
+    def judge(self, rows: Tensor, ball: Ball, z: Tensor, margin: Tensor, hit: Tensor, submitted: bool) -> None:
         """Nothing is said of points on the way."""
 
     def take(self, rows: Tensor, ball: Ball, z: Tensor) -> None:

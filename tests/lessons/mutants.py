@@ -229,7 +229,7 @@ class TargetByTarget(Attack):
 
     def run(self, bout: Bout) -> None:
         for b in bout.targets(9):
-            b.visit(climb(b, b.x, b.grad(b.x, cross_entropy), 1.0))
+            b.submit(climb(b, b.x, b.grad(b.x, cross_entropy), 1.0))
 
 
 @caught(TargetByTarget, by="two-classes")
@@ -240,8 +240,8 @@ class NineTargets(Attack):
     def run(self, bout: Bout) -> None:
         ranks = bout.clean_logits.argsort(dim=1, descending=True)
         for rank in range(1, 10):
-            b = bout.part(rank, Untargeted(bout.goal.label, ranks[:, rank]))
-            b.visit(climb(b, b.x, b.grad(b.x, cross_entropy), 1.0))
+            b = bout.child(rank, Untargeted(bout.goal.label, ranks[:, rank]))
+            b.submit(climb(b, b.x, b.grad(b.x, cross_entropy), 1.0))
 
 
 @caught(Plain, by="other-box")

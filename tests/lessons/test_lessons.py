@@ -198,7 +198,7 @@ class RescaledL2(_L2):
 class StepThatIgnoresTheBox(_L2):
     """FGM elsewhere: eps * g / |g|, clipped: the eps of pixels at their bound is lost."""
 
-    def furthest(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    def linear_maximizer(self, g: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         return (g / per(self.size(g) / eps, g)).clamp(low, high)
 
 
@@ -225,7 +225,7 @@ class ClipsToRadiusOnly(_Linf):
         (ClampedTensorL2(), "inert|inside|idempotent"),
         (AllOrNothingL1(), "inert|idempotent"),
         (RescaledL2(), "nearest"),
-        (StepThatIgnoresTheBox(), "furthest"),
+        (StepThatIgnoresTheBox(), "linear_maximizer"),
         (MeanScaledL2(), "unit"),
         (ClipsToRadiusOnly(), "inside"),
     ],
@@ -245,7 +245,7 @@ def test_the_honest_norms_pass(honest: Norm) -> None:
 def test_a_weak_step_weakens_attacks_and_the_exam_sees_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """What StepThatIgnoresTheBox costs: FGSM no longer reaches the optimum of an affine model under L2."""
     check_attack("fgsm", norms=["L2"], checks=["known-optimum"], factor=1.001)
-    monkeypatch.setattr(_L2, "furthest", StepThatIgnoresTheBox.furthest)
+    monkeypatch.setattr(_L2, "linear_maximizer", StepThatIgnoresTheBox.linear_maximizer)
     with pytest.raises(AssertionError, match="known-optimum under L2: at eps"):
         check_attack("fgsm", norms=["L2"], checks=["known-optimum"])
 

@@ -230,9 +230,9 @@ def test_rows_that_cannot_pay_are_told_their_clean_class_and_not_a_hit() -> None
     told: list[list[bool]] = []
 
     def run(bout: Bout) -> None:
-        alone = bout.part(0)
+        alone = bout.child(0)
         alone._referee.over[1:] = True
-        alone.standing()
+        alone.active()
         alone.labels(alone.x)
         told.append(bout.fooled(bout.x).tolist())
 
@@ -251,12 +251,12 @@ def test_standing_keeps_the_state_of_those_who_stay() -> None:
         target = torch.where(number % 2 == 0, 0.9, 0.3)
         bout.logits(bout.x.index_copy(1, torch.tensor([0]), target[:, None].to(bout.x.dtype)))
         state = {"number": number, "pair": (bout.x, [number * 2]), "name": "kept", "none": None}
-        after, single = bout.standing(state, number)
+        after, single = bout.active(state, number)
         assert after["number"].tolist() == single.tolist() == [1, 3]
         assert after["pair"][1][0].tolist() == [2, 6]
         assert (after["name"], after["none"]) == ("kept", None)
         assert len(after["pair"][0]) == len(bout.x) == len(bout.eps) == len(bout.goal) == len(bout.noise) == len(bout)
-        assert bout.standing(number[:2]).tolist() == [0, 1], "one value comes back as itself"
+        assert bout.active(number[:2]).tolist() == [0, 1], "one value comes back as itself"
         sizes.append(len(bout))
 
     x = torch.full((4, 2), 0.2)
@@ -269,9 +269,9 @@ def test_parts_draw_the_same_noise_whatever_was_drawn_before() -> None:
     drawn: list[Tensor] = []
 
     def run(bout: Bout) -> None:
-        first = bout.part(1).noise.uniform(4)
+        first = bout.child(1).noise.uniform(4)
         bout.noise.uniform(100)
-        drawn.extend([first, bout.part(1).noise.uniform(4), bout.part(2).noise.uniform(4)])
+        drawn.extend([first, bout.child(1).noise.uniform(4), bout.part(2).noise.uniform(4)])
 
     one(searching(run))
     assert torch.equal(drawn[0], drawn[1])
@@ -318,7 +318,7 @@ def test_a_point_changed_behind_the_referees_back_is_not_kept() -> None:
     def run(bout: Bout) -> None:
         z = bout.ball.project(bout.x)
         z.data.fill_(1.0)  # no version counter sees this
-        bout.visit(z)
+        bout.submit(z)
 
     result = one(searching(run), eps=0.1)
     assert not result.success.any()

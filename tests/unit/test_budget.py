@@ -64,9 +64,9 @@ class Uneven(Attack):
     """Shows only the first row again and again through a part of its own, then all rows: they pay differently."""
 
     def run(self, bout: Bout) -> Tensor | None:
-        rows = bout.part(0)
+        rows = bout.child(0)
         rows._referee.over[1:] = True
-        rows.standing()
+        rows.active()
         for _ in range(3):
             rows.grad(rows.x, cross_entropy)
         bout.grad(bout.x, cross_entropy)

@@ -35,7 +35,7 @@ def make(strength: float = 1.0, **changes: object) -> type[Attack]:
 
         def run(self, bout: Bout) -> Tensor:
             g = bout.grad(bout.x, cross_entropy)
-            return bout.x + self.share * (bout.ball.furthest(g) - bout.x)
+            return bout.x + self.share * (bout.ball.linear_maximizer(g) - bout.x)
 
     with patch.dict("sparring.attack.REGISTRY"):
         made: type[Attack] = register("own", title="Own", sees="gradient", norms=(L2, Linf), paper="", year=2024)(Own)

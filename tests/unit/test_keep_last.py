@@ -58,7 +58,7 @@ def test_searches_go_on_from_the_nearest_success_whatever_is_kept() -> None:
         def run(self, bout: Bout) -> None:
             super().run(bout)
             bout.logits(bout.x)
-            seen.append(float(bout.found[1]))
+            seen.append(float(bout.nearest_success[1]))
 
     for keep in ("last", "margin"):
         Asks()(_affine(), X, Y, THREAT, keep=keep)

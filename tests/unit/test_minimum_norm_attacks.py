@@ -67,13 +67,13 @@ def after(spec: str, reach: float) -> Attack:
     """A point `reach` times as far as the boundary, and then another attack in the same bout."""
 
     def run(self: Attack, bout: Bout) -> None:
-        first = bout.part(0)
+        first = bout.child(0)
         gain, g = first.value_and_grad(first.x, margin)
-        first.visit(first.ball.reach(g, -reach * gain))
-        second = bout.part(1)
+        first.submit(first.ball.to_hyperplane(g, -reach * gain))
+        second = bout.child(1)
         answer = sp.attack(spec).run(second)
         if answer is not None:
-            second.visit(answer)
+            second.submit(answer)
 
     columns = {
         "title": "R",
@@ -308,7 +308,7 @@ def test_a_step_gets_the_length_that_moves_as_far_as_is_wanted(norm: Norm) -> No
     ball = Ball(x, norm, torch.full((4,), torch.inf).double(), (0.0, 1.0))
     wanted = torch.full((4,), 0.6).double()
     length = length_of(ball, x, step, wanted)
-    moved = ball.size(ball.clip(x + length[:, None] * step))
+    moved = ball.distance(ball.clip(x + length[:, None] * step))
     assert torch.allclose(moved[:3], wanted[:3], rtol=1e-5)
     assert length.isfinite().all()
     corner = length_of(ball, x, step, wanted + 100)

@@ -61,7 +61,7 @@ def test_size(under: Norm, expected: float) -> None:
 def test_dual_size_is_what_a_unit_step_gains_most(under: Norm) -> None:
     g = case(3)["g"]
     free = torch.full_like(g, 100.0)
-    step = under.furthest(g, torch.ones(len(g), dtype=g.dtype), -free, free)
+    step = under.linear_maximizer(g, torch.ones(len(g), dtype=g.dtype), -free, free)
     assert torch.allclose((g * step).sum(1), under.dual_size(g))
 
 
@@ -175,11 +175,11 @@ def test_eps_zero_and_eps_infinite(under: Norm) -> None:
     nothing = torch.zeros_like(c["eps"])
     everything = torch.full_like(c["eps"], torch.inf)
     assert bool((under.project(c["d"], nothing, c["low"], c["high"]) == 0).all())
-    assert bool((under.furthest(c["g"], nothing, c["low"], c["high"]) == 0).all())
+    assert bool((under.linear_maximizer(c["g"], nothing, c["low"], c["high"]) == 0).all())
     clipped = torch.minimum(torch.maximum(c["d"], c["low"]), c["high"])
     assert torch.equal(under.project(c["d"], everything, c["low"], c["high"]), clipped)
     corner = torch.where(c["g"] > 0, c["high"], torch.where(c["g"] < 0, c["low"], 0))
-    assert torch.allclose(under.furthest(c["g"], everything, c["low"], c["high"]), corner)
+    assert torch.allclose(under.linear_maximizer(c["g"], everything, c["low"], c["high"]), corner)
 
 
 @pytest.mark.parametrize("under", NORMS)
@@ -187,7 +187,7 @@ def test_rows_do_not_influence_each_other(under: Norm) -> None:
     c = case(12, rows=6, n=30)
     for move in (
         lambda k: under.project(c["d"][k], c["eps"][k], c["low"][k], c["high"][k]),
-        lambda k: under.furthest(c["g"][k], c["eps"][k], c["low"][k], c["high"][k]),
+        lambda k: under.linear_maximizer(c["g"][k], c["eps"][k], c["low"][k], c["high"][k]),
         lambda k: under.steepest(c["g"][k]),
     ):
         whole = move(slice(None))
@@ -229,7 +229,7 @@ def test_a_zero_gradient_gives_no_direction_and_no_nan(under: Norm) -> None:
     c = case(14)
     zero = torch.zeros_like(c["g"])
     assert bool((under.steepest(zero) == 0).all())
-    assert bool((under.furthest(zero, c["eps"], c["low"], c["high"]) == 0).all())
+    assert bool((under.linear_maximizer(zero, c["eps"], c["low"], c["high"]) == 0).all())
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
@@ -247,7 +247,7 @@ def test_furthest_is_optimal_by_linear_programming(seed: int) -> None:
     )
     linf = linprog(-g, bounds=[(max(lo, -eps), min(h, eps)) for lo, h in zip(low, high, strict=True)])
     for under, best in ((L1, l1), (Linf, linf)):
-        d = under.furthest(c["g"], c["eps"], c["low"], c["high"])
+        d = under.linear_maximizer(c["g"], c["eps"], c["low"], c["high"])
         assert inside(under, d, c["eps"], c["low"], c["high"])
         assert float((c["g"] * d).sum()) == pytest.approx(-best.fun, abs=1e-9)
 
@@ -266,7 +266,7 @@ def test_furthest_in_l2_is_optimal_by_a_convex_solver(seed: int) -> None:
         method="SLSQP",
         options={"ftol": 1e-14, "maxiter": 500},
     )
-    d = L2.furthest(c["g"], c["eps"], c["low"], c["high"])
+    d = L2.linear_maximizer(c["g"], c["eps"], c["low"], c["high"])
     assert inside(L2, d, c["eps"], c["low"], c["high"])
     assert float((c["g"] * d).sum()) >= -best.fun - 1e-6
 
@@ -275,7 +275,7 @@ def test_furthest_in_l2_survives_gradients_of_very_different_size() -> None:
     """With the large one at its bound, the tiny one must take what is left of eps, not run to its own bound."""
     g = torch.tensor([[1.0, 1e-14, 1e-30]])
     high = torch.tensor([[0.1, 1.0, 1.0]])
-    d = L2.furthest(g, torch.tensor([0.5]), -high, high)
+    d = L2.linear_maximizer(g, torch.tensor([0.5]), -high, high)
     assert float(L2.size(d)) <= 0.5 * (1 + 1e-6)
 
 
@@ -284,7 +284,7 @@ def test_furthest_in_l2_survives_gradients_of_very_different_size() -> None:
 def test_furthest_in_l0_is_optimal_by_brute_force(seed: int, count: int) -> None:
     c = case(seed, rows=1)
     gains = torch.where(c["g"] > 0, c["g"] * c["high"], c["g"] * c["low"])[0].sort(descending=True).values
-    d = L0.furthest(c["g"], torch.tensor([float(count)]), c["low"], c["high"])
+    d = L0.linear_maximizer(c["g"], torch.tensor([float(count)]), c["low"], c["high"])
     assert float((c["g"] * d).sum()) == pytest.approx(float(gains[:count].sum()), abs=1e-12)
     assert int(L0.size(d)) <= count
 
@@ -326,13 +326,19 @@ def test_ball_keeps_to_box_and_eps_around_the_image(under: Norm) -> None:
     ball = Ball(x, under, eps, (0.0, 255.0))
     noise = Noise.of(x, 1)
     far = x + 500 * c["d"].reshape(x.shape)
-    for z in (ball.project(far), ball.furthest(far - x), ball.sample(noise), ball.surface(noise), ball.project(x)):
+    for z in (
+        ball.project(far),
+        ball.linear_maximizer(far - x),
+        ball.sample(noise),
+        ball.surface(noise),
+        ball.project(x),
+    ):
         assert z.shape == x.shape
-        assert bool(ball.holds(z).all())
-        assert bool((ball.size(z) <= 3 * (1 + 1e-5)).all())
+        assert bool(ball.contains(z).all())
+        assert bool((ball.distance(z) <= 3 * (1 + 1e-5)).all())
         assert bool((z >= 0).all() and (z <= 255).all())
     assert torch.equal(ball.project(x), x)
-    assert bool((ball.size(ball.surface(noise)) > 0).all())
+    assert bool((ball.distance(ball.surface(noise)) > 0).all())
     part = ball[torch.tensor([2, 5])]
     assert torch.equal(part.project(far[[2, 5]]), ball.project(far)[[2, 5]])
     assert bool((ball.with_eps(eps / 3).size(ball.with_eps(eps / 3).project(far)) <= 1 + 1e-5).all())
@@ -343,11 +349,11 @@ def test_ball_refuses_what_is_outside(under: Norm) -> None:
     x = torch.full((1, 4), 0.5)
     ball = Ball(x, under, torch.tensor([1.0 if under == L0 else 0.1]), (0.0, 1.0))
     good = x + torch.tensor([[0.05, 0, 0, 0]])
-    assert bool(ball.holds(good))
-    assert not bool(ball.holds(x + torch.tensor([[0.2, 0.2, 0, 0]])))
-    assert not bool(ball.holds(good.masked_fill(good > 0.5, torch.nan)))
+    assert bool(ball.contains(good))
+    assert not bool(ball.contains(x + torch.tensor([[0.2, 0.2, 0, 0]])))
+    assert not bool(ball.contains(good.masked_fill(good > 0.5, torch.nan)))
     wide = Ball(x, under, torch.tensor([torch.inf]), (0.0, 1.0))
-    assert not bool(wide.holds(x + torch.tensor([[0.51, 0, 0, 0]])))
+    assert not bool(wide.contains(x + torch.tensor([[0.51, 0, 0, 0]])))
 
 
 @fast
@@ -363,7 +369,7 @@ def test_snap_goes_to_the_grid_and_stays_in_the_ball(seed: int, under: Norm, box
     z = ball.snap(ball.project(x + c["d"]))
     step = (z - low) / (high - low) * 255
     assert bool(((step - step.round()).abs() < 1e-3).all())
-    assert bool(ball.holds(z).all())
+    assert bool(ball.contains(z).all())
     assert not Ball(x + 0.3 / 255, under, eps, (low, high + 1), 256).on_grid()
 
 

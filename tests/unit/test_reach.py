@@ -25,7 +25,7 @@ def problem(seed: int, signs: bool = True) -> tuple[torch.Tensor, ...]:
 @pytest.mark.parametrize("norm", NORMS, ids=str)
 def test_reach_hits_the_hyperplane_at_the_known_distance(norm: Norm) -> None:
     g, gap, low, high = problem(1)
-    d = norm.reach(g, gap, low, high)
+    d = norm.to_hyperplane(g, gap, low, high)
     sign = torch.where(gap < 0, -1.0, 1.0).double()
     best = halfspace_distance(str(norm), g * sign[:, None], gap.abs(), low, high)
     assert torch.all(d >= low - 1e-12)
@@ -41,11 +41,11 @@ def test_reach_hits_the_hyperplane_at_the_known_distance(norm: Norm) -> None:
 @pytest.mark.parametrize("norm", NORMS, ids=str)
 def test_reach_ends_in_the_best_corner_where_the_box_forbids_it(norm: Norm) -> None:
     g, _, low, high = problem(2, signs=False)
-    d = norm.reach(g, torch.full((40,), 1e6, dtype=torch.float64), low, high)
+    d = norm.to_hyperplane(g, torch.full((40,), 1e6, dtype=torch.float64), low, high)
     corner = torch.where(g > 0, high, torch.where(g < 0, low, 0))
     assert torch.allclose(d, corner)
-    assert torch.equal(norm.reach(0 * g, torch.ones(40).double(), low, high), 0 * g)
-    assert torch.equal(norm.reach(g, torch.zeros(40).double(), low, high), 0 * g)
+    assert torch.equal(norm.to_hyperplane(0 * g, torch.ones(40).double(), low, high), 0 * g)
+    assert torch.equal(norm.to_hyperplane(g, torch.zeros(40).double(), low, high), 0 * g)
 
 
 @pytest.mark.parametrize(("norm", "power"), [(L1, 1.0), (L0, 2 / 3)], ids=str)

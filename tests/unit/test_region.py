@@ -54,10 +54,10 @@ def test_the_ball_knows_its_region() -> None:
     x, free = torch.full((2, 1, 2, 2), 0.5), torch.tensor([[True, False], [False, False]]).expand(2, 1, 2, 2)
     ball = Ball(x, sp.Linf, torch.full((2,), 0.2), (0.0, 1.0), free=free)
     z = torch.full_like(x, 0.6)
-    assert not ball.holds(z).any()
-    assert ball.holds(ball.project(z)).all()
+    assert not ball.contains(z).any()
+    assert ball.contains(ball.project(z)).all()
     assert torch.equal(ball.project(z)[free], torch.full((2,), 0.6))
-    assert ball[torch.tensor([1])].holds(ball.project(z)[1:]).all()
+    assert ball[torch.tensor([1])].contains(ball.project(z)[1:]).all()
     assert torch.equal(ball.clip(z + 1), torch.where(free, 1.0, x))
 
 

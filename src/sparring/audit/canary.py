@@ -92,7 +92,7 @@ def plant(model: Model, x: Tensor, classes: int, threat: Threat, depth: float, s
         flat = flat - torch.linalg.lstsq(apart.T, flat[:, None], driver="gelsd").solution[:, 0] @ apart
     w = flat.reshape(w.shape).to(x.dtype)
     value = (x * w).flatten(1).sum(1)
-    reach = (ball.furthest(w.expand_as(x)) * w).flatten(1).sum(1) - value
+    reach = (ball.linear_maximizer(w.expand_as(x)) * w).flatten(1).sum(1) - value
     gap = depth * float(reach.min())
     if not gap > 1e-3 * float(w.abs().max()) * float(threat.eps or 0.0):
         return None

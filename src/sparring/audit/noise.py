@@ -35,8 +35,8 @@ class RandomNoise(Attack):
             else:
                 way = ball.steepest(bout.noise.normal(*ball.x.shape[1:], dtype=ball.x.dtype))
                 z = ball.project(ball.x + ball.column(ball.eps) * way)
-            bout.visit(z)
-            bout.standing()
+            bout.submit(z)
+            bout.active()
             if not len(bout):
                 return
 

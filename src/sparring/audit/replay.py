@@ -91,9 +91,9 @@ class Replay(Attack):
 
     def run(self, bout: Bout) -> None:
         points, known = corpus(self.folder).points(bout.x)
-        points = bout.standing(points, done=~known.to(bout.x.device))
+        points = bout.active(points, done=~known.to(bout.x.device))
         if len(bout):
-            bout.visit(bout.ball.project(points))
+            bout.submit(bout.ball.project(points))
 
 
 Replay.info = AttackInfo(

@@ -79,7 +79,7 @@ class Shown(Attack):
 
     def run(self, bout: Bout) -> None:
         found = [self.points[name] for name in digest(bout.x.cpu()).tolist()]
-        bout.visit(bout.ball.project(torch.stack(found).to(bout.x)))
+        bout.submit(bout.ball.project(torch.stack(found).to(bout.x)))
 
 
 Shown.info = replace(Replay.info, name=TRANSFER, cls=Shown, title="Transfer")

@@ -31,7 +31,7 @@ def checkpoints(steps: int) -> Iterator[int]:
         period = max(period - shorter, shortest)
 
 
-def auto_ascend(
+def apgd_linf_l2(
     bout: Bout, z: Tensor, steps: int, loss: LossFunction, view: View | None = None, step: float = 2.0
 ) -> Tensor:
     """Climb the loss from `z` [b, ...] with `steps` gradients or fewer a row; returns each row's best point.
@@ -47,7 +47,7 @@ def auto_ascend(
     periods = checkpoints(steps)
     period, age = next(periods), 0
     for k in range(steps):
-        row = bout.standing(row)
+        row = bout.active(row)
         if not len(bout):
             break
         ball, z = bout.ball, row["z"]
@@ -65,9 +65,9 @@ def auto_ascend(
         if age == period:
             _halve(row, period)
             period, age = next(periods), 0
-    bout.visit(row["z"])
+    bout.submit(row["z"])
     if view is not None:  # what was shown on the way were views of the points: the best has not been judged yet
-        bout.visit(row["best"])
+        bout.submit(row["best"])
     return row["best"]
 
 

@@ -20,7 +20,7 @@ from sparring.bout import Bout, LossFunction, View
 from sparring.norms import L0, per
 
 
-def sparse_ascend(bout: Bout, z: Tensor, steps: int, loss: LossFunction, view: View | None = None) -> Tensor:
+def apgd_l1(bout: Bout, z: Tensor, steps: int, loss: LossFunction, view: View | None = None) -> Tensor:
     """Climb the loss under L1 from `z` [b, ...] with `steps` gradients a row; returns each row's best point."""
     first, second = math.ceil(0.3 * steps), math.ceil(0.3 * steps)
     stages = [(3.0, first), (2.0, second), (1.0, steps - first - second)]
@@ -35,7 +35,7 @@ def sparse_ascend(bout: Bout, z: Tensor, steps: int, loss: LossFunction, view: V
     return z
 
 
-def sparse_polish(bout: Bout, z: Tensor, steps: int, loss: LossFunction, step: float) -> Tensor:
+def apgd_l1_from(bout: Bout, z: Tensor, steps: int, loss: LossFunction, step: float) -> Tensor:
     """The same from points `z` of the ball that are good already: at eps alone, with first steps of `step` * eps."""
     changed = L0.size(z - bout.x).clamp(min=1) / z[0].numel()
     return _stage(bout, z, steps, loss, None, 1.0, changed / 1.5, step)[0]
@@ -61,7 +61,7 @@ def _stage(
     }  # fmt: skip
     period = max(int(0.04 * steps), 1)
     for k in range(1, steps + 1):
-        row = bout.standing(row)
+        row = bout.active(row)
         if not len(bout):
             break
         ball = bout.ball.with_eps(wide * bout.eps)
@@ -73,7 +73,7 @@ def _stage(
         if k % period == 0:
             _adapt(row, ball)
     if view is not None:
-        bout.visit(row["best"])
+        bout.submit(row["best"])
     return row["best"], row["share"]
 
 

@@ -33,10 +33,10 @@ def ascend(
         source: where the gradient is taken, see `blocks.sources`.
     """
     memory: Memory = {}
-    circles = bout.brief and view is None and rule is plain and source is here and not callable(step)
+    circles = bout.early_exit and view is None and rule is plain and source is here and not callable(step)
     for k in range(steps):
         if circles and "kept" in memory:
-            z, memory = bout.standing(z, memory, done=back_at(z, memory["kept"]))
+            z, memory = bout.active(z, memory, done=back_at(z, memory["kept"]))
             if not len(bout):
                 break
         if circles and kept_step(k):

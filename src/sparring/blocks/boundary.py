@@ -8,13 +8,13 @@ from torch import Tensor
 from sparring.bout import Bout
 
 
-def retract(bout: Bout, z: Tensor, steps: int) -> Tensor:
+def bisect_radius(bout: Bout, z: Tensor, steps: int) -> Tensor:
     """Points between x and `z` [b, ...] that still fool, after `steps` queries; rows where `z` does not fool keep it.
 
     A point of radius r is `z` projected onto the ball of radius r: shorter (L2), clipped (Linf), thinned out (L0, L1).
     Rows never leave on the way.
     """
-    high = bout.ball.size(z)
+    high = bout.ball.distance(z)
     low, nearest = torch.zeros_like(high), z
     for _ in range(steps):
         middle = (low + high) / 2

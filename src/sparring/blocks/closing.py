@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparring.blocks.boundary import retract
+from sparring.blocks.boundary import bisect_radius
 from sparring.bout import Bout
 
 HALVINGS = 8
@@ -12,7 +12,7 @@ COST = HALVINGS // 2
 
 def close(bout: Bout) -> None:
     """`HALVINGS` queries for each row of which something has been found, also those that left the search before."""
-    part = bout.part(1)
-    part.standing(done=~part.found[1].isfinite())
+    part = bout.child(1)
+    part.active(done=~part.nearest_success[1].isfinite())
     if len(part):
-        retract(part, part.found[0], HALVINGS)
+        bisect_radius(part, part.nearest_success[0], HALVINGS)

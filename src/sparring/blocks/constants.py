@@ -66,14 +66,14 @@ def search_constant(bout: Bout, first: Tensor, rounds: int, run: Run, extra: Any
         extra: a nest of tensors [b, ...] that the runs need.
     """
     nothing = torch.full_like(first, torch.inf)
-    state = Bisect.start(first, 0.0)._replace(value=first), bout.found[0], nothing, extra
+    state = Bisect.start(first, 0.0)._replace(value=first), bout.nearest_success[0], nothing, extra
     for k in range(rounds):
-        c, z, size, extra = bout.standing(*state)
+        c, z, size, extra = bout.active(*state)
         if not len(bout):
             break
-        works, z, size = run(bout.part(k), z, size, c.value, extra)
-        state = bout.standing(c.tell(works), z, size, extra)
-        bout.visit(state[1])
+        works, z, size = run(bout.child(k), z, size, c.value, extra)
+        state = bout.active(c.tell(works), z, size, extra)
+        bout.submit(state[1])
 
 
 def fair(gap: Tensor, g: Tensor, times: float = 3.0) -> Tensor:

@@ -26,14 +26,14 @@ def cross(bout: Bout, z: Tensor, classes: Tensor, steps: int, overshoot: float) 
     """
     walk, at = copy(bout), torch.arange(len(bout), device=z.device)
     end, rival = z.clone(), classes[:, 0].clone()
-    nudge = NUDGE * (bout.ball.box[1] - bout.ball.box[0])
+    nudge = NUDGE * bout.ball.width
     for k in range(steps):
         if 0 < k <= classes.shape[1]:  # a look costs a query; without it, who has crossed pays m gradients in vain
-            z, classes, at = walk.standing(z, classes, at, done=fools(walk, z))
+            z, classes, at = walk.active(z, classes, at, done=fools(walk, z))
         if not len(walk):
             break
         plane = nearest(walk, z, classes)
-        z, classes, at, plane = walk.standing(z, classes, at, plane, done=plane.fooled | plane.away.isinf())
+        z, classes, at, plane = walk.active(z, classes, at, plane, done=plane.fooled | plane.away.isinf())
         if not len(walk):
             break
         z = walk.ball.clip(walk.ball.step(z, plane.slope, (1 + overshoot) * (plane.away + nudge)))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sparring.ball import Ball
-from sparring.kernels import floor
+from sparring.kernels import nonzero
 from sparring.norms import L0, L1
 
 SMOOTH, LEAST = 0.9, math.log(1e-6)
@@ -40,7 +40,7 @@ class Dual(NamedTuple):
         pixels that are changed much as L1 does.
         """
         norm = L1 if ball.norm == L0 else ball.norm
-        fair = Dual.start(floor(norm.dual_size(g) * (ball.box[1] - ball.box[0]) / 2))
+        fair = Dual.start(nonzero(norm.dual_size(g) * ball.width / 2))
         return Dual(*(torch.where(rows, new, old) for new, old in zip(fair, self, strict=True)))
 
     def tell(self, gain: Tensor, rate: float) -> Dual:

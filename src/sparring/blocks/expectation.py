@@ -31,7 +31,7 @@ def of_probabilities(bout: Bout, z: Tensor, memory: Memory, ask: Ask) -> tuple[T
         log_p = -loss.abs()  # the loss is log p or -log p, as the goal has it
         total = torch.logaddexp(total, log_p)
         slope = slope.lerp(more, per((log_p - total).exp(), z))
-    z, slope, memory = bout.standing(z, slope, memory)
+    z, slope, memory = bout.active(z, slope, memory)
     return z, slope, memory
 
 

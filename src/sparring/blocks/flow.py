@@ -87,7 +87,7 @@ def smoothest_flow(
     for _ in range(search):
         rows = rows._replace(flow=torch.zeros_like(rows.flow), memory={}, hit=torch.zeros_like(rows.hit))
         for k in range(steps):
-            rows = bout.standing(_descend(bout, rows, step * (1 - k / steps), confidence))
+            rows = bout.active(_descend(bout, rows, step * (1 - k / steps), confidence))
             if not len(bout):
                 return rows.smoothest, rows.loss
         rows = rows._replace(weight=rows.weight.tell(rows.hit))

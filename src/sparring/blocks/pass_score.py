@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sparring.blocks.pictures import as_pictures
-from sparring.kernels import floor
+from sparring.kernels import nonzero
 
 WINDOW, SPREAD = 11, 1.5
 "the side of the Gaussian window of SSIM and its standard deviation, in pixels"
@@ -77,4 +77,4 @@ def _gauss(side: int, like: Tensor) -> Tensor:
 def _correlation(a: Tensor, b: Tensor) -> Tensor:
     """The correlation of two images, brightness and contrast left out: [b]."""
     a, b = (values.flatten(1) - values.flatten(1).mean(1, keepdim=True) for values in (a, b))
-    return (a * b).sum(1) / floor(a.norm(dim=1) * b.norm(dim=1))
+    return (a * b).sum(1) / nonzero(a.norm(dim=1) * b.norm(dim=1))

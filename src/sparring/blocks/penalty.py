@@ -78,7 +78,7 @@ def descend(
         "low": torch.full_like(c, torch.inf), "age": torch.zeros_like(c),
     }  # fmt: skip
     for _ in range(steps):
-        z = bout.ball.confine(box(row["w"]))
+        z = bout.ball.restrict_to_region(box(row["w"]))
         missing, slope, enough = ask(bout, z, row["extra"])
         far = L2.size(z - bout.x)
         ledger.note(row["at"], z, far, enough)
@@ -89,7 +89,7 @@ def descend(
         slope = through(box, z, 2 * (z - bout.x) + bout.ball.column(row["c"]) * slope)
         direction, memory = rule(slope, memory)
         row["w"] = row["w"] - lr * direction
-        row, memory = bout.standing(row, memory, done=row["age"] >= max(steps // 5, 1))
+        row, memory = bout.active(row, memory, done=row["age"] >= max(steps // 5, 1))
         if not len(bout):
             break
     return ledger.outcome

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sparring.ball import Ball
 from sparring.bout import Bout
-from sparring.kernels import floor
+from sparring.kernels import nonzero
 from sparring.threat import Goal
 
 
@@ -54,7 +54,7 @@ def nearest(bout: Bout, z: Tensor, classes: Tensor) -> Plane:
     logits, slopes = bout.jacobian(z, read, classes.shape[1])
     gaps = -read(logits).nan_to_num(0.0, 0.0, 0.0)
     steep = bout.ball.norm.dual_size(slopes.flatten(0, 1)).reshape(gaps.shape)
-    away = torch.where(steep > 0, gaps.abs() / floor(steep), torch.inf)
+    away = torch.where(steep > 0, gaps.abs() / nonzero(steep), torch.inf)
     best = away.argmin(1, keepdim=True)
     row = torch.arange(len(best), device=best.device)
     gap, rival, away = (values.gather(1, best).squeeze(1) for values in (gaps, classes, away))
@@ -72,7 +72,7 @@ def meet(ball: Ball, z: Tensor, plane: Plane) -> Tensor:
     """The steps from `z` [b, ...] to the nearest points of the plane inside box and region; the best corner else."""
     moved = z - ball.x
     low, high = (ball.low - moved).clamp(max=0), (ball.high - moved).clamp(min=0)
-    return ball.norm.reach(plane.slope, plane.gap, low, high)
+    return ball.norm.to_hyperplane(plane.slope, plane.gap, low, high)
 
 
 def seen_from(plane: Plane, z: Tensor, other: Tensor) -> Plane:

@@ -31,9 +31,9 @@ WARM = 0.1
 
 def play(bout: Bout, steps: int, lr: float, dual_lr: float, ratio: float, move: Move) -> None:
     """Search with the passes of `steps` points and gradients. `ratio`: the size's first weight over the mistake's."""
-    part, looks = bout.part(0), max(steps - 1 - COST, 1)
-    z, size = part.found
-    fresh, width = size.isfinite(), bout.ball.box[1] - bout.ball.box[0]
+    part, looks = bout.child(0), max(steps - 1 - COST, 1)
+    z, size = part.nearest_success
+    fresh, width = size.isfinite(), bout.ball.width
     first = torch.full_like(size, lr * WARM).where(fresh, lr)
     dual, last, g = Dual.start(torch.full_like(size, ratio)), torch.full_like(size, looks), torch.zeros_like(z)
     memory: Memory = {}
@@ -43,7 +43,7 @@ def play(bout: Bout, steps: int, lr: float, dual_lr: float, ratio: float, move: 
             fresh, last = cost > 0, last - cost
         gain, g = part.value_and_grad(z, margin)
         gain = gain.nan_to_num()
-        z, dual, first, fresh, last, memory, gain, g = part.standing(
+        z, dual, first, fresh, last, memory, gain, g = part.active(
             z, dual, first, fresh, last, memory, gain, g, done=k >= last
         )
         if not len(part):
@@ -52,5 +52,5 @@ def play(bout: Bout, steps: int, lr: float, dual_lr: float, ratio: float, move: 
         slope = part.ball.column((-gain).sigmoid() * -width) * g  # of softplus(-margin)
         z, memory = move(part.ball, z, slope, dual, first * exponential(k, steps, 1.0, 0.01), memory)
         dual = dual.tell(gain, linear(k, steps, dual_lr, dual_lr / 10))
-    part.visit(z)
+    part.submit(z)
     close(bout)

@@ -21,7 +21,7 @@ def proximal_step(ball: Ball, r: Tensor, memory: Memory, price: Tensor) -> Tenso
     A row is done after a round that changed it by less than 1 %, or after five: pixels with a small H, whose price is
     relatively high, are shrunk no further.
     """
-    peak, width = Linf.size(memory["metric"]), ball.box[1] - ball.box[0]
+    peak, width = Linf.size(memory["metric"]), ball.width
     metric, price = memory["metric"] / ball.column(peak), price / peak
     u, moving = r, torch.ones_like(peak, dtype=torch.bool)
     for _ in range(ROUNDS):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sparring.ball import Ball
-from sparring.kernels import floor
+from sparring.kernels import nonzero
 from sparring.norms import L0
 
 
@@ -25,7 +25,7 @@ def grown(ball: Ball, rate: float) -> Tensor:
 def boundary(ball: Ball, z: Tensor, gap: Tensor, g: Tensor) -> Tensor:
     """[b] how far from x the boundary is, linearised at `z`: its size and what closes the `gap` [b] along `g`."""
     d = z - ball.x
-    return ball.size(z) + ball.norm.size(ball.norm.reach(g, gap, ball.low - d, ball.high - d))
+    return ball.distance(z) + ball.norm.size(ball.norm.to_hyperplane(g, gap, ball.low - d, ball.high - d))
 
 
 def furthest_corner(ball: Ball) -> Tensor:
@@ -36,14 +36,14 @@ def furthest_corner(ball: Ball) -> Tensor:
 def slope_of_size(ball: Ball, z: Tensor) -> Tensor:
     """[b, ...] the gradient of the size of z - x, zero at x itself."""
     point = z.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(ball.size(point).sum(), point)
+    (slope,) = torch.autograd.grad(ball.distance(point).sum(), point)
     return slope
 
 
 def length_of(ball: Ball, z: Tensor, step: Tensor, wanted: Tensor) -> Tensor:
     """[b] how many times `step` moves `z` by the size `wanted` [b], or to the end of the box; a zero step: `wanted`."""
     size = ball.norm.size(step)
-    unbounded = wanted / torch.where(size > 0, floor(size), 1)
+    unbounded = wanted / torch.where(size > 0, nonzero(size), 1)
     low, high = torch.zeros_like(wanted), torch.full_like(wanted, 20.0)
     for _ in range(30):  # over the log2 of how much the box makes it longer
         middle = (low + high) / 2

@@ -16,7 +16,7 @@ def fools(bout: Bout, z: Tensor) -> Tensor:
     return bout.goal.margin(bout.logits(z)) > 0
 
 
-def tighten(bout: Bout, z: Tensor, queries: int) -> None:
+def secant(bout: Bout, z: Tensor, queries: int) -> None:
     """Look for the boundary between x and `z` [b, ...]: the referee keeps the nearest point that fools.
 
     The first query is `z` itself; the others go just beyond where the margin, linear between the two known ends, would

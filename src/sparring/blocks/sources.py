@@ -29,7 +29,7 @@ Source = Callable[[Bout, Tensor, Memory, Ask], tuple[Tensor, Tensor, Memory]]
 
 def here(bout: Bout, z: Tensor, memory: Memory, ask: Ask) -> tuple[Tensor, Tensor, Memory]:
     """At the point itself."""
-    z, g, memory = bout.standing(z, bout.grad(z, ask.loss, ask.view), memory)
+    z, g, memory = bout.active(z, bout.grad(z, ask.loss, ask.view), memory)
     return z, g, memory
 
 
@@ -44,7 +44,7 @@ def ahead(decay: float) -> Source:
         point = z
         if decay and "momentum" in memory:
             point = z + _evenly(bout, decay * ask.step) * memory["momentum"]
-        z, g, memory = bout.standing(z, bout.grad(point, ask.loss, ask.view), memory)
+        z, g, memory = bout.active(z, bout.grad(point, ask.loss, ask.view), memory)
         return z, g, memory
 
     return source

@@ -106,7 +106,7 @@ def search(bout: Bout, z: Tensor, queries: int, first: float, loss: LossFunction
     squares = SQUARES[bout.ball.norm]
     value = loss(bout.logits(z), bout.goal)
     for k in range(queries - 1):
-        z, value = bout.standing(z, value)
+        z, value = bout.active(z, value)
         if not len(bout):
             break
         new = squares.change(bout.ball, z, area(first, k, queries), bout.noise)

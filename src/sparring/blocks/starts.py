@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sparring.blocks.boundary import retract
+from sparring.blocks.boundary import bisect_radius
 from sparring.bout import Bout
 from sparring.budget import BudgetSpent
 
@@ -20,20 +20,20 @@ def adversarial_start(bout: Bout, z: Tensor, g: Tensor) -> tuple[Tensor, Tensor]
     The first that fools of three far points: the corner of the box that a linear model would fear most, by the
     gradient `g`; grey; the negative image. Then back towards x by bisection. Rows that none of them fools keep their z.
     """
-    part, cost = bout.part(0), torch.zeros_like(bout.eps)
-    at, z_far, g = part.standing(torch.arange(len(z), device=z.device), z, g, done=bout.found[1].isfinite())
+    part, cost = bout.child(0), torch.zeros_like(bout.eps)
+    at, z_far, g = part.active(torch.arange(len(z), device=z.device), z, g, done=bout.nearest_success[1].isfinite())
     if not len(part):
         return z, cost
     cost[at] = STEPS
     low, high = part.ball.box
     grey = part.ball.clip(torch.full_like(part.x, (low + high) / 2))
-    corner = part.ball.with_eps(torch.full_like(part.eps, torch.inf)).furthest(g)
+    corner = part.ball.with_eps(torch.full_like(part.eps, torch.inf)).linear_maximizer(g)
     try:
         far, hit = corner, part.fooled(corner)
         for other in (grey, part.ball.clip(low + high - part.x)):
             far = torch.where(part.ball.column(hit), far, other)
             hit = part.fooled(far)
-        near = retract(part, far, HALVINGS)
+        near = bisect_radius(part, far, HALVINGS)
     except BudgetSpent:  # of these rows; they leave with the next `standing`, and others may still pay
         return z, cost
     return z.index_copy(0, at, torch.where(part.ball.column(hit), near, z_far)), cost

@@ -64,12 +64,12 @@ class Press:
 
     def __call__(self, bout: Bout, place: Tensor, norm: Norm) -> Tensor:
         """Points [b, ...] that differ from the images only in `place`, bool [b, ...], for all rows of the bout."""
-        length = self.rate * (bout.ball.box[1] - bout.ball.box[0])
+        length = self.rate * bout.ball.width
         final, at, z = bout.x.clone(), torch.arange(len(bout), device=bout.x.device), bout.x
         mean, square = torch.zeros_like(z), z.new_zeros(len(z))
         for k in range(1, self.steps + 1):
             g = bout.grad(z, self.loss, self.view) - self._unprintable(bout, z, place)
-            z, g, place, at, mean, square = bout.standing(z, g, place, at, mean, square)
+            z, g, place, at, mean, square = bout.active(z, g, place, at, mean, square)
             if not len(bout):
                 break
             g = torch.where(place, g, 0)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sparring.bout import Bout
-from sparring.kernels import floor
+from sparring.kernels import nonzero
 from sparring.threat import Untargeted
 
 Order = Literal["logits", "distance"]
@@ -37,10 +37,10 @@ def targets(bout: Bout, count: int, order: Order = "logits") -> Iterator[Bout]:
 
     logits, slopes = bout.jacobian(bout.x, gaps, classes.shape[1])
     steep = torch.stack([bout.ball.norm.dual_size(slopes[:, k]) for k in range(slopes.shape[1])], 1)
-    ranks = (gaps(logits) / floor(steep)).argsort(dim=1, stable=True)
+    ranks = (gaps(logits) / nonzero(steep)).argsort(dim=1, stable=True)
     ranked = classes.gather(1, ranks)[:, :count]
     for rank, aim in enumerate(ranked.unbind(1)):
-        part = bout.part(rank, Untargeted(goal.y, aim))
+        part = bout.child(rank, Untargeted(goal.y, aim))
         if not len(part):
             return
         yield part

@@ -152,8 +152,8 @@ def verify_pngs(
         assert threat.box is not None
         eps = torch.full((len(x),), float("inf") if threat.eps is None else threat.eps)
         ball = Ball(x.float().cpu(), threat.norm, eps, threat.box)
-        distance = ball.size(images)
-        inside = ball.holds(images)
+        distance = ball.distance(images)
+        inside = ball.contains(images)
     return PngCheck(answers.prediction, answers.confidence, fooled, distance, inside)
 
 

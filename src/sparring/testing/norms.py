@@ -15,7 +15,7 @@ def check_norm(norm: Norm, cases: int = 20) -> None:
 
     inside: projections keep to ball and box. idempotent: projecting twice changes nothing. inert: what is inside
     stays, whoever else is in the batch. nearest: no allowed point is nearer (L0: no other choice of pixels found).
-    furthest: no allowed point gains more along a gradient. unit: steps have size 1 and gain what the dual norm says.
+    linear_maximizer: no allowed point gains more along a gradient. unit: steps have size 1 and gain what the dual norm says.
     """
     for seed in range(cases):
         x, d, g, eps = _draw(seed)
@@ -29,8 +29,8 @@ def check_norm(norm: Norm, cases: int = 20) -> None:
         half = torch.cat([p[:3], d[3:]])  # three rows that are inside beside others that are not
         kept = norm.project(half, eps, low, high)[:3]
         demand(torch.allclose(kept, p[:3], atol=1e-9), "inert: what is inside the ball is moved")
-        best = norm.furthest(g, eps, low, high)
-        demand(_inside(norm, best, eps, low, high), "inside: the furthest point leaves the ball or the box")
+        best = norm.linear_maximizer(g, eps, low, high)
+        demand(_inside(norm, best, eps, low, high), "inside: the linear_maximizer point leaves the ball or the box")
         for other in range(10):
             q = norm.project(_draw(1000 + 10 * seed + other)[1], eps, low, high)
             nearer = (q - d).square().sum(1) < (p - d).square().sum(1) - 1e-9
@@ -39,7 +39,7 @@ def check_norm(norm: Norm, cases: int = 20) -> None:
                 acute = ((d - p) * (q - p)).sum(1) > 1e-7 * (1 + d.abs().sum(1))
                 demand(not bool(acute.any()), "nearest: an allowed point is nearer than the projection")
             more = ((g * q).sum(1) > (g * best).sum(1) + 1e-9).any()
-            demand(not bool(more), "furthest: an allowed point gains more")
+            demand(not bool(more), "linear_maximizer: an allowed point gains more")
         if not count:
             step = norm.steepest(g)
             demand(torch.allclose(norm.size(step), torch.ones(len(g)).double()), "unit: a step is not of size 1")

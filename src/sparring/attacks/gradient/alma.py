@@ -61,9 +61,9 @@ class ALMA(Attack):
     first: PositiveFloat = 0.6
 
     def run(self, bout: Bout) -> None:
-        part, looks, width = bout.part(0), max(self.steps - 1 - COST, 1), bout.ball.box[1] - bout.ball.box[0]
+        part, looks, width = bout.child(0), max(self.steps - 1 - COST, 1), bout.ball.width
         alpha = self.alpha or (0.9 if self.steps >= 200 else 0.5)
-        rule, (z, size) = rmsprop(alpha), part.found
+        rule, (z, size) = rmsprop(alpha), part.nearest_success
         row = {
             "z": z, "g": torch.zeros_like(z), "mu": torch.ones_like(size), "rho": torch.ones_like(size),
             "since": torch.zeros_like(size).where(size.isfinite(), self.steps), "last": torch.full_like(size, looks),
@@ -74,10 +74,10 @@ class ALMA(Attack):
                 row["z"], cost = adversarial_start(part, row["z"], row["g"])
                 row["last"] = row["last"] - cost
             ratio, row["g"] = part.value_and_grad(row["z"], dlr)
-            row, memory, ratio = part.standing(row, memory, ratio, done=k >= row["last"])
+            row, memory, ratio = part.active(row, memory, ratio, done=k >= row["last"])
             if not len(part):
                 break
-            ball, z, y, found = part.ball, row["z"], TOLERANCE - ratio.nan_to_num(), part.found[1].isfinite()
+            ball, z, y, found = part.ball, row["z"], TOLERANCE - ratio.nan_to_num(), part.nearest_success[1].isfinite()
             row["since"] = torch.where(found, row["since"].clamp(max=k), row["since"])
             if k % CHECK == CHECK - 1:
                 stuck = ~found & (y >= LITTLE * row["y"])
@@ -89,12 +89,12 @@ class ALMA(Attack):
             push = ball.column(width * _slope(y, row["rho"], row["mu"])) * row["g"]
             step = push - slope_of_size(ball, z)
             if k == 0:
-                wanted = torch.where(found, WARM * ball.size(z), self.first * width)
+                wanted = torch.where(found, WARM * ball.distance(z), self.first * width)
                 row["length"] = length_of(ball, z, step, wanted)
             step, memory = rule(step, memory)
             fall = 0.01 ** ((k - row["since"]).clamp(min=0) / (self.steps - row["since"] + 1))
             row["z"] = ball.clip(z + ball.column(fall * row["length"]) * step)
-        part.visit(row["z"])
+        part.submit(row["z"])
         close(bout)
 
 

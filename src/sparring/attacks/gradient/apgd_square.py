@@ -53,6 +53,6 @@ class APGDSquare(Attack):
     def run(self, bout: Bout) -> None:
         for b in bout.restarts(self.restarts):
             z = climb(b, self.steps, self.loss)
-            z = b.standing(z)
+            z = b.active(z)
             if len(b):
                 search(b, z, self.queries, self.p, margin)

@@ -20,9 +20,9 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.blocks.bracket import Bracket
-from sparring.blocks.climb import climb, climb_on
+from sparring.blocks.climb import apgd_from, climb
 from sparring.bout import Bout
-from sparring.kernels import floor
+from sparring.kernels import nonzero
 from sparring.losses import Loss, cross_entropy, dlr, dlr_targeted, margin
 from sparring.norms import L1, L2, Linf
 
@@ -69,15 +69,15 @@ class APGDTMin(Attack):
     def run(self, bout: Bout) -> None:
         radius = _first(bout)
         for k in range(self.search):
-            probe = bout.part(k, eps=radius.eps)
+            probe = bout.child(k, eps=radius.eps)
             for b in probe.restarts(1):
-                climb_on(b, b.ball.project(b.found[0]), self.steps, dlr, self.warm)
+                apgd_from(b, b.ball.project(b.nearest_success[0]), self.steps, dlr, self.warm)
             for b in probe.restarts(self.fresh):
                 climb(b, self.steps, cross_entropy)
             for b in probe.targets(self.targets):
                 climb(b, self.steps, self.loss)
-            radius = radius.tell(bout.found[1], self.shrink)
-            radius = bout.standing(radius, done=radius.closed(self.tolerance))
+            radius = radius.tell(bout.nearest_success[1], self.shrink)
+            radius = bout.active(radius, done=radius.closed(self.tolerance))
             if not len(bout):
                 break
 
@@ -86,6 +86,6 @@ def _first(bout: Bout) -> Bracket:
     """Twice as far as a linear model sees the boundary; at most across the box."""
     ball = bout.ball
     value, slope = bout.value_and_grad(bout.x, margin)
-    guess = 2 * value.abs() / floor(ball.norm.dual_size(slope))
+    guess = 2 * value.abs() / nonzero(ball.norm.dual_size(slope))
     across = ball.norm.size(torch.maximum(ball.high, -ball.low))
-    return Bracket.start(bout.found[1], guess, torch.minimum(across, ball.eps))
+    return Bracket.start(bout.nearest_success[1], guess, torch.minimum(across, ball.eps))

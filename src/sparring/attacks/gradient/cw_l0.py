@@ -61,9 +61,9 @@ class CarliniWagnerL0(Attack):
     def run(self, bout: Bout) -> None:
         box, rule, memory = TanhBox(bout.ball.box), adam(), Memory()
         c = first_constant(bout, self.c)
-        good, size = bout.found
+        good, size = bout.nearest_success
         fresh = torch.zeros_like(c)
-        row = bout.standing(
+        row = bout.active(
             {
                 "w": loose(box, good, 0.01), "good": good, "keep": (good != bout.x) | bout.ball.column(size.isinf()),
                 "c": c, "gap": -bout.goal.margin(bout.clean_logits), "share": fresh + self.share, "drop": fresh,
@@ -72,7 +72,7 @@ class CarliniWagnerL0(Attack):
         )  # fmt: skip
         while len(bout):
             x, column = bout.x, bout.ball.column
-            z = bout.ball.confine(torch.where(row["keep"], box(row["w"]), x))
+            z = bout.ball.restrict_to_region(torch.where(row["keep"], box(row["w"]), x))
             z = torch.where((z - x).abs() < 1e-4 * box.half, x, z)  # what hardly changes is not worth a pixel
             margins, g = bout.value_and_grad(z, margin)
             enough, d = margins > 0, z - x
@@ -95,7 +95,7 @@ class CarliniWagnerL0(Attack):
             row["share"] = torch.where(back, row["share"] / 2, row["share"])
             row["keep"] = torch.where(column(back), row["good"] != x, row["keep"])
             row["w"] = torch.where(column(back), box.inverse(row["good"]), row["w"])
-            row, memory = bout.standing(row, memory, done=row["left"] <= 0)
+            row, memory = bout.active(row, memory, done=row["left"] <= 0)
 
 
 def _most_worth(worth: Tensor, changed: Tensor, drop: Tensor) -> Tensor:

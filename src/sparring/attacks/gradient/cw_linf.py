@@ -59,16 +59,16 @@ class CarliniWagnerLinf(Attack):
     def run(self, bout: Bout) -> None:
         box, rule, memory = TanhBox(bout.ball.box), adam(), Memory()
         c = _soft_constant(bout) if self.c is None else torch.full_like(bout.eps, self.c)
-        start, size = bout.found
+        start, size = bout.nearest_success
         fresh = torch.zeros_like(c)
-        row = bout.standing(
+        row = bout.active(
             {
                 "w": loose(box, start, 0.01), "size": size, "c": c, "gap": fresh + self.gap, "lr": fresh + self.lr,
                 "age": fresh, "left": fresh + self.doublings,
             }
         )  # fmt: skip
         while len(bout):
-            z, column = bout.ball.confine(box(row["w"])), bout.ball.column
+            z, column = bout.ball.restrict_to_region(box(row["w"])), bout.ball.column
             _, slope, enough = hinge(bout, z)
             d = z - bout.x
             nearer = enough & (Linf.size(d) < row["size"])
@@ -83,7 +83,7 @@ class CarliniWagnerLinf(Attack):
             slope = through(box, z, wall + column(row["c"]) * slope)
             direction, memory = rule(slope, refresh(memory, nearer | late, bout))
             row["w"] = row["w"] - column(row["lr"]) * direction
-            row, memory = bout.standing(row, memory, done=(tau < 2 * box.half / 256) | (row["left"] < 0))
+            row, memory = bout.active(row, memory, done=(tau < 2 * box.half / 256) | (row["left"] < 0))
 
 
 def _soft_constant(bout: Bout) -> Tensor:

@@ -58,17 +58,17 @@ class DDN(Attack):
     radius: PositiveFloat = 1.0
 
     def run(self, bout: Bout) -> Tensor | None:
-        width = bout.ball.box[1] - bout.ball.box[0]
-        z, size = bout.found
+        width = bout.ball.width
+        z, size = bout.nearest_success
         r = size.where(size.isfinite(), self.radius * width)
         most, last, g = furthest_corner(bout.ball), torch.full_like(r, self.steps - 1), torch.zeros_like(z)
         for k in range(self.steps - 1):
             if k == self.steps // 4:
                 z, cost = adversarial_start(bout, z, g)
-                r, last = torch.maximum(r, bout.ball.size(z)), last - cost
+                r, last = torch.maximum(r, bout.ball.distance(z)), last - cost
             logits, slopes = bout.jacobian(z, lambda logits: _log_odds(logits, bout.goal)[:, None], 1)
             hit, g = bout.goal.margin(logits) > 0, slopes[:, 0]
-            z, r, most, last, hit, g = bout.standing(z, r, most, last, hit, g, done=k >= last)
+            z, r, most, last, hit, g = bout.active(z, r, most, last, hit, g, done=k >= last)
             if not len(bout):
                 return None
             ball, a = bout.ball, cosine(k, self.steps, width, 0.01 * width)

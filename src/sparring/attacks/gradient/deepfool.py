@@ -54,5 +54,5 @@ class DeepFool(Attack):
     classes: Annotated[int, Field(ge=2)] = 10
 
     def run(self, bout: Bout) -> None:
-        start = bout.x + 0.5 * (bout.found[0] - bout.x)
+        start = bout.x + 0.5 * (bout.nearest_success[0] - bout.x)
         cross(bout, start, rivals(bout, self.classes), self.steps, self.overshoot)

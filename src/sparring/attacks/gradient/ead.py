@@ -77,7 +77,7 @@ def _shrink(bout: Bout, start: Tensor, size: Tensor, c: Tensor, _: Any, how: EAD
         beta = torch.full_like(c, how.beta)
         last, x_k = x_k, bout.ball.clip(bout.x + L1.prox(d, beta))
         y_k = bout.ball.clip(x_k + k / (k + 3) * (x_k - last))
-        x_k, y_k, c, at = bout.standing(x_k, y_k, c, at)
+        x_k, y_k, c, at = bout.active(x_k, y_k, c, at)
         if not len(bout):
             break
     return ledger.outcome

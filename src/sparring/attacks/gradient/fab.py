@@ -23,9 +23,9 @@ from torch import Tensor
 from sparring.attack import Attack, register
 from sparring.ball import Ball
 from sparring.blocks.planes import Plane, meet, nearest, rivals, seen_from
-from sparring.blocks.segment import fools, tighten
+from sparring.blocks.segment import fools, secant
 from sparring.bout import Bout
-from sparring.kernels import floor
+from sparring.kernels import nonzero
 from sparring.norms import L1, L2, Linf
 
 
@@ -70,26 +70,26 @@ class FAB(Attack):
     def run(self, bout: Bout) -> None:
         for again, whole in enumerate(bout.restarts(self.restarts)):
             for b in whole.restarts(1) if self.targets is None else whole.targets(self.targets):
-                near, size = b.found
+                near, size = b.nearest_success
                 z = _random(b, size) if again else b.x + self.backward * (near - b.x)
                 classes = rivals(b, self.classes)
                 for _ in range(self.steps):
                     plane = nearest(b, z, classes)
                     z = _hop(b.ball, z, plane, self.eta, self.bias)
                     z = torch.where(b.ball.column(fools(b, z)), b.x + self.backward * (z - b.x), z)
-                    z, classes = b.standing(z, classes, done=plane.away.isinf())
+                    z, classes = b.active(z, classes, done=plane.away.isinf())
                     if not len(b):
                         break
-        bout.standing(done=bout.found[1].isinf())
+        bout.active(done=bout.nearest_success[1].isinf())
         if len(bout) and self.search:
-            tighten(bout, bout.found[0], self.search)
+            secant(bout, bout.nearest_success[0], self.search)
 
 
 def _hop(ball: Ball, z: Tensor, plane: Plane, eta: float, bias: float) -> Tensor:
     """Beyond the plane from `z` and from x, and a little of the way from the one point to the other."""
     from_z, from_x = meet(ball, z, plane), meet(ball, ball.x, seen_from(plane, z, ball.x))
     long, short = ball.norm.size(from_z), ball.norm.size(from_x)
-    share = ball.column((long / floor(long + short)).clamp(max=bias))
+    share = ball.column((long / nonzero(long + short)).clamp(max=bias))
     return ball.clip((1 - share) * (z + eta * from_z) + share * (ball.x + eta * from_x))
 
 

@@ -47,4 +47,4 @@ class FGSM(Attack):
     loss: Loss = cross_entropy
 
     def run(self, bout: Bout) -> Tensor:
-        return bout.ball.furthest(bout.grad(bout.x, self.loss))
+        return bout.ball.linear_maximizer(bout.grad(bout.x, self.loss))

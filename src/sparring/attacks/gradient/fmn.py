@@ -66,20 +66,20 @@ class FMN(Attack):
 
     def run(self, bout: Bout) -> Tensor | None:
         ball = bout.ball
-        length = (self.alpha or FIRST_STEP[ball.norm]) * (ball.box[1] - ball.box[0])
-        z, size = bout.found
+        length = (self.alpha or FIRST_STEP[ball.norm]) * ball.width
+        z, size = bout.nearest_success
         eps, most = torch.where(size.isfinite(), size, 0), furthest_corner(ball)
         last = torch.full_like(eps, self.steps - 1)
         g = torch.zeros_like(z)
         for k in range(self.steps - 1):
             if k == self.patience:
                 z, cost = adversarial_start(bout, z, g)
-                eps, last = torch.maximum(eps, bout.ball.size(z)), last - cost
+                eps, last = torch.maximum(eps, bout.ball.distance(z)), last - cost
             gain, g = bout.value_and_grad(z, margin)
-            z, eps, most, last, gain, g = bout.standing(z, eps, most, last, gain, g, done=k >= last)
+            z, eps, most, last, gain, g = bout.active(z, eps, most, last, gain, g, done=k >= last)
             if not len(bout):
                 return None
-            rate, size = cosine(k, self.steps, self.gamma, 0.001), bout.found[1]
+            rate, size = cosine(k, self.steps, self.gamma, 0.001), bout.nearest_success[1]
             ball = bout.ball.with_eps(eps)
             missed = torch.where(
                 size.isfinite(), grown(ball, rate), OVERSHOOT * boundary(ball, z, -gain.nan_to_num(), g)

@@ -54,20 +54,20 @@ class HotCold(Attack):
 
     def run(self, bout: Bout) -> None:
         *_, b = bout.targets(self.hot)
-        step = self.reach * (b.ball.box[1] - b.ball.box[0]) / self.steps
+        step = self.reach * b.ball.width / self.steps
         z = b.x
         path = _direction(b, z)
         for _ in range(self.steps):
             ahead = b.ball.clip(z + step * path)
-            size = b.ball.size(ahead)  # it only grows along the line
+            size = b.ball.distance(ahead)  # it only grows along the line
             stuck = (ahead == z).flatten(1).all(1)
-            z, path = b.standing(ahead, path, done=stuck | (size > b.eps) | (size >= b.found[1]))
+            z, path = b.active(ahead, path, done=stuck | (size > b.eps) | (size >= b.nearest_success[1]))
             if not len(b):
                 break
             if self.iterated:
                 path = _direction(b, z)
             else:
-                b.visit(z)
+                b.submit(z)
 
 
 def _direction(bout: Bout, z: Tensor) -> Tensor:

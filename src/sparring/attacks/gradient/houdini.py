@@ -55,4 +55,4 @@ class Houdini(Attack):
     def run(self, bout: Bout) -> None:
         step = self.step or 2.5 / self.steps
         for b in bout.restarts(self.restarts):
-            b.visit(ascend(b, b.ball.sample(b.noise), self.steps, step, houdini_top(self.top)))
+            b.submit(ascend(b, b.ball.sample(b.noise), self.steps, step, houdini_top(self.top)))

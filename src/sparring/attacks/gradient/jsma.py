@@ -67,7 +67,7 @@ class JSMA(Attack):
     probabilities: bool = False
 
     def run(self, bout: Bout) -> None:
-        pixels, width = bout.x[0].numel(), bout.ball.box[1] - bout.ball.box[0]
+        pixels, width = bout.x[0].numel(), bout.ball.width
         ways = [self.theta, -self.theta] if self.both else [self.theta]
         move = (bout.x.new_tensor(ways) * width).repeat_interleave(pixels)  # of a candidate: a pixel and its way
         for b in bout.targets(self.targets):
@@ -77,10 +77,10 @@ class JSMA(Attack):
                 helps, others = (slope.flatten(1).tile(len(ways)) * move.sign() for slope in slopes.unbind(1))
                 pair, there = strongest_pair(helps, -others, _usable(b, z, move > 0, DONE * width))
                 moved = z.flatten(1).scatter_add(1, pair % pixels, move[pair]).reshape(z.shape)
-                z = b.standing(b.ball.clip(moved), done=~there | (b.goal.margin(logits) > 0))
+                z = b.active(b.ball.clip(moved), done=~there | (b.goal.margin(logits) > 0))
                 if not len(b):
                     break
-            b.visit(z)
+            b.submit(z)
 
 
 def _readout(target: Tensor | None, probabilities: bool) -> Callable[[Tensor], Tensor]:
@@ -103,5 +103,5 @@ def _usable(bout: Bout, z: Tensor, up: Tensor, least: float) -> Tensor:
     above, below, changed = (
         values.flatten(1).tile(ways) for values in (ball.x + ball.high - z, z - ball.x - ball.low, z != ball.x)
     )
-    affordable = ball.size(z) + 2 <= torch.minimum(bout.eps, bout.found[1] - 1)
+    affordable = ball.distance(z) + 2 <= torch.minimum(bout.eps, bout.nearest_success[1] - 1)
     return (torch.where(up, above, below) > least) & (changed | affordable[:, None])

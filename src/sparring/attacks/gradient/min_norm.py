@@ -61,11 +61,11 @@ class MinimumNorm(Attack):
         most = self.passes or bout.passes_left or PASSES
         for number, (spec, share) in enumerate(shares):
             passes = max(2, int(most * share / total))
-            part = bout.part(number, passes=passes)
+            part = bout.child(number, passes=passes)
             if len(part):
                 answer = _paced(attack(spec), passes).run(part)
                 if answer is not None:
-                    part.visit(answer)
+                    part.submit(answer)
 
 
 def _paced(made: Attack, passes: int) -> Attack:

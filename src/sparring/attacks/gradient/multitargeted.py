@@ -54,4 +54,4 @@ class MultiTargeted(Attack):
         for again in bout.restarts(self.restarts):
             for b in again.targets(self.targets):
                 start = b.ball.sample(b.noise) if self.random_start else b.x
-                b.visit(ascend(b, start, self.steps, step, self.loss, self.view))
+                b.submit(ascend(b, start, self.steps, step, self.loss, self.view))

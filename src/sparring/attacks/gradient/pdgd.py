@@ -56,4 +56,4 @@ class PDGD(Attack):
 def _move(ball: Ball, z: Tensor, slope: Tensor, dual: Dual, a: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
     pull = ball.column(1 - dual.weight) * L2.steepest(z - ball.x)
     step, memory = adam()(pull + ball.column(dual.weight) * slope, memory)
-    return ball.clip(z - ball.column(a * (ball.box[1] - ball.box[0])) * step), memory
+    return ball.clip(z - ball.column(a * ball.width) * step), memory

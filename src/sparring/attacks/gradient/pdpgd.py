@@ -57,5 +57,5 @@ class PDPGD(Attack):
 
 def _move(ball: Ball, z: Tensor, slope: Tensor, dual: Dual, a: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
     step, memory = adam()(slope, memory)
-    r = ball.clip(z - ball.column(a * (ball.box[1] - ball.box[0])) * step)
+    r = ball.clip(z - ball.column(a * ball.width) * step)
     return proximal_step(ball, r, memory, a * dual.ratio), memory

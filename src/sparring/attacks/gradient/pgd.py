@@ -62,4 +62,4 @@ class PGD(Attack):
         step = self.step or 2.5 / self.steps
         for b in bout.restarts(self.restarts):
             start = b.ball.sample(b.noise) if self.random_start else b.x
-            b.visit(ascend(b, start, self.steps, step, self.loss, self.view, plain))
+            b.submit(ascend(b, start, self.steps, step, self.loss, self.view, plain))

@@ -23,7 +23,7 @@ from sparring.blocks.rules import Memory, adam
 from sparring.blocks.schedules import cosine
 from sparring.blocks.starts import adversarial_start
 from sparring.bout import Bout
-from sparring.kernels import floor
+from sparring.kernels import nonzero
 from sparring.losses import margin
 from sparring.norms import L0, Linf
 
@@ -58,8 +58,8 @@ class SigmaZero(Attack):
     tau_rate: PositiveFloat = 0.01
 
     def run(self, bout: Bout) -> Tensor | None:
-        width, rule = bout.ball.box[1] - bout.ball.box[0], adam()
-        z, size = bout.found
+        width, rule = bout.ball.width, adam()
+        z, size = bout.nearest_success
         first = torch.full_like(size, WARM).where(size.isfinite(), 1.0) * self.lr
         tau, last = torch.full_like(size, self.tau), torch.full_like(size, self.steps - 1)
         memory: Memory = {}
@@ -69,14 +69,14 @@ class SigmaZero(Attack):
                 z, cost = adversarial_start(bout, z, g)
                 last = last - cost
             gain, g = bout.value_and_grad(z, margin)
-            z, first, tau, last, memory, gain, g = bout.standing(z, first, tau, last, memory, gain, g, done=k >= last)
+            z, first, tau, last, memory, gain, g = bout.active(z, first, tau, last, memory, gain, g, done=k >= last)
             if not len(bout):
                 return None
             column, x = bout.ball.column, bout.x
             d = (z - x) / width
             count_slope = 2 * self.sigma * d / (d.square() + self.sigma).square() / d[0].numel()
             slope = count_slope - column((gain <= 0).to(d.dtype)) * g * width
-            step, memory = rule(slope / column(floor(Linf.size(slope))), memory)
+            step, memory = rule(slope / column(nonzero(Linf.size(slope))), memory)
             lr = first * (cosine(k - 1, self.steps, 1.0, 0.1) if k else 1)
             z = bout.ball.clip(z - column(lr * width) * step)
             change = self.tau_rate * first * cosine(k, self.steps, 1.0, 0.1)

@@ -25,7 +25,7 @@ from torch import Tensor
 from sparring.attack import Attack, register
 from sparring.blocks.cross import cross
 from sparring.blocks.planes import rivals
-from sparring.blocks.segment import fools, tighten
+from sparring.blocks.segment import fools, secant
 from sparring.bout import Bout
 from sparring.norms import L2
 
@@ -62,25 +62,25 @@ class SuperDeepFool(Attack):
 
     def run(self, bout: Bout) -> None:
         b, at = copy(bout), torch.arange(len(bout), device=bout.x.device)
-        crossed, known = bout.found
-        z, classes, at = b.standing(b.x, rivals(b, self.classes), at, done=known.isfinite())
+        crossed, known = bout.nearest_success
+        z, classes, at = b.active(b.x, rivals(b, self.classes), at, done=known.isfinite())
         for _ in range(self.rounds):
             if not len(b):
                 break
             end, _ = cross(b, z, classes, self.steps, self.overshoot)
             foot, classes = _foot(b, z, end)
             crossed[at], stuck = foot, b.ball.norm.size(foot - z) == 0
-            z, classes, at = b.standing(foot, classes, at, done=fools(b, foot) | stuck)
-        crossed = bout.standing(crossed, done=bout.found[1].isinf())
+            z, classes, at = b.active(foot, classes, at, done=fools(b, foot) | stuck)
+        crossed = bout.active(crossed, done=bout.nearest_success[1].isinf())
         if len(bout):
-            tighten(bout, crossed, self.search)
+            secant(bout, crossed, self.search)
         for _ in range(self.refine):
             if not len(bout):
                 break
-            z, classes = _foot(bout, bout.x, bout.found[0])
+            z, classes = _foot(bout, bout.x, bout.nearest_success[0])
             end, _ = cross(bout, z, classes, self.steps, self.overshoot)
-            tighten(bout, end, self.search)
-            bout.standing()
+            secant(bout, end, self.search)
+            bout.active()
 
 
 def _foot(bout: Bout, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,9 +23,9 @@ from torch import Tensor
 from sparring.attack import Attack, register
 from sparring.blocks.cross import NUDGE
 from sparring.blocks.planes import nearest, rivals
-from sparring.blocks.segment import tighten
+from sparring.blocks.segment import secant
 from sparring.bout import Bout
-from sparring.kernels import floor
+from sparring.kernels import nonzero
 from sparring.norms import L2, Linf
 
 MUCH, LITTLE = 0.9, 0.5
@@ -72,13 +72,13 @@ class TrustRegion(Attack):
     search: PositiveInt = 4
 
     def run(self, bout: Bout) -> None:
-        b, nudge = bout.part(0), NUDGE * (bout.ball.box[1] - bout.ball.box[0])
+        b, nudge = bout.child(0), NUDGE * bout.ball.width
         near = nearest(b, b.x, rivals(b, self.classes))
-        z = b.x + INSIDE * (b.found[0] - b.x)
+        z = b.x + INSIDE * (b.nearest_success[0] - b.x)
         row = _Row(z, near.rival[:, None], self.radius * near.away, near.away, near.gap, torch.zeros_like(near.gap))
         for _ in range(self.steps):
             plane = nearest(b, row.z, row.towards)
-            row, plane = b.standing(row, plane, done=plane.fooled | plane.away.isinf())
+            row, plane = b.active(row, plane, done=plane.fooled | plane.away.isinf())
             if not len(b):
                 break
             trust = (row.gap - plane.gap) / row.expected  # NaN at the first step: neither more nor less
@@ -86,11 +86,11 @@ class TrustRegion(Attack):
             r = torch.maximum(torch.minimum(r, self.most * row.unit), self.least * row.unit)
             length = torch.minimum(r, plane.away)
             z = b.ball.clip(b.ball.step(row.z, plane.slope, BEYOND * (length + nudge)))
-            row = row._replace(z=z, r=r, gap=plane.gap, expected=plane.gap * length / floor(plane.away))
-        b.visit(row.z)
-        bout.standing(done=bout.found[1].isinf())
+            row = row._replace(z=z, r=r, gap=plane.gap, expected=plane.gap * length / nonzero(plane.away))
+        b.submit(row.z)
+        bout.active(done=bout.nearest_success[1].isinf())
         if len(bout):
-            tighten(bout, bout.found[0], self.search)
+            secant(bout, bout.nearest_success[0], self.search)
 
 
 class _Row(NamedTuple):

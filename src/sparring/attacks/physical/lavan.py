@@ -69,19 +69,19 @@ class LaVAN(Attack):
     loss: Loss = margin
 
     def run(self, bout: Bout) -> Tensor:
-        place, length = bout.ball.free, self.rate * (bout.ball.box[1] - bout.ball.box[0])
+        place, length = bout.ball.free, self.rate * bout.ball.width
         if place is None:
             place = patch(bout.x, self.size, self.place, bout.noise)
-        b, final = bout.part(0), bout.x.clone()
+        b, final = bout.child(0), bout.x.clone()
         z, at, step, memory = b.x, torch.arange(len(b), device=b.x.device), adam(), Memory()
         for k in range(self.steps):
             logits, g = b.jacobian(z, lambda said: self.loss(said, b.goal)[:, None], count=1)
             sure = (b.goal.margin(logits) > 0) & (logits.softmax(1).amax(1) >= self.confidence)
-            z, g, place, at, memory = b.standing(z, g.squeeze(1), place, at, memory, done=sure)
+            z, g, place, at, memory = b.active(z, g.squeeze(1), place, at, memory, done=sure)
             if not len(b):
                 break
             direction, memory = step(g, memory)
             z = b.ball.project(torch.where(place, z + length * (1 - k / self.steps) * direction, b.x))
             final[at] = z
-        answer: Tensor = bout.standing(final)
+        answer: Tensor = bout.active(final)
         return answer

@@ -77,10 +77,10 @@ class RP2(Attack):
         view = AlsoStraight(self.copies, Chain((self.transform, Clip(*bout.ball.box))))
         place = torch.ones_like(bout.x, dtype=torch.bool) if bout.ball.free is None else bout.ball.free
         if self.find:
-            found = Press(self.find, self.rate, self.loss, view, sparse=0.5)(bout.part(0), place, L1)
-            place = bout.standing(stickers(found - bout.x, place, self.area))
+            found = Press(self.find, self.rate, self.loss, view, sparse=0.5)(bout.child(0), place, L1)
+            place = bout.active(stickers(found - bout.x, place, self.area))
         press = Press(
             self.steps, self.rate, self.loss, view, self.weight, 0.0, self.printable, self.printed == "change"
         )
-        answer: Tensor = bout.standing(press(bout.part(1), place, bout.ball.norm))
+        answer: Tensor = bout.active(press(bout.child(1), place, bout.ball.norm))
         return answer

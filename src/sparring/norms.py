@@ -2,7 +2,7 @@
 
 A norm knows how large a perturbation is (`size`), the nearest allowed perturbation (`project`, exact together
 with the box), the best direction of unit size for a gradient (`steepest`), the perturbation that gains most under
-a linear model (`furthest`) and how to draw one (`sample`). Attacks hold a norm and never branch on it.
+a linear model (`linear_maximizer`) and how to draw one (`sample`). Attacks hold a norm and never branch on it.
 
 Everything works on perturbations d = x' - x of shape [B, ...] between per-pixel bounds low <= d <= high, where
 low = box low - x <= 0 <= high. `eps` is [B].

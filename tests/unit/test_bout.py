@@ -271,7 +271,7 @@ def test_parts_draw_the_same_noise_whatever_was_drawn_before() -> None:
     def run(bout: Bout) -> None:
         first = bout.child(1).noise.uniform(4)
         bout.noise.uniform(100)
-        drawn.extend([first, bout.child(1).noise.uniform(4), bout.part(2).noise.uniform(4)])
+        drawn.extend([first, bout.child(1).noise.uniform(4), bout.child(2).noise.uniform(4)])
 
     one(searching(run))
     assert torch.equal(drawn[0], drawn[1])

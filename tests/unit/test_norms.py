@@ -341,7 +341,7 @@ def test_ball_keeps_to_box_and_eps_around_the_image(under: Norm) -> None:
     assert bool((ball.distance(ball.surface(noise)) > 0).all())
     part = ball[torch.tensor([2, 5])]
     assert torch.equal(part.project(far[[2, 5]]), ball.project(far)[[2, 5]])
-    assert bool((ball.with_eps(eps / 3).size(ball.with_eps(eps / 3).project(far)) <= 1 + 1e-5).all())
+    assert bool((ball.with_eps(eps / 3).distance(ball.with_eps(eps / 3).project(far)) <= 1 + 1e-5).all())
 
 
 @pytest.mark.parametrize("under", NORMS)

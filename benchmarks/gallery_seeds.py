@@ -11,9 +11,9 @@ import argparse
 import time
 
 import sparring as sp
-from sparring.audit.doubts import SEVERE
-from sparring.audit.suite import Suite
-from sparring.audit.suites import SUITES
+from sparring.audit.checks.doubts import SEVERE
+from sparring.audit.suites.builtin import SUITES
+from sparring.audit.suites.stage import Suite
 
 NETS = ("mnist-cnn", "mnist-cnn-pgd", "mnist-cnn-fast", "mnist-cnn-trades")
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import sparring as sp
-from sparring.audit.precision import Lowered, pays
+from sparring.audit.cascade.precision import Lowered, pays
 
 SUITE = (
     "fgsm",

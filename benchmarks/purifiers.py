@@ -19,13 +19,13 @@ import torch
 from torch import Tensor
 
 import sparring as sp
-from sparring.audit.intervals import wilson
-from sparring.defended import defend
+from sparring.audit.statistics.proportion import wilson
 from sparring.defenses.detect.evade import evasion_attack
 from sparring.defenses.detect.magnet import MagnetDetector
 from sparring.defenses.detect.roc import roc
 from sparring.generators.sheets import write_sheet
 from sparring.model import Model
+from sparring.preprocess import defend
 
 SPECS = ("magnet", "pixel-defend", "diffpure")
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from sparring.attack import attacks
-from sparring.cli import attacks as attack_tables
 from sparring.cli import models as model_tables
+from sparring.cli.attack import attacks as attack_tables
 from sparring.zoo.shipped import list_models
 
 README = Path(__file__).parents[1] / "README.md"

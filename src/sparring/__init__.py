@@ -65,14 +65,12 @@ if TYPE_CHECKING:
     from sparring.attacks.physical.rp2 import RP2 as RP2
     from sparring.attacks.score.square import Square as Square
     from sparring.audit import audit as audit
-    from sparring.audit.report import Report as Report
+    from sparring.audit.report.report import Report as Report
     from sparring.blocks.view_success import view_success as view_success
     from sparring.blocks.views import EOT as EOT
     from sparring.bout import Bout as Bout
     from sparring.budget import Budget as Budget
     from sparring.data import load_data as load_data
-    from sparring.defended import bpda as bpda
-    from sparring.defended import defend as defend
     from sparring.defenses.training.awp import AWP as AWP
     from sparring.defenses.training.distillation import Distillation as Distillation
     from sparring.defenses.training.distillation import distillation_loss as distillation_loss
@@ -100,6 +98,8 @@ if TYPE_CHECKING:
     from sparring.norms import Linf as Linf
     from sparring.optimality import Optimality as Optimality
     from sparring.optimality import optimality as optimality
+    from sparring.preprocess import bpda as bpda
+    from sparring.preprocess import defend as defend
     from sparring.result import Doubt as Doubt
     from sparring.result import Result as Result
     from sparring.result import Trace as Trace
@@ -171,7 +171,7 @@ _HOMES = {
     "PGD": "attacks.gradient.pgd",
     "RFGSM": "attacks.gradient.rfgsm",
     "RP2": "attacks.physical.rp2",
-    "Report": "audit.report",
+    "Report": "audit.report.report",
     "Result": "result",
     "SINIFGSM": "attacks.gradient.sifgsm",
     "SigmaZero": "attacks.gradient.sigma_zero",
@@ -192,8 +192,8 @@ _HOMES = {
     "attack": "attack",
     "attacks": "attack",
     "audit": "audit",
-    "bpda": "defended",
-    "defend": "defended",
+    "bpda": "preprocess",
+    "defend": "preprocess",
     "distillation_loss": "defenses.training.distillation",
     "fit": "defenses.training.fit",
     "houdini": "losses",

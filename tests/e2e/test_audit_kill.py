@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparring.cli.audit_run import AGAIN
+from sparring.cli.audit.work import AGAIN
 
 NET = """
 import time

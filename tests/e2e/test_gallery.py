@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import sparring as sp
-from sparring.audit.suite import Stage, Suite
+from sparring.audit.suites.stage import Stage, Suite
 from sparring.reproduce.gallery import find, naive, run
 from sparring.reproduce.gallery_members import GALLERY, Member
 from sparring.reproduce.gallery_models import Workshop

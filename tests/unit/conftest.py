@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import sparring as sp
-from sparring.audit.report import Report
+from sparring.audit.report.report import Report
 
 
 def linear() -> nn.Module:

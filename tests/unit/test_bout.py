@@ -18,7 +18,7 @@ from sparring.errors import AccessError
 from sparring.losses import cross_entropy, margin
 from sparring.norms import L0, L1, L2, Linf
 from sparring.result import Result
-from sparring.testing.papers import Affine, affine, pair
+from sparring.testing.fixtures import Affine, affine, pair
 from sparring.threat import Targeted, Untargeted
 
 

@@ -13,7 +13,7 @@ from sparring.budget import Budget
 from sparring.errors import InputError
 from sparring.losses import cross_entropy
 from sparring.norms import Linf
-from sparring.testing.papers import pair
+from sparring.testing.fixtures import pair
 from sparring.testing.watch import counted
 
 

@@ -49,8 +49,8 @@ except SystemExit as end:
 def test_no_command_loads_anything_heavy_before_it_runs() -> None:
     code = """
 import importlib, pkgutil, sparring.cli
-for module in pkgutil.iter_modules(sparring.cli.__path__):
-    importlib.import_module(f"sparring.cli.{module.name}")
+for module in pkgutil.walk_packages(sparring.cli.__path__, "sparring.cli."):
+    importlib.import_module(module.name)
 """
     assert loaded_after(code) == set()
 

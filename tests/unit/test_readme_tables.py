@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from sparring.attack import attacks
-from sparring.cli.attacks import COLUMNS, markdown_table
+from sparring.cli.attack.attacks import COLUMNS, markdown_table
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import sparring as sp
 from sparring.ball import Ball
 from sparring.cli import app
-from sparring.cli.region import region_of
+from sparring.cli.attack.region import region_of
 from sparring.errors import InputError
 
 

@@ -173,7 +173,7 @@ def test_norms_and_radii_that_an_attack_does_not_know_are_refused(tiny: Any) -> 
 
 @pytest.fixture
 def tiny() -> Any:
-    from sparring.testing.papers import pair
+    from sparring.testing.fixtures import pair
 
     paper = pair()
     return paper.net, paper.x, paper.y

@@ -1,7 +1,7 @@
 """The audit: one call, one honest verdict. `sp.audit(model, data, threat)` gives a `Report`."""
 
 from sparring._callable import callable_module
-from sparring.audit.run import audit
+from sparring.audit.api import audit
 
 __all__ = ["audit"]
 

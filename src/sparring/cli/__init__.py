@@ -4,55 +4,29 @@ The order of the imports is the order of the commands in the help.
 """
 
 # isort: off
-from sparring.cli import (
-    audit,
-    report,
-    compare,
-    crosscheck,
-    verify,
-    merge,
-    rerun,
-    attack,
-    reproduce,
-    reproduce_defense_gan,
-    reproduce_distillation,
-    reproduce_gallery,
-    reproduce_generators,
-    reproduce_physical,
-    train,
-    generate,
-    generate_autoencoders,
-    generate_project,
-    attacks,
-    models,
-    data,
-)
+import sparring.cli.audit.audit
+import sparring.cli.audit.report
+import sparring.cli.audit.compare
+import sparring.cli.crosscheck
+import sparring.cli.audit.verify
+import sparring.cli.audit.merge
+import sparring.cli.audit.rerun
+import sparring.cli.attack.attack
+import sparring.cli.reproduce.fgsm_imagenet
+import sparring.cli.reproduce.defense_gan
+import sparring.cli.reproduce.distillation
+import sparring.cli.reproduce.gallery
+import sparring.cli.reproduce.generators
+import sparring.cli.reproduce.physical
+import sparring.cli.train.train
+import sparring.cli.generate.generate
+import sparring.cli.generate.autoencoders
+import sparring.cli.generate.project
+import sparring.cli.attack.attacks
+import sparring.cli.models
+import sparring.cli.data  # noqa: F401
 
 # isort: on
 from sparring.cli.app import app, main
 
-__all__ = [
-    "app",
-    "attack",
-    "attacks",
-    "audit",
-    "compare",
-    "crosscheck",
-    "data",
-    "generate",
-    "generate_autoencoders",
-    "generate_project",
-    "main",
-    "merge",
-    "models",
-    "report",
-    "reproduce",
-    "reproduce_defense_gan",
-    "reproduce_distillation",
-    "reproduce_gallery",
-    "reproduce_generators",
-    "reproduce_physical",
-    "rerun",
-    "train",
-    "verify",
-]
+__all__ = ["app", "main"]

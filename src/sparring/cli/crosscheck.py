@@ -24,7 +24,7 @@ from sparring.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from sparring.audit.crosscheck.check import Crosscheck, Row
+    from sparring.crosscheck.check import Crosscheck, Row
 
 
 @app.command("crosscheck")
@@ -69,9 +69,9 @@ def crosscheck(
     from rich.console import Console
     from rich.markup import escape
 
-    from sparring.audit.crosscheck.check import PEERS
-    from sparring.audit.crosscheck.check import crosscheck as run
     from sparring.cli.loading import load_subject
+    from sparring.crosscheck.check import PEERS
+    from sparring.crosscheck.check import crosscheck as run
     from sparring.errors import InputError
     from sparring.export.files import check_writable, write_json
     from sparring.threat import Threat

@@ -40,7 +40,7 @@ def load_subject(
     images = load_data(data, split, n)
     loaded = load_model(model, weights=weights, trust=trust, device=device, mean=average, std=spread)
     if defense:
-        from sparring.defended import defend
+        from sparring.preprocess import defend
 
         loaded = defend(loaded, defense)
     check_fit(loaded, images[0][0][None], data)

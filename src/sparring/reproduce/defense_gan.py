@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from sparring.attack import attack
-from sparring.audit.intervals import wilson
-from sparring.defended import Defended, defend
+from sparring.audit.statistics.proportion import wilson
 from sparring.defenses.purify.defense_gan import DefenseGAN
 from sparring.defenses.purify.latent import latent_attack
 from sparring.generators.pairs import Generator
 from sparring.model import Model
+from sparring.preprocess import Defended, defend
 from sparring.threat import Threat
 
 MODELS = ("A", "B", "C", "D")

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from sparring.attack import attack as build
 from sparring.attacks.gradient.fgsm import FGSM
-from sparring.audit.report import Report
-from sparring.audit.run import audit
+from sparring.audit.api import audit
+from sparring.audit.report.report import Report
 from sparring.model import wrap
 from sparring.norms import Linf
 from sparring.reproduce.distillation_nets import Nets

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from sparring.attack import attack as build
-from sparring.audit.report import Report
-from sparring.audit.run import audit
-from sparring.audit.suite import Stage, Suite
-from sparring.audit.suites import SUITES
+from sparring.audit.api import audit
+from sparring.audit.report.report import Report
+from sparring.audit.suites.builtin import SUITES
+from sparring.audit.suites.stage import Stage, Suite
 from sparring.batches import run_batches
 from sparring.errors import OutputError
 from sparring.model import Model

@@ -5,8 +5,8 @@
 >>> check_attack(sp.FGSM(), norms=["L2"], checks=["known-optimum", "counts"])
 """
 
+from sparring.testing.case import CHECKS, Check, Examinee
 from sparring.testing.exam import check_attack, sit
-from sparring.testing.examinee import CHECKS, Check, Examinee
 from sparring.testing.norms import check_norm
 
 __all__ = ["CHECKS", "Check", "Examinee", "check_attack", "check_norm", "sit"]

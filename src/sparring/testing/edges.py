@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from sparring.model import wrap
-from sparring.testing.examinee import Examinee, check, demand, same, size
-from sparring.testing.papers import Affine, Changed, Paper, affine, pair
+from sparring.testing.case import Examinee, check, demand, same, size
+from sparring.testing.fixtures import Affine, Changed, Paper, affine, pair
 from sparring.testing.truth import SLACK
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from sparring.attack import Attack, attack
 from sparring.errors import InputError
 from sparring.norms import Norm, norm
-from sparring.testing import alone, books, edges, truth, victim, words  # noqa: F401  (they fill the list)
-from sparring.testing.examinee import CHECKS, FACTORS, Examinee
+from sparring.testing import accounting, edges, independence, serialization, side_effects, truth  # noqa: F401  (they fill the list)
+from sparring.testing.case import CHECKS, FACTORS, Examinee
 
 Factor = float | Mapping[str, float] | None
 

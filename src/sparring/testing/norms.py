@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from sparring.norms import Norm
-from sparring.testing.examinee import demand
-from sparring.testing.papers import generator
+from sparring.testing.case import demand
+from sparring.testing.fixtures import generator
 
 
 def check_norm(norm: Norm, cases: int = 20) -> None:
@@ -15,7 +15,8 @@ def check_norm(norm: Norm, cases: int = 20) -> None:
 
     inside: projections keep to ball and box. idempotent: projecting twice changes nothing. inert: what is inside
     stays, whoever else is in the batch. nearest: no allowed point is nearer (L0: no other choice of pixels found).
-    linear_maximizer: no allowed point gains more along a gradient. unit: steps have size 1 and gain what the dual norm says.
+    linear_maximizer: no allowed point gains more along a gradient. unit: steps have size 1 and gain what the dual norm
+    says.
     """
     for seed in range(cases):
         x, d, g, eps = _draw(seed)

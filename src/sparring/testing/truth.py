@@ -6,8 +6,8 @@ import torch
 
 from sparring.errors import InputError
 from sparring.result import Result
-from sparring.testing.examinee import Examinee, check, demand, size
-from sparring.testing.papers import Paper, affine, curved, pair
+from sparring.testing.case import Examinee, check, demand, size
+from sparring.testing.fixtures import Paper, affine, curved, pair
 from sparring.threat import Goal, Targeted
 
 SLACK = 1 + 1e-5  # float rounding of eps, the same that the referee forgives

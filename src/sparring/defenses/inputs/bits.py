@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sparring.defended import Backward, register_stage
 from sparring.errors import InputError
+from sparring.preprocess import Backward, register_stage
 
 
 @register_stage("levels")

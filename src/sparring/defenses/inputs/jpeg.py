@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
-from sparring.defended import Backward, register_stage
 from sparring.errors import InputError
+from sparring.preprocess import Backward, register_stage
 
 LUMA = (
     (16, 11, 10, 16, 24, 40, 51, 61),

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-from sparring.defended import Backward, register_stage
 from sparring.errors import InputError
+from sparring.preprocess import Backward, register_stage
 
 
 @register_stage("nlm")

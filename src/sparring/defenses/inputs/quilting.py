@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.nn.functional import fold, unfold
 
 from sparring.data import load_data
-from sparring.defended import Backward, register_stage
 from sparring.defenses.draws import Draws
 from sparring.errors import InputError
+from sparring.preprocess import Backward, register_stage
 from sparring.seeds import derived_seed
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from sparring.defended import Backward, register_stage
 from sparring.defenses.draws import Draws
 from sparring.errors import InputError
+from sparring.preprocess import Backward, register_stage
 
 
 @register_stage("resize-pad")

@@ -15,12 +15,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sparring.defended import Backward, register_stage
 from sparring.defenses.draws import Draws
 from sparring.errors import InputError
 from sparring.generators.files import load_generator
 from sparring.generators.pairs import Generator
 from sparring.generators.projection import Optimizer, Projected, Projection, Start
+from sparring.preprocess import Backward, register_stage
 
 
 @register_stage("defense-gan")

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from sparring.defended import Backward, register_stage
 from sparring.defenses.draws import Draws
 from sparring.errors import InputError
 from sparring.generators.diffusion import Diffusion, kept
 from sparring.generators.files import load_generator
 from sparring.generators.pairs import Generator
+from sparring.preprocess import Backward, register_stage
 
 
 @register_stage("diffpure")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sparring.defended import Backward, register_stage
 from sparring.errors import InputError
 from sparring.generators.autoencoders import Autoencoders, load_autoencoders
+from sparring.preprocess import Backward, register_stage
 
 
 @register_stage("magnet")

@@ -12,11 +12,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sparring.defended import Backward, register_stage
 from sparring.errors import InputError
 from sparring.generators.files import load_generator
 from sparring.generators.pairs import Generator
 from sparring.generators.pixelcnn import PixelCNN
+from sparring.preprocess import Backward, register_stage
 
 
 @register_stage("pixel-defend")

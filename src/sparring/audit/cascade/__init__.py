@@ -1,0 +1,1 @@
+"""The attacks of an audit on one shard: the cascade, its controls, its receipt and its proof."""

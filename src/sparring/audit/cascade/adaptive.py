@@ -1,0 +1,143 @@
+"""Adaptive attacks: what an attacker does who knows what the probes found. Run after the suite, over what stands.
+
+    found                                              the remedy
+    the softmax is saturated                           logits divided by their median margin; margin losses again
+    no gradient, or flat to the last bit               past the stages as they declare (BPDA), else past all that is
+                                                       found to hide a gradient (`detour`)
+    random answers                                     gradients averaged over copies (EOT), judged by fresh looks
+    gradients that mislead or turn at every corner     averaged over neighbours; more restarts
+
+A defended model is attacked past its stages whatever was found (`Model.exposed`). Answers that depend on the batch,
+and modules in train mode, are measured beside: one image at a time, and in eval mode (`audit.twin`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sparring.audit.checks.doubts import meaning
+from sparring.audit.probes.probe import Probes, saturated
+from sparring.audit.statistics.proportion import Figure
+from sparring.audit.suites.stage import Stage, unfit
+from sparring.model import Model
+from sparring.threat import Threat
+
+SHORT, LONG = 20, 50
+"steps of an adaptive attack, with suites of up to 50 steps and with longer ones"
+COPIES = 10
+"passes a gradient, where gradients are averaged"
+DEFENDED = "defended"
+"code of the remedy for a model with stages that declare their backward, where the probes found nothing"
+BENT = ("unfaithful-gradients", "misaligned-gradients", "unstable-outputs")
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What answers a sign.
+
+    Attributes:
+        code: of the doubt. what: the remedy, in words. stages: its attacks.
+    """
+
+    code: str
+    what: str
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A remedy that was tried, on the sanity subset.
+
+    Attributes:
+        code, what: see `Remedy`. oblivious: stands against all attacks of the suite that see gradients. adaptive:
+            stands against the remedy's attacks.
+    """
+
+    code: str
+    what: str
+    oblivious: Figure
+    adaptive: Figure
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        title = "Stages before the model" if self.code == DEFENDED else meaning(self.code).title
+        known = {"oblivious": self.oblivious.to_dict(), "adaptive": self.adaptive.to_dict()}
+        return {"code": self.code, "title": title, "remedy": self.what, **known}
+
+
+def remedies(
+    signs: Sequence[str], probes: Probes, model: Model, threat: Threat, stages: Sequence[Stage]
+) -> tuple[Remedy, ...]:
+    """What to try after the suite's `stages`, given the codes of what the probes found; only what can run here."""
+    found = []
+    for remedy in _wanted(set(signs), probes, model, threat, _steps(stages)):
+        able = tuple(stage for stage in remedy.stages if unfit(stage, model, threat) is None)
+        if able:
+            found.append(Remedy(remedy.code, remedy.what, able))
+    return tuple(found)
+
+
+def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps: int) -> Iterator[Remedy]:
+    shielded = model.exposed() is not model
+    hidden = next((code for code in ("piecewise-constant", "zero-gradients") if code in signs), None)
+    through = "exposed" if shielded else ("detour" if hidden else "")
+    random = "random-outputs" in signs
+    if saturated(probes):
+        scale = f"{max(1.0, probes.gap):.4g}"
+        what = f"logits divided by {scale}, their median margin"
+        again = _climb("APGD-DLR, again", f"apgd-dlr:steps={steps},restarts=3", seen=False)
+        yield Remedy(
+            "loss-saturation",
+            what,
+            (_climb(f"PGD (logits / {scale})", f"pgd:steps={steps}", f"rescaled:{scale}"), again),
+        )
+    if (shielded or hidden) and not random:
+        how = "BPDA through what the model declares" if shielded else "gradients straight through what hides them"
+        title = "BPDA" if shielded else "straight through"
+        yield Remedy(
+            hidden or DEFENDED,
+            how,
+            (
+                _climb(f"PGD (margin, {title})", f"pgd:loss=margin,steps={steps}", through),
+                _climb(f"APGD-DLR ({title})", f"apgd-dlr:steps={2 * steps},restarts=2", through, seen=False),
+            ),
+        )
+    if random:
+        view = f"view=eot{COPIES}"
+        past = " and BPDA" if shielded else ""
+        twice = _climb(
+            f"PGD (margin, EOT {2 * COPIES})", f"pgd:loss=margin,steps={steps},view=eot{2 * COPIES}", through
+        )
+        more = (replace(twice, near=1),) if steps >= LONG else ()  # a control, on the sanity subset alone
+        yield Remedy(
+            "random-outputs",
+            f"gradients averaged over {COPIES} looks (EOT){past}",
+            (
+                _climb(f"PGD (margin, EOT {COPIES})", f"pgd:loss=margin,steps={steps},{view}", through),
+                _climb(f"APGD-DLR (EOT {COPIES})", f"apgd-dlr:steps={steps},{view}", through, seen=False),
+                *more,
+            ),
+        )
+    bent = next((code for code in BENT if code in signs), None)
+    if bent is not None and not random and not hidden:
+        view = f"view=eot{COPIES}(noise:{threat.eps:.6g})"
+        yield Remedy(
+            bent,
+            f"gradients averaged over {COPIES} neighbours",
+            (
+                _climb("PGD (margin, averaged)", f"pgd:loss=margin,steps={steps},{view}", through),
+                _climb("APGD-DLR, more restarts", f"apgd-dlr:steps={steps},restarts=3", through, seen=False),
+            ),
+        )
+
+
+def _climb(title: str, spec: str, subject: str = "", seen: bool = True) -> Stage:
+    return Stage(title, spec, "adaptive", seen=seen, subject=subject)
+
+
+def _steps(stages: Sequence[Stage]) -> int:
+    """As long as the suite is thorough."""
+    most = max((int(stage.attack().settings().get("steps") or 1) for stage in stages), default=1)
+    return SHORT if most <= 50 else LONG

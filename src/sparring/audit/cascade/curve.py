@@ -1,0 +1,145 @@
+"""The security curve: how much survives at each eps, on a subset, by one attack run afresh at each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparring.audit.cascade.majority_vote import judged, keep_for
+from sparring.audit.cascade.progress import Clock
+from sparring.audit.inputs.clean import Clean
+from sparring.audit.statistics.proportion import Figure
+from sparring.audit.suites.stage import Stage
+from sparring.batches import run_batches
+from sparring.model import Model
+from sparring.result import Result
+from sparring.threat import Threat
+
+FACTORS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
+"of the audited eps"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One eps of the curve.
+
+    Attributes:
+        raw: what survives this attack. envelope: what survives everything that was tried at this eps or below.
+    """
+
+    eps: float
+    raw: Figure
+    envelope: Figure
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"eps": self.eps, "raw": self.raw.to_dict(), "envelope": self.envelope.to_dict()}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Robust accuracy over eps, of the first `n` images.
+
+    Attributes:
+        attack: the spec of the attack that drew it. points: by eps, from 0; the last is `large`.
+        large: an eps at which anything should fall. whole_box: it allows any image, not only a grey one.
+        passes: forward plus backward passes. nearest: of each image, the smallest success at any radius; inf = none.
+    """
+
+    attack: str
+    n: int
+    points: tuple[Point, ...]
+    large: float
+    whole_box: bool
+    passes: int
+    nearest: tuple[float, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "attack": self.attack,
+            "n": self.n,
+            "large_eps": self.large,
+            "whole_box": self.whole_box,
+            "points": [point.to_dict() for point in self.points],
+            "nearest": list(self.nearest),
+        }
+
+
+def epsilons(threat: Threat, model: Model, clean: Clean) -> tuple[list[float], bool]:
+    """The radii of the curve, 0 left out, and whether the last one allows any image."""
+    assert threat.eps is not None
+    grid = [threat.eps * factor for factor in FACTORS]
+    grey = full_size(threat, model.box, clean.x, 0.5)
+    whole_box = grey <= grid[-1] or str(threat.norm) == "L0"
+    large = full_size(threat, model.box, clean.x, 1.0) if whole_box else grey
+    return [eps for eps in grid if eps < large] + [large], whole_box
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The attacks behind a curve: one result for the first `n` images at each radius of `grid`."""
+
+    stage: Stage
+    n: int
+    grid: tuple[float, ...]
+    whole_box: bool
+    results: tuple[Result, ...]
+
+    @property
+    def passes(self) -> int:
+        return sum(int(result.queries.sum() + result.gradients.sum()) for result in self.results)
+
+
+def attack_all(
+    model: Model,
+    clean: Clean,
+    threat: Threat,
+    stage: Stage,
+    n: int,
+    *,
+    seed: int,
+    batch_size: int,
+    standing: int,
+    clock: Clock,
+    draws: int = 0,
+) -> Trials:
+    """Run the stage on the first `n` images, afresh at each eps.
+
+    `standing`: for the progress. `draws`: fresh looks that decide success, see `redraw`.
+    """
+    data = clean.x[:n], clean.y[:n]
+    grid, whole_box = epsilons(threat, model, clean)
+    results: list[Result] = []
+    clock.start(len(data[1]) * len(grid), standing)
+    for eps in grid:
+        harder = replace(threat, eps=eps)
+        attack = stage.attack()
+        keep = keep_for(attack) if draws else "best"
+        found = run_batches(attack, model, data, harder, batch_size=batch_size, seed=seed, keep=keep)
+        results.append(judged(model, found, *data, draws, seed, batch_size) if draws else found)
+        clock.tell(len(data[1]) * len(results), standing)
+    return Trials(stage, len(data[1]), tuple(grid), whole_box, tuple(results))
+
+
+def draw(trials: Trials, clean: Clean, worst: Result) -> Curve:
+    """The curve; `worst` (of all images, at the audited eps) sharpens its envelope."""
+    n = trials.n
+    nearest = torch.where(worst.success[:n], worst.distance[:n].double(), torch.inf)
+    for result in trials.results:
+        nearest = torch.minimum(nearest, result.distance.double())
+    start = Figure(int(clean.correct[:n].sum()), n)
+    points = [Point(0.0, start, start)]
+    for eps, result in zip(trials.grid, trials.results, strict=True):
+        survivors = int((nearest > eps * (1 + 1e-5)).sum())
+        points.append(Point(eps, Figure(int((~result.success).sum()), n), Figure(survivors, n)))
+    found = tuple(nearest.tolist())
+    return Curve(trials.stage.spec, n, tuple(points), trials.grid[-1], trials.whole_box, trials.passes, found)
+
+
+def full_size(threat: Threat, box: tuple[float, float], x: Tensor, share: float) -> float:
+    """The size, in the threat's norm, of moving every pixel by `share` of the box: 0.5 reaches a grey image."""
+    return float(threat.norm.size(torch.full_like(x[:1], share * (box[1] - box[0])))[0])

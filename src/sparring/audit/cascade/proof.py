@@ -1,0 +1,136 @@
+"""Proof: the adversarial images shown to the model once more, as they are and rounded to 8 bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparring.audit.cascade.cascade import Cascade
+from sparring.audit.cascade.outcome import STANDING, WRONG
+from sparring.audit.inputs.clean import Clean
+from sparring.audit.statistics.proportion import Figure
+from sparring.export.answers import ask
+from sparring.export.pngs import eight_bit
+from sparring.model import Model
+from sparring.result import Result, finite
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the model says of the worst points [N].
+
+    Attributes:
+        prediction, confidence: of the class predicted. confirmed: successes that are wrong again, of all successes
+            by an attack. undone: successes that are right again once rounded to 8 bits. passes: spent.
+    """
+
+    prediction: Tensor
+    confidence: Tensor
+    confirmed: Figure
+    undone: Figure
+    passes: int
+
+    def __add__(self, other: Proof) -> Proof:
+        """Of these images and of others after them."""
+        return Proof(
+            torch.cat([self.prediction, other.prediction]),
+            torch.cat([self.confidence, other.confidence]),
+            self.confirmed + other.confirmed,
+            self.undone + other.undone,
+            self.passes + other.passes,
+        )
+
+
+@dataclass(frozen=True)
+class Example:
+    """A pair of pictures for the gallery: clean and adversarial, [C, H, W] in the model's box.
+
+    Attributes:
+        kind: "smallest" success, or a "typical" one: about the median distance.
+    """
+
+    index: int
+    clean: Tensor
+    adversarial: Tensor
+    label: int
+    before: float
+    prediction: int
+    after: float
+    attack: str
+    distance: float
+    kind: str = "smallest"
+
+
+def prove(model: Model, clean: Clean, worst: Result, batch_size: int) -> Proof:
+    """Show all worst points again, and those that fooled once more after rounding."""
+    answers = ask(model, worst.x_adv, batch_size)
+    hit = worst.success & worst.clean_correct
+    again = ask(model, eight_bit(worst.x_adv[hit], clean.x[hit], worst.threat), batch_size).prediction
+    return Proof(
+        answers.prediction,
+        answers.confidence,
+        Figure(int((answers.prediction != clean.y)[hit].sum()), int(hit.sum())),
+        Figure(int((again == clean.y[hit]).sum()), int(hit.sum())),
+        len(clean) + int(hit.sum()),
+    )
+
+
+def samples(cascade: Cascade, worst: Result, proof: Proof) -> tuple[dict[str, Any], ...]:
+    """One row an image: what it is, who broke it first, the smallest perturbation that did, what it cost."""
+    clean = cascade.clean
+    rows = []
+    for i in range(len(clean)):
+        code = int(cascade.broken_by[i])
+        broken = code not in (STANDING, WRONG)
+        row = {
+            "index": i,
+            "label": int(clean.y[i]),
+            "prediction": int(clean.prediction[i]),
+            "status": "broken" if broken else ("standing" if code == STANDING else "wrong"),
+            "broken_by": cascade.outcomes[code].stage.title if broken else None,
+            "adversarial_prediction": int(proof.prediction[i]) if broken else None,
+            "distance": float(worst.distance[i]),
+            "margin": float(worst.margin[i]),
+            "queries": int(worst.queries[i]),
+            "gradients": int(worst.gradients[i]),
+        }
+        rows.append(finite(row))
+    return tuple(rows)
+
+
+Pixels = Callable[[Sequence[int]], Mapping[int, tuple[Tensor, Tensor]]]
+"numbers of images -> by number, the clean image and its worst point"
+
+
+def gallery(
+    cascade: Cascade, worst: Result, proof: Proof, pixels: Pixels, smallest: int = 9, typical: int = 3
+) -> tuple[Example, ...]:
+    """The smallest successes, one a label as far as there are enough, and typical ones, from the middle of the rest."""
+    clean = cascade.clean
+    broken = (worst.success & worst.clean_correct).nonzero().squeeze(1)
+    order = broken[worst.distance[broken].argsort(stable=True)].tolist()
+    seen: set[int] = set()
+    first = [i for i in order if not (int(clean.y[i]) in seen or seen.add(int(clean.y[i])))]  # type: ignore[func-returns-value]
+    small = (first + [i for i in order if i not in set(first)])[:smallest]
+    rest = [i for i in order if i not in small]
+    middle = rest[max(0, (len(rest) - typical) // 2) :][:typical]
+    shown = pixels(small + middle)
+    return tuple(
+        Example(
+            i,
+            *shown[i],
+            int(clean.y[i]),
+            float(clean.logits[i].softmax(0)[clean.y[i]]),
+            int(proof.prediction[i]),
+            float(proof.confidence[i]),
+            cascade.outcomes[int(cascade.broken_by[i])].stage.title,
+            float(worst.distance[i]),
+            kind,
+        )
+        for kind, chosen in (("smallest", small), ("typical", middle))
+        for i in sorted(chosen, key=lambda i: (int(clean.y[i]), float(worst.distance[i])))
+    )

@@ -1,0 +1,1 @@
+"""The checks of an audit and the verdict: pure functions of what was measured."""

@@ -1,0 +1,70 @@
+"""Certificates beside attacks: what is proved of each image, as a lower bound, and whether any attack refutes it (C15).
+
+A certified radius says that no point so near changes the answer. The audit takes it from whoever made it (randomised
+smoothing, bound propagation) and attacks the images all the same: a certificate that is broken is the sharpest sign
+that its proof, or its code, is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sparring.audit.statistics.proportion import Figure
+from sparring.errors import InputError
+from sparring.result import Doubt, Result
+
+Radii = Tensor | Sequence[float] | str | Path
+
+
+def radii_of(given: Radii, n: int) -> Tensor:
+    """[n] certified radii, in the threat's norm and the model's pixels; 0 where nothing is proved.
+
+    Args:
+        given: numbers, or a file: .npy, or text with a number a line.
+
+    Raises:
+        InputError: not readable, not one a image, negative or NaN.
+    """
+    values = _read(Path(given)) if isinstance(given, str | Path) else torch.as_tensor(given).double()
+    if values.shape != (n,):
+        raise InputError(f"there are {tuple(values.shape)} certified radii for {n} images; give one for each, 0 = none")
+    if bool(values.isnan().any()) or bool((values < 0).any()):
+        raise InputError("a certified radius is negative or NaN; expected 0 where nothing is proved")
+    return values
+
+
+def _read(path: Path) -> Tensor:
+    try:
+        if path.suffix == ".npy":
+            import numpy as np
+
+            return torch.from_numpy(np.load(path, allow_pickle=False)).double()
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return torch.tensor([float(line) for line in lines if line.strip()], dtype=torch.float64)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} holds no certified radii ({error}); give .npy, or text with a number a line"
+        ) from None
+
+
+def proved(radii: Tensor, right: Tensor, eps: float) -> Figure:
+    """Images that are right, bool [n], and certified at `eps`, of all: a lower bound of the robust accuracy."""
+    return Figure(int((right & (radii >= eps)).sum()), len(right))
+
+
+def unsound(radii: Tensor, worst: Result) -> Iterable[Doubt]:
+    """C15: an image was broken inside its certified radius. One is enough."""
+    broken = worst.success & worst.clean_correct & (worst.distance.double() <= radii)
+    certified = int((worst.clean_correct & (radii > 0)).sum())
+    if bool(broken.any()):
+        first = int(broken.nonzero()[0, 0])
+        count = int(broken.sum())
+        text = (
+            f"{count} of {certified} certified images are broken inside their radius, the first is image {first}: "
+            f"certified to {float(radii[first]):.4g}, broken at {float(worst.distance[first]):.4g}"
+        )
+        yield Doubt("certificate-broken", text, count / certified)

@@ -1,0 +1,202 @@
+"""Claims: what somebody says the model withstands, to be held against what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sparring.attack import attack as build
+from sparring.audit.statistics.proportion import Figure, percent
+from sparring.audit.suites.stage import Stage
+from sparring.errors import InputError
+from sparring.referee import Keep
+from sparring.result import Doubt
+from sparring.threat import parse_eps
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A robust accuracy that was claimed.
+
+    Args:
+        accuracy: the share that is said to survive, in [0, 1].
+        eps: at this radius; None = the audit's. 0 = on clean images.
+        attack: against this attack, as a spec; None = against any.
+    """
+
+    accuracy: float
+    eps: float | None = None
+    attack: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.accuracy <= 1:
+            raise InputError(f"the claimed accuracy is {self.accuracy}; give a share from 0 to 1, or a percentage")
+        if self.eps is not None and not 0 <= self.eps < float("inf"):
+            raise InputError(f"the claim's eps is {self.eps}; it must be a finite number >= 0")
+        if self.attack is not None:
+            build(self.attack)  # refuses what is not known
+
+    @property
+    def clean(self) -> bool:
+        """It is about images without any perturbation."""
+        return self.eps == 0
+
+    @property
+    def keep(self) -> Keep:
+        """Which point counts when the attack is repeated as claimed: the last one, for those that make a single run
+        and hand over where it ended; the best for all others."""
+        assert self.attack is not None
+        made = build(self.attack)
+        fields = made.settings()
+        single = fields.get("restarts", 1) == 1 and "targets" not in fields
+        return "last" if single and made.info.sees == "gradient" and made.info.aim == "budget" else "best"
+
+    @property
+    def stage(self) -> Stage:
+        """The claimed attack, to be run as it was."""
+        assert self.attack is not None
+        return Stage(f"{self.title}, as claimed", self.attack, "iterative", seen=False, claimed=True)
+
+    @property
+    def iterative(self) -> bool:
+        """Its attack takes more than one step along gradients."""
+        if self.attack is None:
+            return False
+        made = build(self.attack)
+        return made.info.sees == "gradient" and int(made.settings().get("steps") or 1) > 1
+
+    @property
+    def title(self) -> str | None:
+        """The attack's name for people."""
+        if self.attack is None:
+            return None
+        made = build(self.attack)
+        _, colon, fields = made.spec.partition(":")
+        return made.info.title + (f" ({fields})" if colon else "")
+
+    @property
+    def spec(self) -> str:
+        """As text that `parse_claim` understands."""
+        place = ":".join(([self.attack] if self.attack else []) + ([] if self.eps is None else [f"{self.eps:.6g}"]))
+        return f"{place}={self.accuracy:.6g}" if place else f"{self.accuracy:.6g}"
+
+    def __str__(self) -> str:
+        where = "" if self.eps is None else f" at eps {self.eps:.4g}"
+        return f"{percent(self.accuracy)}{f' under {self.title}' if self.attack else ''}{where}"
+
+
+def parse_claim(text: str | float | Claim) -> Claim:
+    """A claim from text: "fgsm:0.3=0.88", "0.3=0.88", "fgsm=88%", "0.88"; "0=0.99" or "clean=0.99" on clean images.
+
+    >>> parse_claim("pgd:steps=40:8/255=45.5%")
+    Claim(accuracy=0.455, eps=0.03137254901960784, attack='pgd:steps=40')
+    """
+    if isinstance(text, Claim):
+        return text
+    head, _, share = str(text).strip().rpartition("=")
+    accuracy = _share(share, str(text))
+    head = head.strip()
+    if not head:
+        return Claim(accuracy)
+    if head == "clean":
+        return Claim(accuracy, 0.0)
+    attack, _, last = head.rpartition(":")
+    eps = _number(last)
+    if eps is None:
+        return Claim(accuracy, None, head)
+    return Claim(accuracy, eps, attack.strip() or None)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return parse_eps(text.strip())
+    except InputError:
+        return None
+
+
+def _share(text: str, whole: str) -> float:
+    text = text.strip()
+    value = _number(text.removesuffix("%"))
+    if value is None:
+        raise InputError(f"the claim {whole!r} is not understood; write ATTACK:EPS=ACCURACY, as in fgsm:0.3=0.88")
+    return value / 100 if text.endswith("%") or value > 1 else value
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A claim beside what was found.
+
+    Attributes:
+        claim: what was claimed. eps: the radius it is about. truth: at most this much survives, over all attacks.
+        by: the attack that made the difference. reproduced: what the claimed attack leaves here, on all images.
+        moved: the share of correct images that the claimed attack moved at all, where its last point is known.
+        single: what one step of FGSM leaves here, of all images, where it ran.
+    """
+
+    claim: Claim
+    eps: float
+    truth: Figure
+    by: str | None = None
+    reproduced: Figure | None = None
+    moved: float | None = None
+    single: float | None = None
+
+    @property
+    def too_high(self) -> bool:
+        """The same attack, run here, leaves less than claimed: by 2 points, or half the interval."""
+        again = self.reproduced
+        return again is not None and self.claim.accuracy - again.value > max(0.02, again.half_width)
+
+    @property
+    def gap(self) -> float:
+        """By how much the claim is too high."""
+        return self.claim.accuracy - self.truth.value
+
+    @property
+    def tolerance(self) -> float:
+        """A gap of this size proves nothing: a point, or half the interval."""
+        return max(0.01, self.truth.half_width)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "claimed": self.claim.accuracy,
+            "attack": self.claim.attack,
+            "eps": self.eps,
+            "reproduced": None if self.reproduced is None else self.reproduced.to_dict(),
+            "moved": self.moved,
+            "truth": self.truth.to_dict(),
+            "by": self.by,
+            "gap": self.gap,
+            "holds": self.gap <= self.tolerance,
+        }
+
+
+def claim_doubts(checked: Iterable[Checked]) -> Iterable[Doubt]:
+    """P7: the clean claim is off by more than a point or the interval; C12: the attack by 2 points or the interval; C1
+    for claims: iterations that do not give here what is claimed, and claimed to do no more than one step does."""
+    for one in checked:
+        if one.claim.clean:
+            if abs(one.gap) > one.tolerance:
+                yield Doubt(
+                    "clean-mismatch",
+                    f"clean accuracy is claimed as {percent(one.claim.accuracy)}, but is {one.truth}",
+                    min(1.0, abs(one.gap)),
+                )
+        elif one.reproduced is not None:
+            off = one.claim.accuracy - one.reproduced.value
+            if abs(off) > max(0.02, one.reproduced.half_width):
+                yield Doubt(
+                    "claim-not-reproduced",
+                    f"{one.claim.title} is claimed to leave {percent(one.claim.accuracy)}, but leaves {one.reproduced}",
+                    min(1.0, abs(off)),
+                )
+                if one.too_high and one.claim.iterative and one.single is not None and one.claim.accuracy >= one.single:
+                    yield Doubt(
+                        "weaker-than-one-step",
+                        f"{one.claim.title} is claimed to leave no less than one step of FGSM does here "
+                        f"({percent(one.single)}), while real iterations leave {percent(one.reproduced.value)}: a "
+                        "gradient was used again, or the attack is faulty",
+                        min(1.0, abs(off)),
+                    )

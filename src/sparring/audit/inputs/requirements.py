@@ -1,0 +1,229 @@
+"""Requirements: what a model must reach, as `--require "robust@0.3 >= 85%"`, and whether that is settled.
+
+A share counted on a few images proves little: 170 of 200 is as good as certain to be somewhere from 77 to 92 %. So a
+requirement is `met` only when the whole interval lies at or above the limit, `failed` when all of it lies below, and
+`not settled` in between. The interval holds at all moments at once (see `sequence`), so an audit may stop as soon as
+everything is settled, without a price in certainty. As always, "robust" means: against the attacks of this budget.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from sparring.audit.statistics.proportion import Figure, percent
+from sparring.audit.statistics.sequential import ALPHA, interval, near, needed
+from sparring.errors import InputError
+from sparring.threat import parse_eps
+
+Metric = Literal["robust", "clean"]
+Status = Literal["met", "failed", "not settled"]
+
+FORM = re.compile(r"\s*(robust|clean)\s*(?:@\s*([^<>=≥@]+?)\s*)?(?:>=|≥)\s*([0-9.eE+-]+)\s*(%?)\s*")
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A limit for one figure.
+
+    Args:
+        metric: "robust" or "clean" accuracy. least: the smallest share that will do, in [0, 1].
+        eps: the radius that it is about; None = the audit's, or none for clean accuracy.
+        counted: judge by the share of these very images, as --fail-under does, not by what it says about all.
+    """
+
+    metric: Metric
+    least: float
+    eps: float | None = None
+    counted: bool = False
+
+    def __str__(self) -> str:
+        where = "" if self.eps is None else f"@{self.eps:.4g}"
+        return f"{self.metric}{where} >= {self.least * 100:g} %" + (", of these images" if self.counted else "")
+
+    def at(self, eps: float) -> Requirement:
+        """The same for an audit at `eps`.
+
+        Raises:
+            InputError: it is about another radius.
+        """
+        if self.metric == "clean" or self.eps is None:
+            return self if self.metric == "clean" else replace(self, eps=eps)
+        if abs(self.eps - eps) > 1e-9 * max(self.eps, eps):
+            raise InputError(
+                f"the requirement {str(self)!r} is about eps {self.eps:.4g}, the audit about eps {eps:.4g}; "
+                "give both the same, or leave it away: robust >= ..."
+            )
+        return replace(self, eps=eps)
+
+
+def parse_requirement(text: str | Requirement) -> Requirement:
+    """A requirement from text.
+
+    >>> print(parse_requirement("robust@8/255 >= 45%"), parse_requirement("clean >= 0.97"), sep="; ")
+    robust@0.03137 >= 45 %; clean >= 97 %
+
+    Raises:
+        InputError: it is not understood.
+    """
+    if isinstance(text, Requirement):
+        return text
+    found = FORM.fullmatch(text)
+    if found is None:
+        raise InputError(
+            f"the requirement {text!r} is not understood; write robust@EPS >= SHARE or clean >= SHARE, "
+            "as in robust@0.3 >= 85%"
+        )
+    metric, radius, share, sign = found.groups()
+    least = _share(share, bool(sign), text)
+    if metric == "clean":
+        if radius is not None:
+            raise InputError(f"the requirement {text!r} gives clean accuracy an eps; write clean >= SHARE")
+        return Requirement("clean", least)
+    eps = parse_eps(radius)
+    if eps is not None and not 0 < eps < float("inf"):
+        raise InputError(f"the requirement {text!r} is about eps {eps:g}; a radius above 0 is needed")
+    return Requirement("robust", least, eps)
+
+
+def _share(text: str, percentage: bool, whole: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    value = value / 100 if percentage or value > 1 else value
+    if not 0 <= value <= 1:
+        raise InputError(f"the requirement {whole!r} asks for {text!r}; give a share or a percentage: 0.85, 85 or 85%")
+    return value
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A requirement beside what was counted.
+
+    Attributes:
+        figure: what was counted. low, high: the interval that decides; the share itself where only it is asked for.
+        more: about how many more images would settle it; None = it is settled, or no number is likely to.
+    """
+
+    requirement: Requirement
+    figure: Figure
+    low: float
+    high: float
+    status: Status
+    more: int | None = None
+
+    @property
+    def met(self) -> bool:
+        return self.status == "met"
+
+    def __str__(self) -> str:
+        """One line: what is required, what was counted, what that means."""
+        seen = f"{percent(self.figure.value)} ({self.figure.hits} of {self.figure.of}"
+        if self.requirement.counted:
+            return f"required {self.requirement}: {seen}), {'met' if self.met else 'not met'}"
+        sure = f"{seen}; any-time 95 % interval {self.low * 100:.1f} to {self.high * 100:.1f} %)"
+        return f"required {self.requirement}: {sure}, {self.conclusion}"
+
+    @property
+    def conclusion(self) -> str:
+        """The status in words."""
+        if self.status != "not settled":
+            return self.status
+        told = f"not settled with {self.figure.of} images: "
+        if self.more is None:
+            return told + "the share is too near the limit for any number of images"
+        return told + f"needs about {rounded(self.more):,} more"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "text": str(self.requirement),
+            "metric": self.requirement.metric,
+            "eps": self.requirement.eps,
+            "least": self.requirement.least,
+            "counted": self.requirement.counted,
+            "status": self.status,
+            **self.figure.to_dict(),
+            "low": self.low,
+            "high": self.high,
+            "confidence": None if self.requirement.counted else 1 - ALPHA,
+            "more": self.more,
+            "line": str(self),
+            "conclusion": ("met" if self.met else "not met") if self.requirement.counted else self.conclusion,
+        }
+
+
+def judge(requirement: Requirement, figure: Figure) -> Judged:
+    """Whether `figure` settles the requirement, and how.
+
+    >>> judge(parse_requirement("clean >= 90%"), Figure(199, 200)).status
+    'met'
+    """
+    least, share = requirement.least, figure.value
+    if requirement.counted:
+        return Judged(requirement, figure, share, share, "met" if share >= least else "failed")
+    prior = near(least)
+    low, high = interval(figure.hits, figure.of, prior)
+    if low >= least:
+        return Judged(requirement, figure, low, high, "met")
+    if high < least:
+        return Judged(requirement, figure, low, high, "failed")
+    return Judged(requirement, figure, low, high, "not settled", needed(figure.hits, figure.of, least, prior))
+
+
+def rounded(count: int) -> int:
+    """Two digits are enough for an estimate; rounded up.
+
+    >>> rounded(1234), rounded(7)
+    (1300, 7)
+    """
+    step: int = 10 ** max(0, len(str(count)) - 2)
+    return -(-count // step) * step
+
+
+class Watch:
+    """Requirements watched while an audit runs shard by shard: it says when the audit may stop.
+
+    Counts grow by whole shards and in the order of their numbers, whoever finishes first; so the same shards are
+    counted, and the same is decided, whatever the number of workers. The images must come in random order.
+
+    Args:
+        requirements: with their eps settled (`Requirement.at`).
+    """
+
+    def __init__(self, requirements: Iterable[Requirement]) -> None:
+        self.requirements = tuple(requirements)
+        self.counted = 0
+        self.clean = self.robust = Figure(0, 0)
+        self._waiting: dict[int, tuple[Sequence[bool], Sequence[bool]]] = {}
+
+    def feed(self, shard: int, right: Sequence[bool], standing: Sequence[bool]) -> bool:
+        """Shard number `shard` (from 0) is finished: of its images, which are right and which stand. True = stop.
+
+        Once settled, further shards are not counted.
+        """
+        if not self.settled:
+            self._waiting[shard] = right, standing
+        while not self.settled and self.counted in self._waiting:
+            right, standing = self._waiting.pop(self.counted)
+            self.clean = Figure(self.clean.hits + sum(map(bool, right)), self.clean.of + len(right))
+            self.robust = Figure(self.robust.hits + sum(map(bool, standing)), self.robust.of + len(standing))
+            self.counted += 1
+        return self.settled
+
+    @property
+    def judged(self) -> tuple[Judged, ...]:
+        """Each requirement beside the counts so far."""
+        return tuple(judge(one, self.clean if one.metric == "clean" else self.robust) for one in self.requirements)
+
+    @property
+    def settled(self) -> bool:
+        """All are met, or any has failed: more images would change nothing. Requirements on the very images of the
+        audit are never settled early."""
+        if not self.requirements or not self.counted or any(one.counted for one in self.requirements):
+            return False
+        states = {one.status for one in self.judged}
+        return states == {"met"} or "failed" in states

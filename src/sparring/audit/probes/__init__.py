@@ -1,0 +1,1 @@
+"""What the model is like, measured before any attack."""

@@ -1,0 +1,125 @@
+"""Probes of conduct: does the model answer each image alone, the same twice, without gradients of its own?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparring.audit.inputs.clean import other_scales
+from sparring.errors import SparringError
+from sparring.model import Model
+from sparring.outputs import unpack
+
+ALONE, TWICE = 16, 250
+"images shown one at a time, and twice"
+FAR = 1e-4
+"in logits, relative to the largest: more than rounding explains"
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """What was seen.
+
+    Attributes:
+        seedable: the answers are random, but the same again from the same state of torch's generator.
+        crowded: share of up to 16 images that are answered otherwise, or not at all, when shown alone; None
+            where answers are random anyway.
+        dynamic: the model asks for gradients while it answers: it optimises something for each image.
+        scale: another range of pixels on which the model is right more often, by 10 points, in words; None = none.
+        twice: share right in each of two passes over up to 250 images.
+        passes: forward passes spent.
+    """
+
+    seedable: bool
+    crowded: float | None
+    dynamic: bool
+    scale: str | None
+    twice: tuple[float, float]
+    passes: int
+
+
+def observe(model: Model, x: Tensor, y: Tensor, random: bool, batch_size: int) -> Conduct:
+    """Show images x [n, ...] in several ways. `random`: two passes are known to differ."""
+    few, right = x[:ALONE], []
+    spent = 4 * len(few)
+    with model.guard(), torch.no_grad():
+        for _ in range(2 if random else 1):
+            parts = [model.logits(model.accept(part)).argmax(1).cpu() for part in torch.split(x[:TWICE], batch_size)]
+            right.append(float((torch.cat(parts) == y[:TWICE]).double().mean()))
+            spent += len(x[:TWICE])
+    seedable = random and bool(torch.equal(_answers(model, few), _answers(model, few)))
+    with counted_gradients() as asked:
+        whole = _answers(model, few)
+    scale, more = (None, 0) if random else _better_scale(model, x[:64], y[:64], right[0])
+    return Conduct(
+        seedable=seedable,
+        crowded=None if random else _crowded(model, few, whole),
+        dynamic=asked[0] > 0,
+        scale=scale,
+        twice=(right[0], right[-1]),
+        passes=spent + more,
+    )
+
+
+def _answers(model: Model, x: Tensor) -> Tensor:
+    """One pass from the state of the generator that every guard begins with."""
+    with model.guard(), torch.no_grad():
+        return model.logits(model.accept(x)).float().cpu()
+
+
+def _crowded(model: Model, x: Tensor, whole: Tensor) -> float:
+    """P4: the share of images whose answer depends on who is beside them."""
+    with model.guard(), torch.no_grad():
+        try:
+            alone = torch.cat([model.logits(model.accept(one)).float().cpu() for one in torch.split(x, 1)])
+        except (ValueError, RuntimeError, SparringError):  # batch norm in train mode wants more than one value
+            return 1.0
+    far = (alone - whole).abs().amax(1) > FAR * whole.abs().amax(1).clamp(min=1.0)
+    return float(far.double().mean())
+
+
+def _better_scale(model: Model, x: Tensor, y: Tensor, right: float) -> tuple[str | None, int]:
+    """P6: pixels in another range, on which the model does better by 10 points, and by 5 images at least."""
+    spent = 0
+    for shift, text in other_scales(model, x):
+        with model.guard(), torch.no_grad():
+            try:
+                raw = model.net(shift if model.dtype is None else shift.to(model.device, model.dtype))
+                label = model.read(unpack(raw)).argmax(1).cpu()
+            except (ValueError, RuntimeError, SparringError):
+                continue
+        spent += len(x)
+        share = float((label == y).double().mean())
+        if share - right >= max(0.1, 4.5 / len(x)):  # of ten images, one more says nothing
+            return f"{text} it is right on {100 * share:.1f} %", spent
+    return None, spent
+
+
+@contextmanager
+def counted_gradients() -> Iterator[list[int]]:
+    """P5: how often gradients are asked for inside, in a list of one number."""
+    calls, names = [0], ("grad", "backward")
+    before = {name: getattr(torch.autograd, name) for name in names}
+    method = torch.Tensor.backward
+
+    def counting(function: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            calls[0] += 1
+            return function(*args, **kwargs)
+
+        return call
+
+    try:
+        for name in names:
+            setattr(torch.autograd, name, counting(before[name]))
+        torch.Tensor.backward = counting(method)  # type: ignore[method-assign]
+        yield calls
+    finally:
+        for name in names:
+            setattr(torch.autograd, name, before[name])
+        torch.Tensor.backward = method  # type: ignore[method-assign]

@@ -1,0 +1,230 @@
+"""Probes: what the model is like, before and beside the attacks. Seconds, and counted.
+
+Each probe only measures; `checks` says what is doubtful.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sparring import losses
+from sparring.attack import attack
+from sparring.audit.inputs.clean import Clean
+from sparring.audit.probes.behaviour import Conduct, observe
+from sparring.audit.probes.canary import Trial
+from sparring.audit.probes.eval_mode import measure_in_eval
+from sparring.audit.probes.gradient_quality import Local, look_around
+from sparring.audit.statistics.proportion import Figure
+from sparring.ball import Ball
+from sparring.batches import batches, run_batches
+from sparring.bout import LossFunction
+from sparring.model import Model
+from sparring.rng import Noise, digest
+from sparring.threat import Threat, Untargeted
+
+MODAL = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
+"modules that behave differently in train mode"
+REPEATED = 250
+"images that are shown twice, to see whether the model answers at random"
+
+
+@dataclass(frozen=True)
+class Probes:
+    """What was measured; shares are of the `n` images of the sanity subset unless said otherwise.
+
+    Attributes:
+        training: the modules found in train mode. active: whether they stayed so while the model was attacked.
+        changed: share of up to 250 images whose class or logits differed between two clean passes.
+        gap: median difference of the two largest logits. certain: share with a probability of exactly 1.
+        flat_ce, flat_margin: share whose gradient is exactly zero, at the image or at a random point of the ball;
+            None where the model grants no gradients.
+        moved, filled: share of images that FGSM moved at all, and by (99 % of) eps.
+        top: the class predicted most. top_share: of the predictions. top_truth: of the labels.
+        passes: forward plus backward passes spent.
+        cut: the graph from pixels to logits is cut: no gradient comes back at all.
+        outputs: what the net was said to give. twins: images that appear more than once, of those looked at.
+        local, conduct: see there; local is None for models that answer at random, and without images to look at.
+        in_eval: right, and standing against PGD, in eval mode, of up to 100 images; for models left in train mode.
+        canary: what the suite's attacks made of what was planted, see `canary`; the control is among them.
+    """
+
+    n: int
+    training: tuple[str, ...]
+    active: bool
+    changed: float
+    gap: float
+    certain: float
+    flat_ce: float | None
+    flat_margin: float | None
+    moved: float | None
+    filled: float | None
+    top: int
+    top_share: float
+    top_truth: float
+    passes: int
+    cut: bool = False
+    outputs: str = "logits"
+    twins: int = 0
+    local: Local | None = None
+    conduct: Conduct | None = None
+    in_eval: tuple[Figure, Figure] | None = None
+    canary: tuple[Trial, ...] = ()
+
+    @property
+    def random(self) -> bool:
+        """It answers at random: success is then decided by fresh looks, see `redraw`."""
+        return self.changed > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            **self.__dict__,
+            "training": list(self.training),
+            "local": None if self.local is None else asdict(self.local),
+            "conduct": None if self.conduct is None else asdict(self.conduct),
+            "in_eval": None if self.in_eval is None else [figure.to_dict() for figure in self.in_eval],
+            "canary": [trial.to_dict() for trial in self.canary],
+        }
+
+    @classmethod
+    def of_dict(cls, plain: dict[str, Any]) -> Probes:
+        """From `to_dict`."""
+        local, conduct, in_eval = plain["local"], plain["conduct"], plain["in_eval"]
+        right, standing = (Figure(one["hits"], one["of"]) for one in in_eval) if in_eval else (None, None)
+        return cls(
+            **{
+                **plain,
+                "training": tuple(plain["training"]),
+                "local": None if local is None else Local(**local),
+                "conduct": None if conduct is None else Conduct(**{**conduct, "twice": tuple(conduct["twice"])}),
+                "in_eval": None if right is None or standing is None else (right, standing),
+                "canary": tuple(Trial(**trial) for trial in plain["canary"]),
+            }
+        )
+
+
+def saturated(probes: Probes) -> bool:
+    """P3 and G3: cross-entropy gradients vanish where those of the margin do not, or logits are 100 apart."""
+    ce, margin = probes.flat_ce, probes.flat_margin
+    more = ce is not None and margin is not None and ce - margin > 0.01 and (ce - margin) * probes.n >= 2.5
+    return more or probes.gap > 100
+
+
+def training_modules(model: Model) -> tuple[str, ...]:
+    """Names of the dropout and normalisation modules that are in train mode now."""
+    if not isinstance(model.net, nn.Module):
+        return ()
+    modules = model.net.named_modules()
+    return tuple(
+        f"{name or 'the net'} ({type(m).__name__})" for name, m in modules if isinstance(m, MODAL) and m.training
+    )
+
+
+def probe(
+    model: Model, clean: Clean, subset: Tensor, threat: Threat, seed: int, batch_size: int, training: tuple[str, ...]
+) -> Probes:
+    """Measure everything. `training`: see `training_modules`, asked for before anything else was done."""
+    x, y = clean.x[subset], clean.y[subset]
+    top2 = clean.logits[subset].topk(2, 1).values
+    certain = F.softmax(clean.logits[subset], 1).amax(1) == 1.0
+    counts = torch.bincount(clean.prediction)
+    top = int(counts.argmax())
+    passes = 2 * min(REPEATED, len(clean))
+    flat_ce = flat_margin = moved = filled = None
+    cut, changed = False, _changed(model, clean, batch_size)
+    if model.access == "gradient" and len(x):
+        points = _points(model, x, threat, seed)
+        flat_ce, _ = _flat(model, points, y, losses.cross_entropy, batch_size)
+        flat_margin, cut = _flat(model, points, y, losses.margin, batch_size)
+        moved, filled = _moved(model, x, y, threat, seed, batch_size)
+        passes += (2 * 2 * len(points) + 3) * len(x)
+    local = look_around(model, x, y, threat, seed) if len(x) and not changed else None
+    conduct = observe(model, clean.x, clean.y[: len(clean.x)], changed > 0, batch_size)
+    passes += conduct.passes + (0 if local is None else local.passes)
+    active = bool(training) and model.mode == "as_is"
+    in_eval, more = measure_in_eval(model, clean, threat, seed, batch_size) if active else (None, 0)
+    passes += more
+    return Probes(
+        n=len(x),
+        training=training,
+        active=active,
+        changed=changed,
+        gap=float((top2[:, 0] - top2[:, 1]).median()) if len(x) else float("nan"),
+        certain=_share(certain),
+        flat_ce=flat_ce,
+        flat_margin=flat_margin,
+        moved=moved,
+        filled=filled,
+        top=top,
+        top_share=int(counts.max()) / len(clean),
+        top_truth=_share(clean.y == top),
+        passes=passes,
+        cut=cut,
+        outputs=model.outputs,
+        twins=len(clean.x) - len(set(digest(clean.x).tolist())),
+        local=local,
+        conduct=conduct,
+        in_eval=in_eval,
+    )
+
+
+def _changed(model: Model, clean: Clean, batch_size: int) -> float:
+    """Share of images whose answer differs between two passes: the class, or unit-length logits by over 1e-4.
+
+    Both passes are made under one guard, as each guard starts with the same random state.
+    """
+    apart = []
+    with model.guard(), torch.no_grad():
+        for part, _ in batches((clean.x[:REPEATED], clean.y[:REPEATED]), batch_size):
+            first, second = (model.logits(model.accept(part)).float().cpu() for _ in range(2))
+            far = (F.normalize(first, dim=1) - F.normalize(second, dim=1)).abs().amax(1) > 1e-4
+            apart.append(far | (first.argmax(1) != second.argmax(1)))
+    return _share(torch.cat(apart))
+
+
+def _points(model: Model, x: Tensor, threat: Threat, seed: int) -> list[Tensor]:
+    """The images, and a random point of each one's ball."""
+    settled = threat.within(model.box)
+    assert settled.eps is not None
+    assert settled.box is not None
+    taken = model.accept(x).cpu()
+    eps = torch.full((len(x),), settled.eps, dtype=taken.dtype)
+    return [taken, Ball(taken, settled.norm, eps, settled.box).sample(Noise.of(taken, seed))]
+
+
+def _flat(model: Model, points: list[Tensor], y: Tensor, loss: LossFunction, batch_size: int) -> tuple[float, bool]:
+    """Share of images with a gradient of exactly zero at any of the points, and: the graph is cut everywhere."""
+    zero, whole = torch.zeros(len(y), dtype=torch.bool), False
+    with model.guard():
+        for point in points:
+            done = 0
+            for part, labels in batches((point, y), batch_size):
+                z = model.accept(part).requires_grad_()
+                logits = model.logits(z)
+                value = loss(logits, Untargeted(labels.to(logits.device))).sum()
+                slope = torch.autograd.grad(value, z, allow_unused=True)[0] if value.requires_grad else None
+                flat = torch.ones(len(z), dtype=torch.bool)
+                if slope is not None:
+                    whole = True
+                    flat = (slope.flatten(1).abs().amax(1) == 0).cpu()
+                zero[done : done + len(z)] |= flat
+                done += len(z)
+    return _share(zero), not whole
+
+
+def _moved(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, batch_size: int) -> tuple[float, float]:
+    """Shares of the images that FGSM moved at all, and as far as the threat allows."""
+    threat = replace(threat, levels=None)
+    last = run_batches(attack("fgsm"), model, (x, y), threat, batch_size=batch_size, seed=seed, keep="last")
+    assert threat.eps is not None
+    size = threat.norm.size(last.x_adv - model.accept(x).cpu())
+    return _share(size > 0), _share(size >= 0.99 * threat.eps)
+
+
+def _share(flags: Tensor) -> float:
+    return float(flags.double().mean()) if len(flags) else float("nan")

@@ -1,0 +1,1 @@
+"""The report: its values, its parts, and the comparison of two."""

@@ -1,0 +1,30 @@
+"""Every form of a report, made from its plain values alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sparring.audit.report.document import Document, write
+from sparring.audit.report.formats import huggingface
+from sparring.audit.report.formats.junit import junit
+from sparring.audit.report.formats.sarif import sarif
+from sparring.audit.report.formats.tables import csv_text, markdown
+from sparring.audit.report.html.page import render
+
+FORMS = {
+    "report.html": render,
+    "report.md": markdown,
+    "samples.csv": csv_text,
+    "report.junit.xml": junit,
+    "report.sarif": sarif,
+}
+"file -> what makes its text"
+
+
+def save(document: Document, folder: str | Path) -> dict[str, Path]:
+    """Write all forms but report.json itself into `folder`: name -> path."""
+    folder = Path(folder)
+    saved = {name: write(folder / name, make(document)) for name, make in FORMS.items()}
+    for path in huggingface.write(document, folder / "huggingface"):
+        saved[path.relative_to(folder).as_posix()] = path
+    return saved

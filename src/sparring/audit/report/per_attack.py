@@ -1,0 +1,97 @@
+"""What can be said of attacks beside each other: what they know, and how much each leaves at smaller radii."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from sparring.audit.cascade.latent import LATENT
+from sparring.audit.cascade.outcome import Outcome
+from sparring.audit.cascade.receipt import PLAIN
+from sparring.audit.cascade.trace_summary import GRID
+from sparring.audit.suites.stage import REPLAY, Stage
+from sparring.result import Result
+from sparring.threat import Threat
+
+STEPS = 24
+"points of a security curve above 0"
+FILLED = 0.99
+"of eps: a success this far out was not looked for further in"
+
+
+def knowledge(stage: Stage) -> str:
+    """What an attack sees of the model: gradient, score, decision, or nothing of it (transfer)."""
+    if stage.spec.startswith(REPLAY) or stage.family == "transfer":
+        return "transfer"
+    if stage in (PLAIN, LATENT):
+        return "gradient"
+    info = stage.attack().info
+    return "transfer" if ".attacks.transfer." in info.cls.__module__ else info.sees
+
+
+def standing_over_eps(outcomes: Sequence[Outcome], worst: Result, threat: Threat, subset: int) -> dict[str, Any] | None:
+    """How many images of the sanity subset each attack leaves at radii up to the audited one, and all together.
+
+    From the smallest success that each saw on its way. One that `fills` the radius only saw successes at its rim, and
+    says nothing about smaller radii.
+    """
+    rows = worst.clean_correct.nonzero().squeeze(1)[:subset]
+    assert threat.eps is not None
+    grid = [threat.eps * k / STEPS for k in range(STEPS + 1)]
+    curves = []
+    for one in outcomes:
+        here = torch.isin(one.rows, rows)
+        if one.stage.seen and not one.stage.claimed and int(here.sum()) == len(rows):
+            distance = one.result.distance[here]
+            fills = not bool((distance < FILLED * threat.eps).any())
+            curves.append({"attack": one.stage.title, "standing": _left(distance, grid), "fills": fills})
+    if not curves or not len(rows):
+        return None
+    return {"n": len(rows), "eps": grid, "all": _left(worst.distance[rows], grid), "attacks": curves}
+
+
+def on_the_subset(outcomes: Sequence[Outcome], worst: Result, subset: int) -> list[dict[str, Any]]:
+    """Each attack that ran in full on all images of the sanity subset: its passes by image, and which of them (from 0)
+    it breaks by itself. `audit.learnt` makes an order of it."""
+    rows = worst.clean_correct.nonzero().squeeze(1)[:subset]
+    told = []
+    for one in outcomes:
+        here = torch.isin(one.rows, rows)
+        if one.stage.seen and not (one.stage.claimed or one.stage.subject) and int(here.sum()) == len(rows) > 0:
+            passes = (one.result.queries + one.result.gradients)[here].tolist()
+            broke = one.result.success[here].nonzero().squeeze(1).tolist()
+            told.append({"spec": one.stage.spec, "passes": passes, "broke": broke})
+    return told
+
+
+def over_queries(outcomes: Sequence[Outcome], worst: Result, start: torch.Tensor, subset: int) -> dict[str, Any] | None:
+    """How far each attack has got on the sanity subset after so many forward passes: images broken, and the median
+    headway (the share of the clean margin that it has taken, see `audit.headway`).
+
+    `start`: [N] margins of the clean images. Margins of rescaled logits are not comparable, and left out.
+    """
+    rows = worst.clean_correct.nonzero().squeeze(1)[:subset]
+    curves = []
+    for one in outcomes:
+        here = torch.isin(one.rows, rows)
+        if one.stage.seen and not one.stage.claimed and int(here.sum()) == len(rows) > 0:
+            hit = torch.where(one.result.success[here], one.result.first_hit[here], -1)
+            broken = [int(((hit >= 0) & (hit <= q)).sum()) for q in GRID]
+            known = {"most": int(one.result.queries[here].max()), "broken": broken}
+            curves.append({"attack": one.stage.title, **known, "headway": _headway(one, start)})
+    return {"n": len(rows), "queries": list(GRID), "attacks": curves} if curves else None
+
+
+def _headway(one: Outcome, start: torch.Tensor) -> list[float | None] | None:
+    """By `GRID`, None before the first look; None without a path."""
+    if one.path is None or one.stage.subject.startswith("rescaled"):
+        return None
+    share = (1 - one.path.best.double() / start[one.path.rows].double()[:, None]).clamp(0, 1)
+    median = torch.where(share.isfinite().all(0), share.nanmedian(0).values, torch.nan)
+    return [None if value != value else value for value in median.tolist()]
+
+
+def _left(distance: torch.Tensor, grid: Sequence[float]) -> list[int]:
+    return [int((distance > eps * (1 + 1e-5)).sum()) for eps in grid]

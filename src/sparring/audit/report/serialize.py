@@ -1,0 +1,147 @@
+"""A `Report` as plain values for JSON: what every page, table and export is made from (see `document`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sparring.audit.cascade.outcome import Outcome
+from sparring.audit.checks.doubts import MEANINGS, meaning
+from sparring.audit.report import breakdown
+from sparring.audit.report.document import FORMAT
+from sparring.audit.report.per_attack import knowledge, on_the_subset, over_queries, standing_over_eps
+from sparring.audit.report.taxonomy import tags
+from sparring.audit.report.thumbnails import triple
+from sparring.result import Doubt, finite
+
+if TYPE_CHECKING:
+    from sparring.audit.report.report import Report
+
+
+def plain(report: Report) -> dict[str, Any]:
+    """All of it as plain values for JSON: what every page, table and export is made from."""
+    figures = {
+        "clean_accuracy": report.clean,
+        "robust_accuracy": report.robust,
+        "attack_success_rate": report.success,
+    }
+    strongest = None
+    if report.strongest is not None:
+        strongest = {"attack": report.strongest[0], **report.strongest[1].to_dict()}
+    classes = breakdown.by_class(report.samples)
+    found = {
+        "format": FORMAT,
+        "verdict": report.verdict,
+        "status": report.status,
+        "cause": report.cause,
+        **{name: figure.value for name, figure in figures.items()},
+        "worst_case_accuracy": report.robust.value,
+        "certified": None if report.certified is None else report.certified.to_dict(),
+        "strongest_attack_alone": strongest,
+        "n": report.n,
+        "initially_correct": report.clean.hits,
+        "standing": report.robust.hits,
+        "intervals": {name: [figure.low, figure.high] for name, figure in figures.items()},
+        "confidence": 0.95,
+        "requirements": [one.to_dict() for one in report.requirements],
+        "threat": report.worst.threat.to_dict(),
+        "suite": report.suite,
+        "seed": report.seed,
+        "passes": report.passes,
+        "cost": dict(report.cost),
+        "seconds": report.seconds,
+        "doubts": [_explained(doubt) for doubt in report.doubts],
+        "in_order": _in_order(report),
+        "claims": [{**one.to_dict(), "title": one.claim.title, "text": str(one.claim)} for one in report.claims],
+        "attacks": [_attack(report, one) for one in report.attacks],
+        "left_out": list(report.left_out),
+        "broken_by_row_not_by_column": {row: dict(cells) for row, cells in report.matrix.items()},
+        "curve": None if report.curve is None else report.curve.to_dict(),
+        "security_curves": standing_over_eps(report.attacks, report.worst, report.threat, report.probes.n),
+        "on_the_subset": on_the_subset(report.attacks, report.worst, report.probes.n),
+        "over_queries": over_queries(report.attacks, report.worst, report.start, report.probes.n),
+        "classes": classes,
+        "worst_class": breakdown.worst_class(classes),
+        "confusion": breakdown.confusion(report.samples),
+        "distance_quantiles": breakdown.quantiles(breakdown.distances(report.samples)),
+        "receipt": None if report.receipt is None else report.receipt.to_dict(),
+        "survival": [one.to_dict() for one in report.survival],
+        "taxonomy": tags((one.stage.title, knowledge(one.stage)) for one in report.attacks),
+        "probes": report.probes.to_dict(),
+        "adaptive": [one.to_dict() for one in report.tried],
+        "confirmed": report.confirmed.to_dict(),
+        "undone_by_rounding": report.rounded.to_dict(),
+        "model": dict(report.model),
+        "data": dict(report.data),
+        "settings": dict(report.settings),
+        "versions": dict(report.versions),
+        "created": report.created,
+        "command": report.command,
+        "samples": list(report.samples),
+        "gallery": _gallery(report),
+    }
+    strict: dict[str, Any] = finite(found)
+    return strict
+
+
+def _attack(report: Report, one: Outcome) -> dict[str, Any]:
+    alone = report.alone.get(one.stage.title)
+    return {
+        **one.to_dict(),
+        "knowledge": knowledge(one.stage),
+        "claimed": one.stage.claimed,
+        "alone": None if alone is None else alone.to_dict(),
+    }
+
+
+def _in_order(report: Report) -> list[str]:
+    """What was checked and found in order."""
+    families = {one.stage.family for one in report.attacks if not one.stage.claimed}
+    unknown = {doubt.code for doubt in report.doubts}
+    if report.probes.flat_ce is None:
+        unknown |= {"loss-saturation", "zero-gradients", "budget-not-used", "single-step-beats-iterative"}
+        unknown |= {
+            "black-box-beats-white-box",
+            "noise-beats-gradient",
+            "transfer-beats-white-box",
+            "not-converged",
+        }
+        unknown |= {"unfaithful-gradients", "misaligned-gradients"}
+    if report.probes.local is None:
+        unknown |= {"piecewise-constant", "unfaithful-gradients", "misaligned-gradients", "unstable-outputs"}
+    elif report.probes.local.aligned is None:
+        unknown.add("misaligned-gradients")
+    unknown |= {"batch-dependent", "wrong-range"} if report.probes.random else set()
+    unknown |= set() if report.probes.canary else {"canary-missed"}
+    unknown |= set() if "query" in families else {"black-box-beats-white-box"}
+    unknown |= set() if "noise" in families else {"noise-beats-gradient"}
+    unknown |= set() if "transfer" in families else {"transfer-beats-white-box"}
+    watched = [one.path for one in report.attacks if one.path is not None and one.stage.family == "iterative"]
+    unknown |= set() if any(bool(path.late.isfinite().any()) for path in watched) else {"not-converged"}
+    unknown |= set() if report.confirmed.of else {"successes-not-reproduced"}
+    unknown |= set() if {"single-step", "iterative"} <= families else {"single-step-beats-iterative"}
+    unknown |= {"large-eps-survives", "not-monotone"} if report.curve is None else set()
+    unknown |= set() if report.rounded.of else {"rounding"}
+    return [known.fine for code, known in MEANINGS.items() if known.fine and code not in unknown]
+
+
+def _gallery(report: Report) -> list[dict[str, Any]]:
+    """The examples with their pictures as data URIs, where they are pictures."""
+    low, high = report.model["box"]
+    shown = []
+    for one in report.examples:
+        pictures = triple(one.clean, one.adversarial, (low, high))
+        if pictures is not None:
+            names = ("index", "kind", "label", "before", "prediction", "after", "attack", "distance")
+            shown.append({**{name: getattr(one, name) for name in names}, "pictures": list(pictures)})
+    return shown
+
+
+def _explained(doubt: Doubt) -> dict[str, Any]:
+    known = meaning(doubt.code)
+    return {
+        **doubt.to_dict(),
+        "title": known.title,
+        "severe": known.severe,
+        "means": known.means,
+        "remedy": known.remedy,
+    }

@@ -1,0 +1,220 @@
+"""After the attacks: the parts of an audit counted together, checked and judged. The model is not asked any more.
+
+What is per image was decided in its shard; here the stages are only replayed on what each part has stored, in the
+order of their places, so that the totals are what one cascade over all images would have counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import reduce
+
+import torch
+
+from sparring.audit.cascade.adaptive import Tried
+from sparring.audit.cascade.cascade import Cascade
+from sparring.audit.cascade.controls import CONTROLS
+from sparring.audit.cascade.curve import Trials, draw
+from sparring.audit.cascade.outcome import CLAIMED, LADDER, Outcome
+from sparring.audit.cascade.proof import Pixels, gallery, samples
+from sparring.audit.cascade.receipt import RECEIPT, receipt_of
+from sparring.audit.cascade.survival import together
+from sparring.audit.cascade.trace_summary import joined
+from sparring.audit.checks.evidence import Evidence
+from sparring.audit.checks.notes import notes
+from sparring.audit.checks.verdict import Alone, Facts, judge
+from sparring.audit.inputs.certificates import proved, unsound
+from sparring.audit.inputs.claims import Checked
+from sparring.audit.inputs.provenance import versions
+from sparring.audit.report.report import Report
+from sparring.audit.run.plan import Plan
+from sparring.audit.run.prepare import Head
+from sparring.audit.run.shard import Part, learn_all
+from sparring.audit.statistics.proportion import Figure
+from sparring.audit.suites.stage import Stage
+from sparring.result import concat
+from sparring.threat import Untargeted
+
+
+def conclude(plan: Plan, head: Head, parts: Sequence[Part], pixels: Pixels) -> Report:
+    """The report of an audit whose parts are all there, in order. `pixels`: for the gallery."""
+    cascades = [_replayed(plan, head, parts, radius) for radius in range(len(plan.radii()))]
+    main = cascades[0]
+    trials = _trials(parts)
+    checked = [one for cascade in cascades for one in _compare(plan, cascade)]
+    checked += [Checked(claim, 0.0, head.clean.accuracy) for claim in plan.claims if claim.clean]
+    outcomes = tuple(tuple(cascade.outcomes) for cascade in cascades)
+    receipt = receipt_of(main, plan.stages)
+    learn_all(main, outcomes, trials)
+    seconds = sum(one.result.seconds for one in main.outcomes)
+    everything = " + ".join(one.stage.spec for one in main.outcomes)
+    worst = replace(concat([part.worst[0] for part in parts]), attack=everything, seconds=seconds)
+    curve = None if trials is None else draw(trials, head.clean, worst)
+    proof = reduce(lambda a, b: a + b, (part.proof for part in parts))
+    survival = together([part.survival for part in parts])
+    evidence = Evidence(plan, head, main, tuple(checked), curve, proof.undone, proof.confirmed)
+    doubts = (*evidence.doubts(), *([] if receipt is None else receipt.doubts()))
+    radii = plan.certified
+    doubts = doubts if radii is None else (*doubts, *unsound(radii, worst))
+    clean = head.clean.accuracy
+    tried = _tried(plan, head, main)
+    told = notes(head.probes, head.draws, worst)
+    verdict = judge(Facts(str(plan.threat), clean, main.robust, checked, doubts, _alone(main), tried, told))
+    strongest = main.strongest()
+    return Report(
+        verdict=verdict.sentence,
+        status=verdict.status,
+        cause=verdict.cause,
+        clean=clean,
+        robust=main.robust,
+        success=Figure(clean.hits - main.robust.hits, clean.hits),
+        strongest=None if strongest is None else (strongest.stage.title, strongest.alone(main.subset)),
+        doubts=doubts,
+        claims=tuple(checked),
+        attacks=tuple(one for one in main.outcomes if one.place[0] != RECEIPT or len(one.broke)),
+        alone={one.stage.title: one.alone(main.subset) for one in main.outcomes if one.stage.seen},
+        left_out=(*plan.left_out, *_unneeded(plan, head, main)),
+        matrix=main.matrix(),
+        worst=replace(worst, doubts=doubts),
+        samples=samples(main, worst, proof),
+        examples=gallery(main, worst, proof, pixels),
+        curve=curve,
+        probes=head.probes,
+        confirmed=proof.confirmed,
+        rounded=proof.undone,
+        threat=plan.threat,
+        suite=plan.suite.name,
+        seed=plan.seed,
+        settings=plan.settings,
+        model=head.model,
+        data=head.data,
+        versions=versions(),
+        cost={
+            "clean": len(head.clean),
+            "probes": head.probes.passes,
+            "attacks": _passes(outcomes, LADDER),
+            "claimed attacks": _passes(outcomes, CLAIMED),
+            "receipt": _passes(outcomes, RECEIPT),
+            "controls": _passes(outcomes, CONTROLS),
+            "curve": 0 if curve is None else curve.passes,
+            "proof": proof.passes,
+            "survival": sum(one.passes for one in survival),
+        },
+        seconds=head.seconds + sum(part.seconds for part in parts),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=plan.command(),
+        start=Untargeted(head.clean.y).margin(head.clean.logits),
+        survival=survival,
+        receipt=receipt,
+        tried=tried,
+        certified=None if radii is None else proved(radii, head.clean.correct, plan.radii()[0]),
+    )
+
+
+def _replayed(plan: Plan, head: Head, parts: Sequence[Part], radius: int) -> Cascade:
+    """The cascade at a radius over all images, from what it did to each part of them."""
+    whole = Cascade(plan.at(plan.radii()[radius]), head.clean, head.subset, plan.seed, plan.batch_size)
+    here = [(part.first, one) for part in parts for one in part.outcomes[radius]]
+    for place in sorted({one.place for _, one in here}):
+        alike = [(first, one) for first, one in here if one.place == place]
+        rows = torch.cat([one.rows + first for first, one in alike])
+        moved = [one.moved for _, one in alike if one.moved is not None]
+        result = concat([one.result for _, one in alike])
+        path = joined([one.path.shifted(first) for first, one in alike if one.path is not None])
+        whole.add(alike[0][1].stage, rows, result, place, torch.cat(moved) if moved else None, path)
+    return whole
+
+
+def _trials(parts: Sequence[Part]) -> Trials | None:
+    """The attacks behind the curve, on all of its images."""
+    found = [part.trials for part in parts if part.trials is not None]
+    if not found:
+        return None
+    results = tuple(concat(list(at_eps)) for at_eps in zip(*(one.results for one in found), strict=True))
+    return replace(found[0], n=sum(one.n for one in found), results=results)
+
+
+def _compare(plan: Plan, cascade: Cascade) -> Iterator[Checked]:
+    """Each claim at the cascade's eps beside the truth."""
+    eps, correct = cascade.threat.eps, cascade.clean.correct
+    assert eps is not None
+    rerun = iter(one for one in cascade.outcomes if one.place[0] == CLAIMED)
+    for claim in plan.claims_at(eps):
+        if claim.attack is None:
+            yield Checked(claim, eps, cascade.robust, _breaker(cascade, correct))
+            continue
+        outcome = next(rerun)
+        result, moved = outcome.result, outcome.moved
+        assert moved is not None
+        yield Checked(
+            claim,
+            eps,
+            cascade.robust,
+            _breaker(cascade, ~result.success),
+            Figure(int((~result.success).sum()), len(result)),
+            float(moved[correct].double().mean()) if claim.keep == "last" else None,
+            _single_step(cascade),
+        )
+
+
+def _breaker(cascade: Cascade, among: torch.Tensor) -> str | None:
+    """The stage that broke most of the images `among` [N] bool; claimed attacks and noise aside."""
+    counts = {
+        outcome.stage.title: int((cascade.broken_by[among] == k).sum())
+        for k, outcome in enumerate(cascade.outcomes)
+        if not outcome.stage.claimed and outcome.stage.family != "noise"
+    }
+    best = max(counts, key=lambda title: counts[title], default=None)
+    return best if best is not None and counts[best] else None
+
+
+def _alone(cascade: Cascade) -> list[Alone]:
+    apart = ("noise", "adaptive", "transfer")
+    return [
+        Alone(
+            one.stage.title,
+            one.alone(cascade.subset),
+            "scores" if one.stage.family == "query" else ("cross-entropy" if one.stage.blind else "logits"),
+        )
+        for one in cascade.outcomes
+        if one.stage.seen and one.stage.family not in apart
+    ]
+
+
+def _single_step(cascade: Cascade) -> float | None:
+    """What one blind step leaves, of all images, going by the sanity subset; None where none ran."""
+    left = [one.alone(cascade.subset).value for one in cascade.outcomes if one.stage.seen and _plain_step(one.stage)]
+    return min(left) * cascade.clean.accuracy.value if left and len(cascade.subset) else None
+
+
+def _plain_step(stage: Stage) -> bool:
+    return stage.family == "single-step" and stage.blind
+
+
+def _tried(plan: Plan, head: Head, main: Cascade) -> tuple[Tried, ...]:
+    """Each remedy on the sanity subset, beside the attacks of the suite that the sign deceives."""
+    found = []
+    for remedy in plan.remedies(head):
+        blind = True if remedy.code == "loss-saturation" else None  # the others climb the logits anyway
+        copies = 1 if remedy.code == "random-outputs" else None  # suites may average, too
+        oblivious = main.broken_on_subset("single-step", "iterative", blind=blind, copies=copies)
+        seen = [one for one in main.outcomes if one.stage in remedy.stages and one.stage.seen]
+        if seen and oblivious is not None:
+            standing = min((one.alone(main.subset) for one in seen), key=lambda figure: figure.hits)
+            before = Figure(int((~oblivious).sum()), len(oblivious))
+            found.append(Tried(remedy.code, remedy.what, before, standing))
+    return tuple(found)
+
+
+def _unneeded(plan: Plan, head: Head, main: Cascade) -> list[str]:
+    """Stages that found nothing to do anywhere."""
+    ran = {one.place for one in main.outcomes}
+    ladder = enumerate(plan.ladder(head))
+    return [f"{stage.title}: nothing was left standing" for k, stage in ladder if (LADDER, k) not in ran]
+
+
+def _passes(outcomes: Sequence[Sequence[Outcome]], kind: int) -> int:
+    """Forward plus backward passes of all stages of a kind, at all radii."""
+    return sum(one.queries + one.gradients for each in outcomes for one in each if one.place[0] == kind)

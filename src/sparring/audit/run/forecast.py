@@ -1,0 +1,206 @@
+"""What an audit will cost, from a few seconds of it: images, time and the width of the interval that they buy.
+
+The suite is run on a few images at a time, more each time, until the seconds are up. A stage that they do not reach is
+charged its most passes, for the share of images that are likely to come so far. Controls come on top: the sanity
+subset, the security curve, the receipt. Nothing is kept: the audit itself starts afresh.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparring.audit.cascade.controls import longer
+from sparring.audit.cascade.curve import FACTORS
+from sparring.audit.cascade.margin_progress import Headway
+from sparring.audit.cascade.receipt import LEAST, SHARE
+from sparring.audit.run.plan import Plan
+from sparring.audit.statistics.proportion import Figure
+from sparring.audit.suites.builtin import SUITES
+from sparring.audit.suites.stage import Stage, Suite
+from sparring.budget import Budget
+from sparring.errors import InputError
+from sparring.threat import Untargeted
+
+SIZES = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000)
+FIRST = 8
+"images of the first part"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What one number of images buys: seconds that it takes, and half the width of the 95 % interval."""
+
+    images: int
+    seconds: float
+    half_width: float
+
+    def __str__(self) -> str:
+        return f"{duration(self.seconds)}: +- {100 * self.half_width:.1f} points, {self.images:,} images"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"images": self.images, "seconds": self.seconds, "half_width": self.half_width, "said": str(self)}
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What was measured, and what follows.
+
+    Attributes:
+        suite: its name. n: images that there are. tried: images that the probe attacked, standing: of them, at its end.
+        seconds: that the probe took. per_pass: seconds of a forward or backward pass of one image.
+        per_image: passes that an image takes. controls: passes that come on top.
+        offers: by number of images. suites: (name, seconds) of each suite on all images, for the same model.
+        reached: the probe has run every stage on at least one part of the images.
+    """
+
+    suite: str
+    n: int
+    tried: int
+    standing: int
+    seconds: float
+    per_pass: float
+    per_image: float
+    controls: int
+    offers: tuple[Offer, ...]
+    suites: tuple[tuple[str, float], ...]
+    reached: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**self.__dict__, "offers": [one.to_dict() for one in self.offers], "suites": dict(self.suites)}
+
+
+@dataclass
+class _Probe:
+    """What the images so far took."""
+
+    seconds: float = 0.0
+    passes: int = 0  # made
+    charged: float = 0.0  # made, or guessed for stages that were not reached
+    tried: int = 0
+    standing: int = 0
+    reached: bool = False
+
+
+def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
+    """Probe for at most about so many seconds, and say what each number of images would take.
+
+    Raises:
+        InputError: no time, or no image that the model gets right.
+    """
+    if not seconds > 0:
+        raise InputError(f"{seconds} seconds to probe; expected more than 0")
+    until, probe = time.perf_counter() + seconds, _Probe()
+    for x, y in _parts(plan):
+        if time.perf_counter() >= until or (probe.tried and probe.seconds / probe.tried > until - time.perf_counter()):
+            break
+        _try(plan, x, y, until, probe)
+    if not probe.passes:
+        raise InputError("the model gets none of the first images right: there is nothing to attack")
+    per_pass, per_image = probe.seconds / probe.passes, probe.charged / probe.tried
+    share, n, classes = probe.standing / probe.tried, len(plan.source), plan.model.num_classes or 10
+    sizes = sorted({size for size in SIZES if size < n} | {n})
+    offers = [
+        Offer(
+            size,
+            per_pass * (size * per_image + controls(plan, plan.stages, plan.suite, size, classes, share)),
+            Figure(round(share * size), size).half_width,
+        )
+        for size in sizes
+    ]
+    own = _guess(plan.stages, classes, share)
+    suites = []
+    for suite in SUITES.values():
+        stages, _ = suite.fit(plan.model, plan.threat)
+        images = n * per_image * _guess(stages, classes, share) / own
+        suites.append((suite.name, per_pass * (images + controls(plan, stages, suite, n, classes, share))))
+    return Forecast(
+        plan.suite.name,
+        n,
+        probe.tried,
+        probe.standing,
+        probe.seconds,
+        per_pass,
+        per_image,
+        controls(plan, plan.stages, plan.suite, n, classes, share),
+        tuple(offers),
+        tuple(suites),
+        probe.reached,
+    )
+
+
+def _parts(plan: Plan) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images in parts of 8, 16, 32 ..., at most a batch."""
+    start, size = 0, FIRST
+    while start < len(plan.source):
+        stop = min(start + size, len(plan.source))
+        x, y = plan.source.part(start, stop)
+        yield plan.model.accept(x).cpu(), torch.as_tensor(y)
+        start, size = stop, min(2 * size, plan.batch_size)
+
+
+def _try(plan: Plan, x: Tensor, y: Tensor, until: float, probe: _Probe) -> None:
+    """The suite on some images, as far as the time goes."""
+    began = time.perf_counter()
+    with plan.model.guard(), torch.no_grad():
+        logits = plan.model.logits(plan.model.accept(x)).cpu()
+    margin = Untargeted(y).margin(logits)
+    standing, headway = margin < 0, Headway(margin)
+    classes, on_time = logits.shape[1], True
+    probe.tried += len(y)
+    probe.passes += len(y)
+    probe.charged += len(y)
+    for stage in plan.stages:
+        at = (standing & headway.admits(stage)).nonzero().squeeze(1)
+        left = until - time.perf_counter()
+        if left <= 0:
+            on_time = False
+            probe.charged += int(standing.sum()) * stage.usual_passes(classes)
+        elif len(at):
+            budget = Budget(seconds=left)
+            result = stage.attack()(plan.model, x[at], y[at], plan.threat, seed=plan.seed, budget=budget)
+            headway.note(stage, at, result)
+            standing[at[result.success]] = False
+            made = int((result.queries + result.gradients).sum())
+            probe.passes += made
+            cut = time.perf_counter() >= until
+            probe.charged += max(made, int((~result.success).sum()) * stage.most_passes(classes)) if cut else made
+    probe.standing += int(standing.sum())
+    probe.seconds += time.perf_counter() - began
+    probe.reached |= on_time
+
+
+def controls(plan: Plan, stages: Sequence[Stage], suite: Suite, n: int, classes: int, share: float) -> int:
+    """Passes that an audit of `n` images takes besides the cascade, at most: subset, curve, receipt, longer searches.
+
+    `share`: of the images that stand, which the cascade runs in full anyway.
+    """
+    subset, curve = min(plan.suite.subset, n), plan.curve_stage()
+    seen = [(stage.most_passes(classes), 1.0 if stage.near else 1 - share) for stage in stages if stage.seen]
+    drawn = 0 if curve is None else (len(FACTORS) + 1) * curve.most_passes(classes)
+    again = max(LEAST, round(SHARE * n)) * sum(stage.most_passes(classes) for stage in stages) if suite.receipt else 0
+    again = min(again, n * sum(stage.most_passes(classes) for stage in stages))
+    more = share * sum(stage.most_passes(classes) for _, stage in longer(stages)) if suite.longer else 0.0
+    return round(subset * (drawn + more + sum(passes * part for passes, part in seen))) + again
+
+
+def _guess(stages: Sequence[Stage], classes: int, share: float) -> float:
+    """Passes of an image that goes through these stages, from their settings alone."""
+    return max(1.0, share * sum(stage.usual_passes(classes) for stage in stages))
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people.
+
+    >>> duration(42), duration(2460), duration(10800)
+    ('42 s', '41 min', '3.0 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

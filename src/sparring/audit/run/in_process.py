@@ -1,0 +1,55 @@
+"""Who does the work of a plan: this process alone, or any number of them around one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from sparring.audit.cascade.progress import Callback, Clock
+from sparring.audit.report.report import Report
+from sparring.audit.run.conclude import conclude
+from sparring.audit.run.plan import Plan
+from sparring.audit.run.prepare import Head, prepare
+from sparring.audit.run.shard import Part, attack_part
+
+
+def carry_out(plan: Plan, progress: Callback | None) -> Report:
+    """All of it, in this process; nothing is written."""
+    with seeded(plan.seed):
+        head = prepare(plan)
+        clock = Clock(len(head.clean), head.clean.accuracy.hits, progress)
+        parts = [work_on(plan, head, number, clock) for number in range(plan.shards)]
+    points = torch.cat([part.worst[0].x_adv for part in parts])
+
+    def pixels(numbers: Sequence[int]) -> dict[int, tuple[Tensor, Tensor]]:
+        return {i: (clean_image(plan, i), points[i]) for i in numbers}
+
+    return conclude(plan, head, parts, pixels)
+
+
+def work_on(plan: Plan, head: Head, number: int, clock: Clock) -> Part:
+    """One shard, with its progress told."""
+    span = plan.span(number)
+    correct = int(head.clean.correct[span].sum())
+    table = plan.timetable(head, curve=span.start < plan.suite.subset)
+    clock.open(table, correct, later=len(plan.source) - span.stop, shard=(number + 1, plan.shards))
+    part = attack_part(plan, head, number, clock)
+    clock.close(part.standing)
+    return part
+
+
+def clean_image(plan: Plan, number: int) -> Tensor:
+    """[...] one image as the model takes it."""
+    x, _ = plan.source.part(number, number + 1)
+    return plan.model.accept(x)[0].cpu()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Inside, models that draw random numbers draw the same ones in every process; outside nothing has changed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,152 @@
+"""The plan of an audit: what is to be done, to what, in which shards.
+
+Three kinds of work follow from it, each in a file of its own:
+
+    before.py   `prepare`: one look at all images, the sanity subset, the probes            -> Head
+    part.py     `attack_part`: every attack on one shard, with the proof of what it broke    -> Part
+    after.py    `conclude`: the parts counted together, checked and judged; asks the model nothing  -> Report
+
+`engine.py` has them done, in this process or by many, with or without a folder that remembers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from sparring.audit.cascade.adaptive import Remedy, remedies
+from sparring.audit.checks.signs import of_probes
+from sparring.audit.inputs.claims import Claim
+from sparring.audit.inputs.provenance import about_model, code_name, tensor_sha256
+from sparring.audit.inputs.source import Source
+from sparring.audit.suites.stage import REPLAY, Stage, Suite
+from sparring.model import Model
+from sparring.threat import Threat
+
+if TYPE_CHECKING:
+    from sparring.audit.run.prepare import Head
+
+SHARD = 250
+"images a shard"
+FORMAT = "sparring-audit-run-1"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done; `audit` has checked that it can be.
+
+    Attributes:
+        stages, left_out: of the suite, what can run here, and why the others cannot.
+        training: modules found in train mode. clean_floor: see `refuse_chance`. shard_size: images a shard.
+        certified: [N] radii that somebody has proved, see `audit.certified`; None = none. settings: for the report.
+    """
+
+    model: Model
+    source: Source
+    threat: Threat
+    suite: Suite
+    stages: tuple[Stage, ...]
+    left_out: tuple[str, ...]
+    claims: tuple[Claim, ...]
+    seed: int
+    batch_size: int
+    training: tuple[str, ...] = ()
+    clean_floor: float | None = None
+    shard_size: int = SHARD
+    certified: Tensor | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def shards(self) -> int:
+        """How many shards there are."""
+        return -(-len(self.source) // self.shard_size)
+
+    def span(self, number: int) -> slice:
+        """The images of a shard."""
+        start = number * self.shard_size
+        return slice(start, min(start + self.shard_size, len(self.source)))
+
+    def radii(self) -> list[float]:
+        """The audited eps, and any other that a claim is about: the truth there takes a cascade of its own."""
+        assert self.threat.eps is not None
+        others = {claim.eps for claim in self.claims if claim.eps} - {self.threat.eps}
+        return [self.threat.eps, *sorted(eps for eps in others if eps is not None)]
+
+    def at(self, eps: float) -> Threat:
+        """The threat at another radius."""
+        return replace(self.threat, eps=eps)
+
+    def claims_at(self, eps: float, named: bool = False) -> list[Claim]:
+        """The claims about a radius; `named`: only those that name an attack, which is to be run again."""
+        return [claim for claim in self.claims if claim.eps == eps and (claim.attack is not None or not named)]
+
+    def ladder(self, head: Head) -> tuple[Stage, ...]:
+        """The stages of each cascade: those of the suite, and what the head asks for after its probes."""
+        return (*self.stages, *(stage for remedy in self.remedies(head) for stage in remedy.stages))
+
+    def remedies(self, head: Head) -> tuple[Remedy, ...]:
+        """The adaptive attacks that answer what the probes found."""
+        signs = [doubt.code for doubt in of_probes(head.probes, head.clean.classes)]
+        return remedies(signs, head.probes, self.model, self.threat, self.stages)
+
+    def curve_stage(self) -> Stage | None:
+        """The attack that draws the security curve."""
+        return self.suite.curve(self.model, self.threat)
+
+    def timetable(self, head: Head, curve: bool) -> list[tuple[str, int]]:
+        """(title, most passes an image) of all that is to be run on a shard, in order; `curve`: also for the curve."""
+        classes = head.clean.classes
+        table = []
+        for eps in self.radii():
+            where = "" if eps == self.threat.eps else f" at eps {eps:.4g}"
+            todo = [*(claim.stage for claim in self.claims_at(eps, named=True)), *self.ladder(head)]
+            table += [(stage.title + where, stage.usual_passes(classes)) for stage in todo]
+        stage = self.curve_stage()
+        if curve and stage is not None:
+            table.append(("Security curve", stage.most_passes(classes)))
+        return table
+
+    def identity(self) -> dict[str, Any]:
+        """What decides about the result, as plain values: two runs that agree in it may share a folder.
+
+        The images themselves are not in it: each shard is compared with what the head has seen (`attack_part`).
+        """
+        return {
+            "format": FORMAT,
+            "shards": self.shards,
+            "shard_size": self.shard_size,
+            "code": code_name(),
+            "model": {name: value for name, value in about_model(self.model).items() if name != "name"},
+            "data": {"name": self.source.name, "split": self.source.split, "n": len(self.source)},
+            "threat": self.threat.to_dict(),
+            "region": None if self.threat.region is None else tensor_sha256(self.threat.region),
+            "suite": self.suite.name,
+            "radii": self.radii(),
+            "subset": self.suite.subset,
+            "controls": {"transfer": self.suite.transfer, "longer": self.suite.longer},
+            "stages": [_stage(stage) for stage in self.stages],
+            "curve": None if (stage := self.curve_stage()) is None else _stage(stage),
+            "claims": [claim.spec for claim in self.claims],
+            "certified": None if self.certified is None else tensor_sha256(self.certified),
+            "seed": self.seed,
+            "batch_size": self.batch_size,
+            "clean_floor": self.clean_floor,
+        }
+
+    def command(self) -> str:
+        """A call that does it again."""
+        claims = f", claims={[claim.spec for claim in self.claims]}" if self.claims else ""
+        threat = f'sp.Threat("{self.threat.norm}", eps={self.threat.eps:.6g})'
+        return f'sp.audit(model, data, {threat}, suite="{self.suite.name}"{claims}, seed={self.seed})'
+
+
+def _stage(stage: Stage) -> list[Any]:
+    """A stage as plain values; a replayed run by what is in it, not by where it lies."""
+    spec = stage.spec
+    if spec.startswith(REPLAY):
+        from sparring.audit.suites.replay import corpus
+
+        spec = REPLAY + corpus(spec.removeprefix(REPLAY)).sha256
+    return list({**stage.__dict__, "spec": spec}.values())

@@ -1,0 +1,117 @@
+"""Before the cascade: one look at all images, the sanity subset, the probes. Done once, needed by every shard."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from sparring.audit.cascade.cascade import subset_of
+from sparring.audit.cascade.majority_vote import DRAWS, looks, votes
+from sparring.audit.inputs.clean import Clean, known, look, refuse_chance
+from sparring.audit.inputs.provenance import about_data, about_model
+from sparring.audit.probes.canary import Trial, canary, control
+from sparring.audit.probes.probe import Probes, probe
+from sparring.scale.store import Record
+
+if TYPE_CHECKING:
+    from sparring.audit.run.plan import Plan
+
+
+@dataclass(frozen=True)
+class Head:
+    """What every shard, and the conclusion, must know of the whole.
+
+    Attributes:
+        clean: labels and clean logits of all images, without pixels. subset: [s] numbers of the sanity subset.
+        probes: what the model is like. parts: SHA-256 of the images of each shard.
+        model, data: for the report. seconds: that it took.
+        region: the pixels that may change, kept so that a run can be verified by itself; None = all.
+    """
+
+    clean: Clean
+    subset: Tensor
+    probes: Probes
+    parts: tuple[str, ...]
+    model: dict[str, Any]
+    data: dict[str, Any]
+    seconds: float
+    region: Tensor | None = None
+
+    @property
+    def draws(self) -> int:
+        """Fresh looks that decide success; 0 for models that answer the same twice."""
+        return DRAWS if self.probes.random else 0
+
+    def to_record(self) -> Record:
+        """For the store."""
+        tensors = {"y": self.clean.y, "logits": self.clean.logits, "subset": self.subset}
+        if self.region is not None:
+            tensors["region"] = self.region
+        values = {"parts": self.parts, "model": self.model, "data": self.data, "seconds": self.seconds}
+        return tensors, {**values, "probes": self.probes.to_dict()}
+
+    @classmethod
+    def of_record(cls, plan: Plan, record: Record) -> Head:
+        """From the store."""
+        tensors, values = record
+        logits = tensors["logits"]
+        pixels = torch.zeros(0, *values["data"]["shape"])
+        clean = Clean(pixels, tensors["y"], logits, *known(plan.model, plan.source, logits.shape[1]))
+        probes = Probes.of_dict(values["probes"])
+        facts = {name: values[name] for name in ("model", "data", "seconds")}
+        return cls(clean, tensors["subset"], probes, tuple(values["parts"]), **facts, region=tensors.get("region"))
+
+
+def prepare(plan: Plan) -> Head:
+    """Look, refuse what makes no sense, probe.
+
+    Raises:
+        InputError: labels or pixels that do not fit; a model no better than chance.
+        OutputError: the model's answers are no logits.
+    """
+    began = time.perf_counter()
+    size = plan.suite.subset
+    clean, sha256, parts = look(plan.model, plan.source, plan.batch_size, plan.shard_size, size)
+    refuse_chance(plan.model, clean, plan.clean_floor)
+    subset = subset_of(clean, size)
+    trials = rehearse(plan, clean)
+    probes = probe(plan.model, clean, subset, plan.threat, plan.seed, plan.batch_size, plan.training)
+    probes = replace(probes, canary=trials)
+    if probes.random:  # one look decides nothing: a majority of several does
+        clean = replace(clean, logits=_voted(plan, clean))
+        subset = subset_of(clean, size)
+        probes = replace(probes, passes=probes.passes + DRAWS * len(clean))
+    return Head(
+        replace(clean, x=clean.x[:0]),
+        subset,
+        probes,
+        tuple(parts),
+        about_model(plan.model),
+        about_data(clean, sha256),
+        time.perf_counter() - began,
+        plan.threat.region,
+    )
+
+
+def rehearse(plan: Plan, clean: Clean) -> tuple[Trial, ...]:
+    """The suite's attacks on what was planted for them, and on the control where there is one."""
+    x, y, classes = clean.x, clean.y[: len(clean.x)], clean.classes
+    known = control(plan.model, x, y, classes, plan.threat, plan.stages, plan.seed)
+    return (
+        *canary(plan.model, x, classes, plan.threat, plan.stages, plan.seed),
+        *([] if known is None else [known]),
+    )
+
+
+def _voted(plan: Plan, clean: Clean) -> Tensor:
+    """Logits [N, K] of all images that stand for the votes of several looks."""
+    parts = []
+    for number in range(plan.shards):
+        span = plan.span(number)
+        x, y = plan.source.part(span.start, span.stop)
+        parts.append(votes(looks(plan.model, x, y, DRAWS, plan.seed, plan.batch_size), clean.classes))
+    return torch.cat(parts)

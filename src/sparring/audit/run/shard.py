@@ -1,0 +1,157 @@
+"""One shard of an audit: every attack on its images, the worst point of each, and the proof that it fools.
+
+A pure function of the plan, the head and the shard's number: who computes it, when and how often changes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from sparring.audit.cascade.cascade import Cascade
+from sparring.audit.cascade.controls import run_longer, run_second_look, run_transfer
+from sparring.audit.cascade.curve import Trials, attack_all
+from sparring.audit.cascade.latent import run_latent
+from sparring.audit.cascade.outcome import CURVE, ELSEWHERE, Outcome
+from sparring.audit.cascade.progress import Clock
+from sparring.audit.cascade.proof import Proof, prove
+from sparring.audit.cascade.receipt import lots, run_plainly
+from sparring.audit.cascade.survival import Survival, survive
+from sparring.audit.inputs.clean import Clean, data_sha256
+from sparring.audit.run.prepare import Head
+from sparring.errors import InputError
+from sparring.result import Result
+from sparring.rng import digest
+
+if TYPE_CHECKING:
+    from sparring.audit.run.plan import Plan
+
+
+@dataclass(frozen=True)
+class Part:
+    """What came of one shard of n images, numbered from 0 within it.
+
+    Attributes:
+        first: number of its first image in the whole. outcomes: what each stage did, by radius, without the points.
+        worst: by radius, the worst case of each image, with the points.
+        trials: the attacks behind the curve, without the points; None where none of its images is in the curve.
+        proof, survival: of the worst points at the audited radius. keys: [n] names of the clean images, see `digest`.
+        seconds: that it took.
+    """
+
+    first: int
+    outcomes: tuple[tuple[Outcome, ...], ...]
+    worst: tuple[Result, ...]
+    trials: Trials | None
+    proof: Proof
+    survival: tuple[Survival, ...]
+    keys: Tensor
+    seconds: float
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @property
+    def standing(self) -> int:
+        """Images that nothing has broken, at the audited radius."""
+        return int((~self.worst[0].success).sum())
+
+    def light(self) -> Part:
+        """Without the worst points."""
+        return replace(self, worst=tuple(light(one) for one in self.worst))
+
+
+def attack_part(plan: Plan, head: Head, number: int, clock: Clock) -> Part:
+    """All that is to be done with a shard.
+
+    Raises:
+        InputError: its images are not those that the head has seen.
+    """
+    began = time.perf_counter()
+    clean, subset = images_of(plan, head, number)
+    in_curve = max(0, min(plan.suite.subset - plan.span(number).start, len(clean)))
+    cascades = []
+    for eps in plan.radii():
+        cascade = Cascade(plan.at(eps), clean, subset, plan.seed, plan.batch_size, head.draws)
+        for k, claim in enumerate(plan.claims_at(eps, named=True)):
+            cascade.run_claimed(plan.model, claim.stage, claim.keep, clock, k)
+        cascades.append(cascade.run(plan.model, plan.ladder(head), clock))
+    run_latent(cascades[0], plan.model)
+    if plan.suite.receipt and not head.draws:
+        run_plainly(cascades[0], plan.model, plan.stages, inside(lots(head.clean, plan.seed), plan.span(number)))
+    if plan.suite.transfer:
+        run_transfer(cascades[0], plan.model, subset)
+    run_second_look(cascades[0], plan.model, subset)
+    if plan.suite.longer:
+        run_longer(cascades[0], plan.model, plan.stages, subset)
+    outcomes = tuple(tuple(cascade.outcomes) for cascade in cascades)
+    trials = _trials(plan, head, clean, in_curve, cascades[0].robust.hits, clock)
+    learn_all(cascades[0], outcomes, trials)
+    worst = tuple(cascade.worst(plan.model) for cascade in cascades)
+    return Part(
+        plan.span(number).start,
+        tuple(tuple(replace(one, result=light(one.result)) for one in each) for each in outcomes),
+        worst,
+        None if trials is None else replace(trials, results=tuple(light(one) for one in trials.results)),
+        prove(plan.model, clean, worst[0], plan.batch_size),
+        survive(plan.model, clean, worst[0], plan.batch_size),
+        digest(clean.x),
+        time.perf_counter() - began,
+    )
+
+
+def images_of(plan: Plan, head: Head, number: int) -> tuple[Clean, Tensor]:
+    """The images of a shard with the model's clean answers, and which of them are in the sanity subset.
+
+    Raises:
+        InputError: they are not those that the head has seen.
+    """
+    span = plan.span(number)
+    x = plan.model.accept(plan.source.part(span.start, span.stop)[0]).cpu()
+    clean = replace(head.clean, x=x, y=head.clean.y[span], logits=head.clean.logits[span])
+    if data_sha256(x, clean.y) != head.parts[number]:
+        raise InputError(
+            f"the images {span.start} to {span.stop - 1} of {plan.source.name} are not those that this run began with; "
+            "give it the same data, or begin a new run in another folder"
+        )
+    return clean, inside(head.subset, span)
+
+
+def inside(numbers: Tensor, span: slice) -> Tensor:
+    """Those of the image `numbers` that are in a shard, counted from its first image."""
+    here: Tensor = numbers[(numbers >= span.start) & (numbers < span.stop)] - span.start
+    return here
+
+
+def _trials(plan: Plan, head: Head, clean: Clean, n: int, standing: int, clock: Clock) -> Trials | None:
+    """The attacks behind the curve on the first `n` images of this shard."""
+    stage = plan.curve_stage()
+    if stage is None or not n:
+        return None
+    known = {
+        "seed": plan.seed,
+        "batch_size": plan.batch_size,
+        "standing": standing,
+        "clock": clock,
+        "draws": head.draws,
+    }
+    return attack_all(plan.model, clean, plan.threat, stage, n, **known)  # type: ignore[arg-type]
+
+
+def learn_all(main: Cascade, outcomes: tuple[tuple[Outcome, ...], ...], trials: Trials | None) -> None:
+    """Let the audited radius profit from whatever was found for another purpose: by claims elsewhere, by the curve."""
+    for k, each in enumerate(outcomes[1:], 1):
+        for one in each:
+            main.learn(one.stage, one.rows, one.result, (ELSEWHERE, k, *one.place))
+    if trials is not None:
+        for k, result in enumerate(trials.results):
+            main.learn(trials.stage, torch.arange(trials.n), result, (CURVE, k))
+
+
+def light(result: Result) -> Result:
+    """The result without its points: `x_adv` is [N, 0]."""
+    return replace(result, x_adv=result.x_adv.new_zeros(len(result), 0), trace=None)

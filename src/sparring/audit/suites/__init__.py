@@ -1,0 +1,1 @@
+"""Suites: which attacks an audit runs, in which order."""

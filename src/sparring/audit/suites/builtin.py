@@ -1,0 +1,153 @@
+"""Suites: which attacks an audit runs, in which order. Data, not code: a stage is a line.
+
+Cheap attacks come first, as only survivors go on. Every suite climbs more than one loss (cross-entropy alone is
+blind to a saturated softmax) and searches without gradients as well.
+
+`quick` and `standard` spend their long attacks where they can pay. After the short attacks each image has a headway,
+the share of its clean margin that they have taken (`audit.headway`). A stage with `near` is for the images whose
+headway is at least that: of 17 images that only long attacks broke on `mnist-cnn-pgd`, 15 had passed 0.89, the others
+0.72 and 0.81 (docs/audit_speed.md). Where random search got further than gradients did, by 0.1 of the margin, the
+gradients mislead: there the long random search runs anyway. The price: an image that no short attack brings near is
+given up, though a long one might have broken it. Two things watch over that: the sanity subset gets most stages in
+full, and the receipt re-runs random images without any shortcut. `full` gives up nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sparring.attack import attack as build
+from sparring.attack import attacks
+from sparring.audit.suites.stage import Family, Stage, Suite
+from sparring.errors import InputError
+
+SHORT = (
+    Stage("FGSM", "fgsm", "single-step", blind=True),
+    Stage("PGD-20", "pgd:steps=20", "iterative", blind=True),
+    Stage("PGD-40 (margin)", "pgd:loss=margin", "iterative"),
+    Stage("Random noise", "noise:draws=100", "noise", near=1),
+    Stage("APGD-CE", "apgd-ce:steps=50", "iterative", blind=True),
+    Stage("APGD-DLR", "apgd-dlr:steps=50", "iterative"),
+)
+"what `quick` and `standard` begin with: about 330 passes for an image that withstands it"
+
+SUITES: dict[str, Suite] = {
+    suite.name: suite
+    for suite in (
+        Suite(
+            "quick",
+            "A first look, about a minute for 200 digits on two cores: APGD with 50 steps, 3 targets, Square with "
+            "1,000 queries; targets only where half of the margin is gone.",
+            (
+                *SHORT,
+                Stage("APGD-T", "apgd-t:steps=50,targets=3", "iterative", seen=False, near=0.5),
+                Stage("Square", "square:queries=1000", "query"),
+            ),
+            receipt=True,
+            transfer=True,
+        ),
+        Suite(
+            "standard",
+            "At least as strong as AutoAttack's standard ensemble where we measured it, for a third of its passes: "
+            "short attacks for all, long ones (APGD-T with 9 targets, APGD-Square, Square with 5,000 queries) for "
+            "images that the short ones bring near.",
+            (
+                *SHORT,
+                Stage("APGD-T (3 targets)", "apgd-t:steps=50,targets=3", "iterative", seen=False, near=0.5),
+                Stage("Square, short", "square:queries=300", "query"),
+                Stage("APGD-Square (CE)", "apgd-square:queries=1000", "iterative", seen=False, near=0.7),
+                Stage("APGD-Square (DLR)", "apgd-square:loss=dlr,restarts=2", "iterative", seen=False, near=0.8),
+                Stage("APGD-T", "apgd-t:steps=100,targets=9", "iterative", seen=False, near=0.9),
+                Stage("Square", "square:queries=5000", "query", seen=False, near=0.8),
+                Stage("FAB", "fab", "iterative", seen=False, near=0.95),
+                Stage("APGD-Square, again", "apgd-square:queries=2500,restarts=3", "iterative", seen=False, near=0.9),
+            ),
+            receipt=True,
+            transfer=True,
+            longer=True,
+        ),
+        Suite(
+            "full",
+            "Brute force, nobody is given up: APGD with 100 steps and five restarts on three losses, 9 targets, FAB, "
+            "APGD-Square, Square with 5,000 queries, for every image that stands.",
+            (
+                Stage("FGSM", "fgsm", "single-step", blind=True),
+                Stage("PGD-40", "pgd", "iterative", blind=True),
+                Stage("PGD-40 (margin)", "pgd:loss=margin", "iterative"),
+                Stage("Random noise", "noise:draws=100", "noise"),
+                Stage("APGD-CE", "apgd-ce:restarts=5", "iterative", blind=True),
+                Stage("APGD-DLR", "apgd-dlr:restarts=5", "iterative"),
+                Stage("APGD-T", "apgd-t:restarts=5", "iterative", seen=False),
+                Stage("Square", "square:queries=5000", "query"),
+                Stage("FAB", "fab:targets=9", "iterative", seen=False),
+                Stage("APGD-Square", "apgd-square:queries=2500,restarts=4", "iterative", seen=False),
+            ),
+            transfer=True,
+            longer=True,
+        ),
+        Suite(
+            "rand",
+            "For models that answer at random: gradients averaged over 10 or 20 looks (EOT), APGD on two losses with "
+            "100 steps. Success is decided by fresh looks, as in every suite.",
+            (
+                Stage("FGSM", "fgsm", "single-step", blind=True),
+                Stage("PGD-20 (EOT 10)", "pgd:steps=20,view=eot10", "iterative", blind=True),
+                Stage("PGD-40 (margin, EOT 10)", "pgd:loss=margin,view=eot10", "iterative"),
+                Stage("Random noise", "noise:draws=100", "noise", near=1),
+                Stage("APGD-CE (EOT 20)", "apgd-ce:view=eot20", "iterative", blind=True),
+                Stage("APGD-DLR (EOT 20)", "apgd-dlr:view=eot20", "iterative"),
+                Stage("Square", "square:queries=1000", "query"),
+            ),
+            transfer=True,
+        ),
+    )
+}
+
+
+def black_box() -> Suite:
+    """All registered attacks that need no gradient, cheap ones of known price first, the others as they come."""
+    own = (
+        Stage("Random noise", "noise:draws=100", "noise"),
+        Stage("Square, 1,000 queries", "square:queries=1000", "query"),
+        Stage("Square", "square:queries=5000", "query", seen=False),
+        Stage("Square, again", "square:queries=5000,restarts=2,p=0.3", "query", seen=False, near=0.8),
+    )
+    others = tuple(
+        Stage(info.title, info.name, "query", seen=False)
+        for info in attacks()
+        if info.sees != "gradient" and "individual" in info.scope and info.name != "square"
+    )
+    about = "Scores or classes alone, no gradients: Square, and every other registered attack that needs none."
+    return Suite("black-box", about, own + others, curves=(Stage("Square", "square:queries=300", "query"),))
+
+
+def suite(name: str | Suite | Sequence[str]) -> Suite:
+    """A suite by name, one's own, a YAML file (`suite_file`), or a list of attack specs.
+
+    >>> [stage.title for stage in suite(["fgsm", "pgd:loss=margin"]).stages]
+    ['fgsm', 'pgd:loss=margin']
+    """
+    if isinstance(name, Suite):
+        return name
+    if not isinstance(name, str):
+        return Suite("own", "Attacks chosen by the user.", tuple(stage_of(spec) for spec in name))
+    if name == "black-box":
+        return black_box()
+    if name.endswith((".yaml", ".yml")):
+        from sparring.audit.suites.from_yaml import load_suite
+
+        return load_suite(name)
+    if name not in SUITES:
+        known = ", ".join((*SUITES, "black-box"))
+        raise InputError(f"no suite is called {name!r}; there are {known}, or a YAML file of your own: mine.yaml")
+    return SUITES[name]
+
+
+def stage_of(spec: str) -> Stage:
+    """A stage of an attack that somebody names."""
+    attack = build(spec)
+    fields = attack.settings()
+    if attack.info.sees != "gradient":
+        return Stage(attack.spec, spec, "query")
+    family: Family = "iterative" if "steps" in fields else "single-step"
+    return Stage(attack.spec, spec, family, blind=fields.get("loss") == "ce")

@@ -1,0 +1,127 @@
+"""What a suite is: which attacks an audit runs, in which order. Data, not code: a stage is a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sparring.attack import Attack
+from sparring.attack import attack as build
+from sparring.audit.suites.random_noise import RandomNoise
+from sparring.errors import InputError
+from sparring.model import LEVELS, Model
+from sparring.threat import Threat
+
+Family = Literal["noise", "single-step", "iterative", "query", "adaptive", "transfer"]
+
+REPLAY = "replay:"
+"what the spec of a stage begins with that tries the points of an earlier run; the run's folder follows"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One attack of a suite.
+
+    Attributes:
+        title: what the report calls it. spec: the attack as text, see `sparring.attack`; "noise" is random noise.
+        family: what the sanity checks compare it as. blind: its loss saturates (cross-entropy).
+        seen: run in full on the sanity subset too, also on images that an earlier stage has broken.
+        claimed: repeats what somebody else did, or was run for another purpose, and is compared with nothing.
+        near: only for images of at least this headway, see `audit.headway`; None = all that stand. 1 = for the sanity
+            subset alone.
+        subject: how the attacker looks at the model, see `audit.subjects`; "" = as it is.
+        precision: "bfloat16" = searched in that, judged in full, see `audit.precision`; "" = the model's own.
+    """
+
+    title: str
+    spec: str
+    family: Family
+    blind: bool = False
+    seen: bool = True
+    claimed: bool = False
+    near: float | None = None
+    subject: str = ""
+    precision: str = ""
+
+    def attack(self) -> Attack:
+        """The attack itself."""
+        if self.spec.startswith(REPLAY):
+            from sparring.audit.suites.replay import Replay
+
+            return Replay(self.spec.removeprefix(REPLAY))
+        name, _, draws = self.spec.partition(":draws=")
+        return RandomNoise(int(draws or 100)) if name == "noise" else build(self.spec)
+
+    @property
+    def copies(self) -> int:
+        """Looks at the model that it averages a gradient over."""
+        return 1 if self.spec.startswith(REPLAY) else int(getattr(getattr(self.attack(), "view", None), "copies", 1))
+
+    def most_passes(self, classes: int) -> int:
+        """The most forward plus backward passes that it may take an image: for the estimate of the time left."""
+        fields = self.attack().settings()
+        queries = int(fields.get("queries") or fields.get("draws") or 0)
+        climbs = "steps" in fields or not queries
+        targets = min(int(fields.get("targets") or 1), classes - 1)
+        once = queries + 2 * int(fields.get("steps") or 1) * targets * self.copies * climbs
+        return once * int(fields.get("restarts") or 1)
+
+    def usual_passes(self, classes: int) -> int:
+        """The same over all images that stand, as few of them get near: a guess, for the estimate of the time left."""
+        return max(1, int(self.most_passes(classes) * (1.0 if self.near is None else 1 - self.near)))
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A list of stages and how the security curve is drawn.
+
+    Attributes:
+        name, about: for people. stages: in the order they run.
+        subset: images in the sanity subset, and in the curve. curves: attacks to draw it; the first that can run does.
+        receipt: re-run random images by the plain loop (`audit.receipt`).
+        transfer, longer: controls on the sanity subset, see `audit.controls`.
+    """
+
+    name: str
+    about: str
+    stages: tuple[Stage, ...]
+    subset: int = 100
+    curves: tuple[Stage, ...] = (
+        Stage("PGD-40 (margin)", "pgd:loss=margin", "iterative"),
+        Stage("Square, 300 queries", "square:queries=300", "query"),
+        Stage("FGSM", "fgsm", "single-step"),
+    )
+    receipt: bool = False
+    transfer: bool = False
+    longer: bool = False
+
+    def fit(self, model: Model, threat: Threat) -> tuple[tuple[Stage, ...], tuple[str, ...]]:
+        """The stages that can run here, and for each other one why not.
+
+        Raises:
+            InputError: no stage is left.
+        """
+        able, left_out = [], []
+        for stage in self.stages:
+            reason = unfit(stage, model, threat)
+            if reason is None:
+                able.append(stage)
+            else:
+                left_out.append(f"{stage.title}: {reason}")
+        if not [stage for stage in able if stage.family != "noise"]:
+            raise InputError(f"no attack of the suite {self.name!r} can run here; {'; '.join(left_out)}")
+        return tuple(able), tuple(left_out)
+
+    def curve(self, model: Model, threat: Threat) -> Stage | None:
+        """The attack that draws the security curve here."""
+        return next((stage for stage in self.curves if unfit(stage, model, threat) is None), None)
+
+
+def unfit(stage: Stage, model: Model, threat: Threat) -> str | None:
+    """Why a stage cannot run against this model under this threat; None if it can."""
+    info = stage.attack().info
+    if threat.norm not in info.norms:
+        return f"not for {threat.norm}"
+    if LEVELS.index(info.sees) > LEVELS.index(model.access):
+        return f"needs {info.sees} access, the model grants only {model.access} access"
+    return None

@@ -1,0 +1,1 @@
+"""`sparring attack` and `sparring attacks`."""

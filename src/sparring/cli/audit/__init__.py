@@ -1,0 +1,1 @@
+"""`sparring audit` and the commands that work on its runs."""

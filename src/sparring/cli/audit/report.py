@@ -1,0 +1,74 @@
+"""`sparring report`: a finished audit once more, in any form, without running anything again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparring.cli.app import app
+from sparring.cli.options import (
+    ForceOption,
+    HubOption,
+    JsonOption,
+    JunitOption,
+    MarkdownOption,
+    OutOption,
+    QuietOption,
+    RequireOption,
+    SarifOption,
+)
+
+
+@app.command("report")
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of an audit, or its report.json.")],
+    require: RequireOption = None,
+    out: OutOption = None,
+    force: ForceOption = False,
+    json: JsonOption = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the page.", rich_help_panel="Output")
+    ] = None,
+    markdown: MarkdownOption = None,
+    junit: JunitOption = None,
+    sarif: SarifOption = None,
+    hf: HubOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Print an audit again, and write it in any form, from its report.json alone.
+
+    --require judges other requirements in the place of those that the audit had.
+
+    Without any file named, the files in the folder of the run are made anew.
+
+    [dim]sparring report runs/mine --junit audit.xml --require "robust >= 80%"[/dim]
+
+    Exit code: 0 = done, 1 = a --require is not met, 2 = bad input.
+    """
+    from sparring.audit.inputs.requirements import judge, parse_requirement
+    from sparring.audit.report import document as doc
+    from sparring.audit.report.formats.all import save
+    from sparring.cli.audit.files import Files
+    from sparring.cli.audit.show import print_report
+    from sparring.export.files import open_folder
+
+    plain = doc.read(run)
+    if require:
+        known = [parse_requirement(text).at(doc.eps(plain)) for text in require]
+        figures = {"clean": doc.clean(plain), "robust": doc.robust(plain)}
+        plain["requirements"] = [judge(one, figures[one.metric]).to_dict() for one in known]
+    wanted = Files(json=json, html=html, markdown=markdown, junit=junit, sarif=sarif, hf=hf)
+    wanted.check()
+    if out is not None:
+        open_folder(out, force=force)
+    home = out if out is not None else (None if wanted.any else (run if run.is_dir() else run.parent))
+    saved = save(plain, home) if home is not None else {}
+    if out is not None:
+        doc.write(out / doc.FILE, doc.json_text(plain))
+    wanted.write(plain)
+    if not quiet:
+        print_report(plain, saved.get("report.html", html))
+    if require and any(one["status"] != "met" for one in plain["requirements"]):
+        raise typer.Exit(1)

@@ -1,0 +1,62 @@
+"""What `sparring train` measures: robust accuracy after each epoch, and an audit of what came out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sparring.data import ImageData
+    from sparring.defenses.training.recipes import Recipe
+    from sparring.defenses.training.watch import Watch
+    from sparring.threat import Threat
+
+
+def watched(threat: Threat | None, recipe: Recipe, alarm: bool) -> Watch | None:
+    """Measure after each epoch where there is a threat; stop only where the recipe hopes for robustness to it."""
+    from sparring.attacks.gradient.pgd import PGD
+    from sparring.defenses.training.watch import Watch
+
+    if threat is None or threat.norm not in PGD().info.norms:
+        return None
+    return Watch(threat, stop=alarm and recipe.adversarial and recipe.name != "ensemble")
+
+
+def audited(
+    net: nn.Module, test: ImageData, count: int, threat: Threat, suite: str, seed: int, out: Path
+) -> dict[str, Any]:
+    """Audit the first `count` test images, leave the report beside the weights, and say what goes into the card."""
+    from rich.console import Console
+
+    from sparring.audit.api import audit
+    from sparring.cli.audit.progress import watching
+
+    first = test.first(min(count, len(test)))
+    with watching(Console(stderr=True)) as progress:
+        report = audit(net, first, threat, suite=suite, seed=seed, progress=progress, clean_floor=0)
+    report.to_html(out / "report.html")
+    report.to_json(out / "report.json")
+    return {
+        "accuracy": report.robust_accuracy,
+        "interval": [report.robust.low, report.robust.high],
+        "images": report.n,
+        "correct_before": report.clean.hits,
+        "threat": threat.to_dict(),
+        "seed": seed,
+        "suite": report.suite,
+        "status": report.status,
+        "verdict": report.verdict,
+        "doubts": [doubt.code for doubt in report.doubts],
+        "passes": report.passes,
+        "attacks": [
+            {
+                "attack": outcome.stage.spec,
+                "before": outcome.tried,
+                "after": outcome.robust.hits,
+                "seconds": round(outcome.result.seconds, 1),
+            }
+            for outcome in report.attacks
+        ],
+    }

@@ -1,0 +1,60 @@
+"""What people write as a claim, and what becomes of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from sparring.audit.inputs.claims import Checked, Claim, claim_doubts, parse_claim
+from sparring.audit.statistics.proportion import Figure
+from sparring.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("text", "claim"),
+    [
+        ("fgsm:0.3=0.88", Claim(0.88, 0.3, "fgsm")),
+        ("fgsm:8/255=88%", Claim(0.88, 8 / 255, "fgsm")),
+        ("0.3=0.88", Claim(0.88, 0.3)),
+        ("0.88", Claim(0.88)),
+        (0.88, Claim(0.88)),
+        ("88", Claim(0.88)),
+        ("1", Claim(1.0)),
+        ("pgd=0.5", Claim(0.5, None, "pgd")),
+        ("pgd:steps=40,restarts=2=0.5", Claim(0.5, None, "pgd:steps=40,restarts=2")),
+        ("pgd:steps=40:0.3=45.5%", Claim(0.455, 0.3, "pgd:steps=40")),
+        ("clean=0.99", Claim(0.99, 0.0)),
+        ("0=0.99", Claim(0.99, 0.0)),
+        (" fgsm : 0.3 = 0.88 ", Claim(0.88, 0.3, "fgsm")),
+    ],
+)
+def test_forms(text: str | float, claim: Claim) -> None:
+    parsed = parse_claim(text)
+    assert parsed == Claim(claim.accuracy, claim.eps, claim.attack)
+    again = parse_claim(parsed.spec)
+    assert (again.accuracy, again.eps or 0) == (
+        pytest.approx(parsed.accuracy),
+        pytest.approx(parsed.eps or 0, rel=1e-5),
+    )
+    assert again.attack == parsed.attack
+
+
+@pytest.mark.parametrize("text", ["", "fgsm:0.3", "fgsm:0.3=much", "nosuch:0.3=0.9", "fgsm:0.3=-0.1", "101", "nan"])
+def test_refusals_are_one_clear_line(text: str) -> None:
+    with pytest.raises(InputError) as error:
+        parse_claim(text)
+    assert "\n" not in str(error.value)
+
+
+def test_titles() -> None:
+    assert parse_claim("fgsm:0.3=0.88").title == "FGSM"
+    assert parse_claim("pgd:steps=7=0.88").title == "PGD (steps=7)"
+    assert parse_claim("0.88").title is None
+
+
+def test_doubts_about_claims() -> None:
+    clean = Checked(Claim(0.99, 0.0), 0.0, Figure(900, 1000))
+    fine = Checked(Claim(0.905, 0.0), 0.0, Figure(900, 1000))
+    other = Checked(Claim(0.9, 0.3, "fgsm"), 0.3, Figure(0, 1000), None, Figure(500, 1000))
+    same = Checked(Claim(0.51, 0.3, "fgsm"), 0.3, Figure(0, 1000), None, Figure(500, 1000))
+    codes = [[doubt.code for doubt in claim_doubts([one])] for one in (clean, fine, other, same)]
+    assert codes == [["clean-mismatch"], [], ["claim-not-reproduced"], []]

@@ -1,0 +1,131 @@
+"""The verdict as a table of cases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from sparring.audit.checks.doubts import MEANINGS, SEVERE
+from sparring.audit.checks.verdict import Alone, Facts, judge
+from sparring.audit.inputs.claims import Checked, Claim
+from sparring.audit.statistics.proportion import Figure
+from sparring.result import Doubt
+
+N = 500
+MARGIN = Alone("PGD-40 (margin)", Figure(2, 100), "logits")
+SQUARE = Alone("Square", Figure(1, 100), "scores")
+CE = Alone("PGD-40", Figure(95, 100), "cross-entropy")
+LOST = Alone("PGD-40 (margin)", Figure(95, 100), "logits")
+
+
+def facts(
+    claimed: float | None,
+    survive: float,
+    *codes: str,
+    reproduced: float | None = None,
+    by: str | None = "APGD-CE",
+    clean: float = 0.98,
+    clean_claim: float | None = None,
+    alone: Sequence[Alone] = (),
+) -> Facts:
+    robust = Figure(round(survive * N), N)
+    claims = []
+    if claimed is not None:
+        again = None if reproduced is None else Figure(round(reproduced * N), N)
+        attack = None if reproduced is None else "fgsm"
+        claims.append(Checked(Claim(claimed, 0.3, attack), 0.3, robust, by, again))
+    if clean_claim is not None:
+        claims.append(Checked(Claim(clean_claim, 0.0), 0.0, Figure(round(clean * N), N)))
+    doubts = tuple(Doubt(code, f"{code} was seen", 0.95) for code in codes)
+    return Facts("Linf 0.3", Figure(round(clean * N), N), robust, tuple(claims), doubts, alone)
+
+
+@pytest.mark.parametrize(
+    ("case", "status", "cause", "words"),
+    [
+        (facts(0.90, 0.90), "claim-holds", None, ["claim holds at this budget", "no attack within this budget"]),
+        (facts(0.91, 0.89), "claim-holds", None, ["holds"]),  # inside the interval of 500 images
+        (facts(0.80, 0.90), "claim-holds", None, ["leaves less than 90.0 %"]),
+        (facts(0.94, 0.90, reproduced=0.94), "overestimated", None, ["too weak", "APGD-CE"]),
+        (facts(0.50, 0.00, reproduced=0.50), "overestimated", None, ["too weak"]),
+        (facts(0.50, 0.00, reproduced=0.20), "overestimated", None, ["FGSM itself leaves only 20.0 %"]),
+        (facts(0.995, 0.90, clean=0.95), "overestimated", None, ["clean accuracy alone is 95.0 %"]),
+        (facts(0.90, 0.00, "rounding"), "overestimated", None, ["survive"]),
+        (facts(0.90, 0.90, "zero-gradients"), "inconclusive", "zero-gradients", ["inconclusive", "signs of"]),
+        (facts(0.93, 0.89, "zero-gradients"), "overestimated", None, []),  # 4 points do not make masking
+        (facts(0.90, 0.00, "zero-gradients"), "gradient-masking", "zero-gradients", ["gradient masking - zero"]),
+        (facts(None, 0.90), "no-claim", None, ["No attack within this budget breaks more than 50 of 500"]),
+        (facts(None, 0.00), "no-claim", None, ["Nothing survives: 0 of 500"]),
+        (
+            facts(None, 0.90, "black-box-beats-white-box"),
+            "gradient-masking",
+            "black-box-beats-white-box",
+            ["far lower"],
+        ),
+        (facts(None, 0.90, "rounding", "few-classes"), "no-claim", None, []),
+    ],
+)
+def test_cases(case: Facts, status: str, cause: str | None, words: list[str]) -> None:
+    verdict = judge(case)
+    assert (verdict.status, verdict.cause) == (status, cause)
+    for word in words:
+        assert word in verdict.sentence
+
+
+def test_the_best_known_case() -> None:
+    case = facts(0.88, 0.0, "loss-saturation", "budget-not-used", reproduced=0.88, alone=[CE, MARGIN, SQUARE])
+    assert judge(case).sentence == (
+        "Claimed 88.0 % under FGSM; at most 0.0 % of 500 images survive Linf 0.3 (95 % interval 0.0 to 0.8 %): "
+        "gradient masking - softmax saturation (zero cross-entropy gradients for 95.0 % of the images); the remedy is "
+        "a margin or DLR loss, or no gradients: PGD-40 (margin) alone leaves 2.0 %, Square alone leaves 1.0 %."
+    )
+
+
+def test_the_remedy_for_other_causes_is_to_do_without_gradients() -> None:
+    sentence = judge(facts(0.9, 0.01, "zero-gradients", alone=[CE, LOST, SQUARE])).sentence
+    assert "an attack without gradients: Square alone leaves 1.0 %" in sentence
+    assert "margin" not in sentence
+
+
+def test_no_remedy_is_named_that_does_not_help() -> None:
+    weak = Alone("Square", Figure(96, 100), "scores")
+    assert "remedy" not in judge(facts(0.9, 0.01, "zero-gradients", alone=[CE, LOST, weak])).sentence
+
+
+@pytest.mark.parametrize(("claimed", "status"), [(None, "inconclusive"), (0.9, "overestimated")])
+def test_a_sign_on_few_images_explains_no_large_gap(claimed: float | None, status: str) -> None:
+    case = facts(claimed, 0.5)
+    few = Doubt("black-box-beats-white-box", "3 of 60", 0.05)
+    verdict = judge(Facts(case.threat, case.clean, case.robust, case.claims, (few,)))
+    assert verdict.status == status
+    assert ("signs of gradient masking" in verdict.sentence) == (status == "inconclusive")
+
+
+def test_what_makes_the_claim_ill_defined_comes_first() -> None:
+    sentence = judge(facts(0.88, 0.0, "train-mode", "loss-saturation", clean=0.91, clean_claim=0.97)).sentence
+    assert sentence.startswith(
+        "The model came in train mode; clean accuracy was claimed as 97.0 % but is 91.0 %; claimed"
+    )
+
+
+def test_the_most_overstated_of_several_claims_is_judged() -> None:
+    good, bad = facts(0.90, 0.90), facts(0.99, 0.50, reproduced=0.99)
+    both = Facts("Linf 0.3", good.clean, bad.robust, (*good.claims, *bad.claims))
+    assert judge(both).status == "overestimated"
+
+
+@pytest.mark.parametrize("code", SEVERE)
+def test_every_severe_doubt_has_words_for_its_cause(code: str) -> None:
+    assert MEANINGS[code].cause
+    assert judge(facts(0.9, 0.1, code)).cause == code
+
+
+@pytest.mark.parametrize("survive", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("claimed", [None, 0.5, 1.0])
+@pytest.mark.parametrize("code", ["loss-saturation", "not-monotone", None])
+def test_one_sentence_that_never_promises(survive: float, claimed: float | None, code: str | None) -> None:
+    verdict = judge(facts(claimed, survive, *([code] if code else []), alone=[MARGIN, SQUARE], clean=1.0))
+    assert verdict.sentence.count(". ") == 0
+    assert verdict.sentence.endswith(".")
+    assert "robust" not in verdict.sentence

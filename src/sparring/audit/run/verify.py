@@ -39,6 +39,7 @@ from sparring.audit.run.shard import Part
 from sparring.audit.run.verify_points import Radius, Witness, clean_findings, points_at
 from sparring.audit.run.verify_report import differences, forms_findings, report_findings
 from sparring.errors import InputError
+from sparring.export.files import MARK, MARK_TEXT
 from sparring.model import Model
 from sparring.scale.files import json_bytes
 from sparring.scale.store import Record, Store
@@ -193,6 +194,9 @@ class _Verifier:
             path = self.store.folder / name
             if plain is not None and path.read_bytes() != json_bytes(dict(plain)):
                 self.findings.append(f"{name} is not written as sparring writes it")
+        mark = self.store.folder / MARK
+        if not mark.exists() or mark.read_bytes() != MARK_TEXT.encode():
+            self.findings.append(f"{MARK}, which marks the folder as sparring's, is not as sparring writes it")
 
     def _load(self, number: int | str) -> Record | None:
         try:

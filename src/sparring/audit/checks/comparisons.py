@@ -1,136 +1,108 @@
-"""From what attacks did to doubts: pure functions of numbers, each with its criterion. (From probes: `signs`.)
+"""Checks that compare attacks with each other: some orders make no sense unless something misleads.
 
-The b rule: an attack beats others when it breaks at least 3 images of the sanity subset, and more than 1 % of it,
-that the others do not break.
+The b rule: an attack beats others when it breaks at least 3 images of the sanity subset, and more than 1 % of it, that
+the others do not break.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-
 from torch import Tensor
 
-from sparring.audit.statistics.proportion import Figure
-from sparring.result import Doubt, Result
+from sparring.audit.checks.evidence import Evidence
+from sparring.audit.checks.registry import LEAST, Found, Outcome, Skipped, check
 
-LEAST, SHARE = 3, 0.01
+SHARE = 0.01
 
 
 def beats(one: Tensor, others: Tensor) -> int:
-    """Images broken by `one` [s] and not by `others` [s], 0 unless the b rule is met."""
+    """Images broken by `one` [s] and not by `others` [s]; 0 unless the b rule is met."""
     only = int((one & ~others).sum())
     return only if only >= LEAST and only > SHARE * len(one) else 0
 
 
-@dataclass(frozen=True)
-class OnSubset:
-    """Who broke which image of the sanity subset, [s] bool each; None = no such attack ran."""
-
-    single: Tensor | None
-    climbing: Tensor | None
-    "iterative attacks on the same, blind, loss"
-    gradient: Tensor | None
-    "all attacks that see gradients"
-    query: Tensor | None
-    noise: Tensor | None
-    transfer: Tensor | None = None
-    "examples made for another net"
+def _compare(seen: Evidence, one: Tensor | None, others: Tensor | None, text: str) -> Outcome:
+    """`text` with the images that `one` alone broke, where the b rule is met."""
+    if one is None or others is None or not seen.gradients:
+        return Skipped("not both kinds of attack ran")
+    only = beats(one, others)
+    return Found(text.format(only, len(one)), only / len(one)) if only else None
 
 
-def comparisons(on: OnSubset) -> Iterable[Doubt]:
-    """C1, C2 and C3: attacks in an order that makes no sense."""
-    pairs = [
-        (
-            "single-step-beats-iterative",
-            on.single,
-            on.climbing,
-            "one step breaks {} of {} images that iterations do not",
-        ),
-        (
-            "black-box-beats-white-box",
-            on.query,
-            on.gradient,
-            "queries alone break {} of {} images that gradients do not",
-        ),
-        ("noise-beats-gradient", on.noise, on.gradient, "random noise breaks {} of {} images that gradients do not"),
-        (
-            "transfer-beats-white-box",
-            on.transfer,
-            on.gradient,
-            "examples made for another net break {} of {} images that gradients of this one do not",
-        ),
-    ]
-    for code, one, others, text in pairs:
-        if one is None or others is None:
-            continue
-        only = beats(one, others)
-        if only:
-            yield Doubt(code, text.format(only, len(one)), only / len(one))
+@check(
+    "single-step-beats-iterative",
+    severe=True,
+    title="One step beats many",
+    cause="the loss surface is rugged: one step breaks images that many steps do not",
+    means="FGSM breaks images that PGD on the same loss does not. The loss surface is rugged, or the iterative attack "
+    "has a bug.",
+    remedy="Use smaller steps, more restarts and averaged gradients. Check how the iterative attack was made.",
+    fine="Many steps beat one",
+)
+def single_step_beats_iterative(seen: Evidence) -> Outcome:
+    """The b rule: FGSM against PGD on the same loss."""
+    text = "one step breaks {} of {} images that many steps do not"
+    return _compare(seen, seen.on.single, seen.on.iterative, text)
 
 
-def monotone(raw: Sequence[Figure], epsilons: Sequence[float]) -> Iterable[Doubt]:
-    """C4: the raw curve rises by over a point, and by at least 3 images, from an eps to any larger one."""
-    worst = 0
-    where = (0.0, 0.0)
-    for i, early in enumerate(raw):
-        for j in range(i + 1, len(raw)):
-            if raw[j].hits - early.hits > worst:
-                worst, where = raw[j].hits - early.hits, (epsilons[i], epsilons[j])
-    if worst >= LEAST and worst > SHARE * raw[0].of:
-        yield Doubt(
-            "not-monotone",
-            f"from eps {where[0]:.4g} to {where[1]:.4g} the share that survives rises by {worst} of {raw[0].of} images",
-            worst / raw[0].of,
-        )
+@check(
+    "black-box-beats-white-box",
+    severe=True,
+    title="Black box beats white box",
+    cause="the gradients mislead: a query attack breaks images that gradient attacks do not",
+    means="An attack that only sees scores breaks images that no attack with gradients breaks. The gradients mislead.",
+    remedy="Find what bends the gradients. Use BPDA or averaged gradients, and more queries.",
+    fine="Query attacks find nothing that gradients miss",
+)
+def black_box_beats_white_box(seen: Evidence) -> Outcome:
+    """The b rule: attacks that see only scores against all attacks that see gradients."""
+    return _compare(
+        seen, seen.on.query, seen.on.gradient, "query attacks break {} of {} images that gradient attacks do not"
+    )
 
 
-def unbounded(large: Figure, whole_box: bool, classes: int, eps: float) -> Iterable[Doubt]:
-    """C5: at half the box more than chance survives; with the whole box more than 1 %; at least 3 images anyway."""
-    if large.of and (large.value > 0.01 if whole_box else large.low > 1 / classes) and large.hits >= LEAST:
-        yield Doubt(
-            "large-eps-survives",
-            f"at eps {eps:.4g}, where {'any' if whole_box else 'a grey'} image is allowed, {large.hits} of {large.of} "
-            "images survive",
-            large.value,
-        )
+@check(
+    "noise-beats-gradient",
+    severe=True,
+    title="Random noise beats gradients",
+    cause="the gradients mislead: random noise breaks images that gradient attacks do not",
+    means="Random points of the ball fool the model where gradient attacks do not. The gradients mislead.",
+    remedy="Find what bends the gradients. Use BPDA or averaged gradients, and more queries.",
+    fine="Random noise finds nothing that gradients miss",
+)
+def noise_beats_gradient(seen: Evidence) -> Outcome:
+    """The b rule: random noise against all attacks that see gradients."""
+    return _compare(
+        seen, seen.on.noise, seen.on.gradient, "random noise breaks {} of {} images that gradient attacks do not"
+    )
 
 
-def rounding(undone: Figure) -> Iterable[Doubt]:
-    """At least 3 successes, and 5 % of them, are gone after rounding to 8 bits."""
-    if undone.of and undone.hits >= LEAST and undone.value >= 0.05:
-        yield Doubt(
-            "rounding",
-            f"{undone.hits} of {undone.of} adversarial images are classified correctly again once saved with 8 bits",
-            undone.value,
-        )
+@check(
+    "transfer-beats-white-box",
+    severe=True,
+    title="Transfer beats gradients",
+    cause="the gradients mislead: examples made for another net break images that gradient attacks do not",
+    means="Examples made for another net, without any look at this one, fool it where attacks with its own gradients do "
+    "not. The gradients mislead.",
+    remedy="Find what bends the gradients. Use BPDA or averaged gradients, and more queries.",
+    fine="Examples made for another net find nothing that gradients miss",
+)
+def transfer_beats_white_box(seen: Evidence) -> Outcome:
+    """The b rule: examples made for another net against all attacks that see gradients."""
+    text = "examples made for another net break {} of {} images that gradient attacks do not"
+    return _compare(seen, seen.on.transfer, seen.on.gradient, text)
 
 
-def reproduced(confirmed: Figure) -> Iterable[Doubt]:
-    """C8: at least 3 points that fooled in a search, and 5 % of them, do not when they are shown once more."""
-    gone = confirmed.of - confirmed.hits
-    if gone >= LEAST and gone > 0.05 * confirmed.of:
-        yield Doubt(
-            "successes-not-reproduced",
-            f"{gone} of {confirmed.of} adversarial images are classified correctly when they are shown once more",
-            gone / confirmed.of,
-        )
-
-
-def diversity(families: set[str]) -> Iterable[Doubt]:
-    """Only attacks with gradients ran, or only ones without; noise is not counted."""
-    if "query" not in families:
-        yield Doubt("few-attacks", "only attacks that see gradients ran; nothing would tell if these mislead")
-    elif families <= {"query", "noise"}:
-        yield Doubt("few-attacks", "only attacks without gradients ran")
-
-
-def reported(results: Iterable[Result]) -> Iterable[Doubt]:
-    """What the referee or the attacks themselves doubt, less what is checked here more exactly."""
-    found: dict[str, Doubt] = {}
-    for result in results:
-        for doubt in result.doubts:
-            known = found.get(doubt.code)
-            if doubt.code not in ("zero-gradients", "budget-spent") and (known is None or known.share < doubt.share):
-                found[doubt.code] = Doubt(doubt.code, f"{result.attack}: {doubt.message}", doubt.share)
-    yield from found.values()
+@check(
+    "few-attacks",
+    title="Few attacks could run",
+    means="Attacks with gradients and attacks without gradients did not both run under this norm, access level or suite. "
+    "The figure is a weak upper bound.",
+    remedy="Grant more access, or use a norm that more attacks work under.",
+)
+def few_attacks(seen: Evidence) -> Outcome:
+    """Only attacks with gradients ran, or only attacks without; random noise does not count."""
+    if "query" not in seen.families:
+        return Found("only attacks that see gradients ran; nothing would show that the gradients mislead")
+    if seen.families <= {"query", "noise"}:
+        return Found("only attacks without gradients ran")
+    return None

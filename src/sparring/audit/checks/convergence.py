@@ -1,8 +1,8 @@
-"""C6 and C14: were the searches over when they ended? Pure functions of numbers; more of the same must find no more."""
+"""Checks of the searches: were they over when they ended? More of the same must find no more."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
 
 import torch
@@ -10,69 +10,108 @@ from torch import Tensor
 
 from sparring.audit.cascade.adaptive import COPIES
 from sparring.audit.cascade.controls import CONTROLS, DOUBLED
-from sparring.audit.cascade.outcome import Outcome
-from sparring.audit.checks.comparisons import LEAST
-from sparring.result import Doubt
+from sparring.audit.cascade.outcome import Outcome as Attacked
+from sparring.audit.checks.evidence import Evidence
+from sparring.audit.checks.registry import LEAST, Found, Outcome, Skipped, check
 
-STEPS_SHARE, RESTARTS_SHARE, COPIES_SHARE = 0.005, 0.01, 0.01
+STEPS_SHARE = 0.005
+RESTARTS_SHARE = 0.01
+COPIES_SHARE = 0.01
 "of the sanity subset: more than this must not fall to more of the same"
-RISING, RISING_SHARE = 0.05, 0.05
-"of its whole rise in the last ten looks: a search is not over; of the images that stand: so many must not be like that"
+RISING = 0.05
+"of its whole rise in the last ten looks: a search is not over"
+RISING_SHARE = 0.05
+"of the images that stand: so many must not be like that"
 
 
-def converged(outcomes: Sequence[Outcome], subset: Tensor, standing: Tensor) -> Iterable[Doubt]:
-    """C6. Twice the steps, or five restarts, break more; or every climb was still rising when it ended.
-
-    Args:
-        subset: [s] numbers of the sanity subset. standing: [N] bool, images that nothing has broken.
-    """
-    for one in outcomes:
-        if one.place[0] == CONTROLS and one.stage.family == "iterative":
-            share = STEPS_SHARE if one.place[1] == DOUBLED else RESTARTS_SHARE
-            count = len(one.broke)
-            if count >= LEAST and count > share * len(subset):
-                text = f"{one.stage.title}: {count} more of {len(subset)} images break"
-                yield Doubt("not-converged", text, count / len(subset))
-    late = _least_late(outcomes, subset)
+@check(
+    "not-converged",
+    title="The searches were not over",
+    means="More of the same finds more. The figure says what these attacks had time for; a longer search would lower it.",
+    remedy="Use more steps and restarts: --suite full, or a suite of your own.",
+    fine="The searches had settled when they ended",
+)
+def not_converged(seen: Evidence) -> Outcome:
+    """Twice the steps break over 0.5 % more of the sanity subset, or five restarts over 1 % (at least 3 images); or
+    over 5 % of the images that stand (at least 3) made over 5 % of their progress on the last ten looks of each climb."""
+    found = [*_by_more(seen)]
+    late = _least_late(seen)
     if late is not None:
-        left = late[standing[subset]]
+        left = late[seen.standing[seen.subset]]
         rising = int((left > RISING).sum())
         if rising >= LEAST and rising > RISING_SHARE * len(left):
             text = (
-                f"of {len(left)} images that stand, {rising} were still being brought nearer when the longest climb "
-                f"ended: over {RISING:.0%} of its progress fell on its last ten looks"
+                f"of {len(left)} images that stand, {rising} made over {RISING:.0%} of their progress on the last ten "
+                "looks of every climb"
             )
-            yield Doubt("not-converged", text, rising / len(left))
+            found.append(Found(text, rising / len(left)))
+    watched = late is not None and bool(late.isfinite().any()) and seen.gradients
+    return found or (None if watched else Skipped("no climb was watched"))
 
 
-def _least_late(outcomes: Sequence[Outcome], subset: Tensor) -> Tensor | None:
+def _by_more(seen: Evidence) -> Iterator[Found]:
+    """Controls that broke more than they should have."""
+    for one in seen.outcomes:
+        if one.place[0] == CONTROLS and one.stage.family == "iterative":
+            share = STEPS_SHARE if one.place[1] == DOUBLED else RESTARTS_SHARE
+            count = len(one.broke)
+            if count >= LEAST and count > share * len(seen.subset):
+                text = f"{one.stage.title}: {count} more of {len(seen.subset)} images break"
+                yield Found(text, count / len(seen.subset))
+
+
+def _least_late(seen: Evidence) -> Tensor | None:
     """[s] of each image, how late the climb that was over soonest still rose; None where no climb was watched."""
-    seen = []
-    for one in outcomes:
+    lateness = []
+    for one in seen.outcomes:
         if one.path is not None and one.stage.family == "iterative" and not one.stage.claimed:
-            late = torch.full((len(subset),), torch.nan)
-            late[torch.searchsorted(subset, one.path.rows)] = one.path.late.float()
-            seen.append(late)
-    return reduce(torch.fmin, seen) if seen else None
+            late = torch.full((len(seen.subset),), torch.nan)
+            late[torch.searchsorted(seen.subset, one.path.rows)] = one.path.late.float()
+            lateness.append(late)
+    return reduce(torch.fmin, lateness) if lateness else None
 
 
-def averaged_enough(outcomes: Sequence[Outcome], subset: Tensor) -> Iterable[Doubt]:
-    """C14: gradients averaged over twice the copies break over 1 % more of the subset, at least 3 images."""
-    few, many = (_eot(outcomes, copies) for copies in (COPIES, 2 * COPIES))
+@check(
+    "averages-too-few",
+    title="Gradients need more averaging",
+    means="The model answers at random, and gradients averaged over twice as many looks break more images.",
+    remedy="Average over more looks: `pgd:view=eot40`.",
+)
+def averages_too_few(seen: Evidence) -> Outcome:
+    """Gradients averaged over 20 looks instead of 10 break over 1 % more of the sanity subset, at least 3 images."""
+    few, many = (_averaged(seen.outcomes, copies) for copies in (COPIES, 2 * COPIES))
     if few is None or many is None:
-        return
-    before, after = (one.alone(subset) for one in (few, many))
+        return Skipped("gradients were not averaged over two numbers of looks")
+    before, after = (one.alone(seen.subset) for one in (few, many))
     drop = before.hits - after.hits
-    if drop >= LEAST and drop > COPIES_SHARE * before.of:
-        yield Doubt(
-            "averages-too-few",
-            f"gradients averaged over {2 * COPIES} looks leave {after.hits} of {after.of} images, over {COPIES} looks "
-            f"{before.hits}",
-            drop / before.of,
-        )
+    if drop < LEAST or drop <= COPIES_SHARE * before.of:
+        return None
+    return Found(
+        f"gradients averaged over {2 * COPIES} looks leave {after.hits} of {after.of} images, over {COPIES} looks "
+        f"{before.hits}",
+        drop / before.of,
+    )
 
 
-def _eot(outcomes: Sequence[Outcome], copies: int) -> Outcome | None:
+def _averaged(outcomes: Sequence[Attacked], copies: int) -> Attacked | None:
     """The adaptive PGD that averages so many looks."""
     alike = (one for one in outcomes if one.stage.family == "adaptive" and one.stage.spec.startswith("pgd:"))
     return next((one for one in alike if one.stage.spec.endswith(f"view=eot{copies}")), None)
+
+
+@check(
+    "shortcuts-missed",
+    title="The shortcuts missed something",
+    means="Random images were attacked again without any shortcut, and some fell that the suite had given up as too far. "
+    "Others like them, not drawn, are still counted as robust.",
+    remedy="Run --suite full, which gives up no image.",
+)
+def shortcuts_missed(seen: Evidence) -> Outcome:
+    """The plain loop breaks a random image that the suite had given up."""
+    receipt = seen.receipt
+    if receipt is None:
+        return Skipped("no receipt was asked for")
+    if not receipt.missed:
+        return None
+    text = f"the plain loop broke {len(receipt.missed)} of {len(receipt.rows)} random images that the suite had given up"
+    return Found(f"{text}; these are counted, others like them are not", len(receipt.missed) / len(receipt.rows))

@@ -1,60 +1,86 @@
-"""What is doubtful about an audit, from all that it has seen."""
+"""What checks read: everything that an audit has measured, as one frozen value."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
 
 from sparring.audit.cascade.cascade import Cascade
 from sparring.audit.cascade.curve import Curve
-from sparring.audit.checks import comparisons as checks
-from sparring.audit.checks.convergence import averaged_enough, converged
-from sparring.audit.checks.doubts import SEVERE
-from sparring.audit.checks.signs import of_probes
-from sparring.audit.inputs.claims import Checked, claim_doubts
-from sparring.audit.run.plan import Plan
-from sparring.audit.run.prepare import Head
+from sparring.audit.cascade.outcome import Outcome
+from sparring.audit.cascade.receipt import Receipt
+from sparring.audit.inputs.claims import Checked
+from sparring.audit.probes.probe import Probes
 from sparring.audit.statistics.proportion import Figure
-from sparring.result import Doubt
+from sparring.result import Result
+
+NOTHING = Figure(0, 0)
+
+
+@dataclass(frozen=True)
+class OnSubset:
+    """Who broke which image of the sanity subset, [s] bool each; None = no such attack ran.
+
+    Attributes:
+        single: single-step attacks on a saturating loss. iterative: iterative attacks on the same loss.
+        gradient: all attacks that see gradients. query: attacks that do not. noise: random noise.
+        transfer: examples made for another net.
+    """
+
+    single: Tensor | None = None
+    iterative: Tensor | None = None
+    gradient: Tensor | None = None
+    query: Tensor | None = None
+    noise: Tensor | None = None
+    transfer: Tensor | None = None
+
+    @classmethod
+    def of(cls, cascade: Cascade) -> OnSubset:
+        """What the attacks of a cascade did."""
+        return cls(
+            single=cascade.broken_on_subset("single-step", blind=True),
+            iterative=cascade.broken_on_subset("iterative", blind=True),
+            gradient=cascade.broken_on_subset("single-step", "iterative"),
+            query=cascade.broken_on_subset("query"),
+            noise=cascade.broken_on_subset("noise"),
+            transfer=cascade.broken_on_subset("transfer"),
+        )
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that doubts are drawn from."""
+    """All that checks are drawn from. Before any attack has run, only `probes` and `classes` are known.
 
-    plan: Plan
-    head: Head
-    main: Cascade
-    claims: tuple[Checked, ...]
-    curve: Curve | None
-    undone: Figure
-    confirmed: Figure
+    Attributes:
+        probes: what the model is like. classes: how many it has. claims: claims beside what was found.
+        on: who broke what on the sanity subset. families: of all attacks that were planned.
+        outcomes: what each attack did. subset: [s] numbers of the sanity subset. standing: [N] bool, unbroken images.
+        curve: the security curve. curve_family: of the attack that drew it.
+        undone: successes that 8-bit rounding undoes. confirmed: successes that fool again when shown once more.
+        worst: the worst case of each image. certified: [N] proved radii. receipt: what the plain loop found.
+        draws: fresh looks that decide success; 0 = the model answers the same twice.
+    """
 
-    def doubts(self) -> tuple[Doubt, ...]:
-        """Everything that is doubtful, severe signs first."""
-        rank = {code: k for k, code in enumerate(SEVERE)}
-        return tuple(sorted(self._found(), key=lambda doubt: rank.get(doubt.code, len(rank))))
+    probes: Probes
+    classes: int
+    claims: tuple[Checked, ...] = ()
+    on: OnSubset = field(default_factory=OnSubset)
+    families: frozenset[str] = frozenset()
+    outcomes: tuple[Outcome, ...] = ()
+    subset: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    standing: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
+    curve: Curve | None = None
+    curve_family: str | None = None
+    undone: Figure = NOTHING
+    confirmed: Figure = NOTHING
+    worst: Result | None = None
+    certified: Tensor | None = None
+    receipt: Receipt | None = None
+    draws: int = 0
 
-    def _found(self) -> Iterator[Doubt]:
-        main, probes, classes = self.main, self.head.probes, self.head.clean.classes
-        on = checks.OnSubset(
-            single=main.broken_on_subset("single-step", blind=True),
-            climbing=main.broken_on_subset("iterative", blind=True),
-            gradient=main.broken_on_subset("single-step", "iterative"),
-            query=main.broken_on_subset("query"),
-            noise=main.broken_on_subset("noise"),
-            transfer=main.broken_on_subset("transfer"),
-        )
-        yield from claim_doubts(self.claims)
-        yield from of_probes(probes, classes)
-        yield from checks.comparisons(on)
-        yield from checks.diversity({stage.family for stage in self.plan.ladder(self.head) if not stage.claimed})
-        yield from checks.rounding(self.undone)
-        yield from checks.reproduced(self.confirmed)
-        yield from converged(main.outcomes, main.subset, main.standing)
-        yield from averaged_enough(main.outcomes, main.subset)
-        yield from checks.reported(outcome.result for outcome in main.outcomes)
-        curve, stage = self.curve, self.plan.curve_stage()
-        if curve is not None and stage is not None and stage.family != "single-step":
-            yield from checks.monotone([point.raw for point in curve.points], [point.eps for point in curve.points])
-            yield from checks.unbounded(curve.points[-1].envelope, curve.whole_box, classes, curve.large)
+    @property
+    def gradients(self) -> bool:
+        """Gradients could be measured."""
+        return self.probes.flat_ce is not None and self.probes.flat_margin is not None and self.probes.n > 0

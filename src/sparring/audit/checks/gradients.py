@@ -1,0 +1,232 @@
+"""Checks of the gradients, and of the surface that they belong to."""
+
+from __future__ import annotations
+
+from sparring.audit.checks.evidence import Evidence
+from sparring.audit.checks.registry import LEAST, Found, Outcome, Skipped, check
+from sparring.audit.probes.probe import saturated
+from sparring.audit.statistics.proportion import percent
+
+NO_GRADIENTS = Skipped("the model grants no gradients")
+NOT_PROBED = Skipped("the neighbourhood of the images was not probed")
+
+
+def _saturation_note(seen: Evidence) -> str | None:
+    probes = seen.probes
+    if probes.flat_ce is None or probes.moved is None:
+        return None
+    return (
+        f"zero cross-entropy gradients for {percent(probes.flat_ce)} of the images, median margin {probes.gap:.3g}, "
+        f"FGSM moved {percent(probes.moved)} of them"
+    )
+
+
+@check(
+    "loss-saturation",
+    severe=True,
+    title="The loss is saturated",
+    cause="the softmax is saturated",
+    means="The softmax is so sure of itself that cross-entropy rounds to 0 and its gradient to exactly 0. Attacks that "
+    "climb this loss stand still. The logits below the softmax can still be attacked.",
+    remedy="Attack the logits with a margin or DLR loss (`pgd:loss=margin`, `apgd-dlr`), or divide the logits by their "
+    "scale. `square` needs no gradients.",
+    fine="The cross-entropy loss is not saturated",
+    measured="zero cross-entropy gradients for {} of the images",
+    note=_saturation_note,
+    early=True,
+)
+def loss_saturation(seen: Evidence) -> Outcome:
+    """Cross-entropy gradients are exactly zero for over 1 point more images than those of the margin (at least 3
+    images), or the median margin is above 100."""
+    if not seen.gradients:
+        return NO_GRADIENTS
+    if not saturated(seen.probes):
+        return None
+    ce, margin = seen.probes.flat_ce or 0.0, seen.probes.flat_margin or 0.0
+    return Found(
+        f"the cross-entropy gradient is exactly zero for {percent(ce)} of {seen.probes.n} images, the margin's gradient "
+        f"for {percent(margin)}; the median margin is {seen.probes.gap:.4g}",
+        max(ce, seen.probes.certain),
+    )
+
+
+@check(
+    "saturated-outputs",
+    title="Logits are far apart",
+    means="Many probabilities are 1 to the last bit. Gradients of the cross-entropy are not zero, but parts of them are "
+    "lost to rounding.",
+    remedy="Prefer the margin and DLR losses.",
+    early=True,
+)
+def saturated_outputs(seen: Evidence) -> Outcome:
+    """Not saturated, but the median margin is above 16.6, or half of the images have a probability of exactly 1."""
+    if not seen.gradients:
+        return NO_GRADIENTS
+    probes = seen.probes
+    if saturated(probes) or not (probes.gap > 16.6 or probes.certain >= 0.5):
+        return None
+    text = f"the median margin is {probes.gap:.4g}, and {percent(probes.certain)} of {probes.n} images have a "
+    return Found(text + "probability of exactly 1", probes.certain)
+
+
+@check(
+    "zero-gradients",
+    severe=True,
+    title="Gradients are zero",
+    cause="the gradients are zero",
+    means="The gradient with respect to the pixels is exactly zero, even for a loss on the logits. Something in the "
+    "model cuts it or is flat: rounding, a step function, no_grad, a layer without a backward pass.",
+    remedy="Give the layer a differentiable stand-in (BPDA), or trust only attacks that need no gradients.",
+    fine="Gradients are not zero",
+    measured="for {} of the images",
+    early=True,
+)
+def zero_gradients(seen: Evidence) -> Outcome:
+    """The gradient is exactly zero for 5 % of the images or more, even on the logits."""
+    if not seen.gradients:
+        return NO_GRADIENTS
+    share = seen.probes.flat_margin or 0.0
+    if share < 0.05:
+        return None
+    why = "no gradient comes back from the logits to the pixels, so it" if seen.probes.cut else "the gradient"
+    text = f"{why} is exactly zero for {percent(share)} of {seen.probes.n} images, even on the logits"
+    return Found(text, share)
+
+
+@check(
+    "piecewise-constant",
+    severe=True,
+    title="The model is flat in steps",
+    cause="the model rounds or encodes its input, so gradients are zero",
+    means="Tiny moves of every pixel leave the logits as they were, to the last bit. The input is rounded or encoded, and "
+    "a gradient through such steps is zero or meaningless.",
+    remedy="Give the rounding a differentiable stand-in (BPDA; the identity will do), or attack without gradients.",
+    fine="Tiny moves change the logits",
+    measured="{} of tiny moves change nothing",
+    early=True,
+)
+def piecewise_constant(seen: Evidence) -> Outcome:
+    """Over 50 % of tiny moves (1e-4 of the box in every pixel) leave the logits as they were, to the last bit."""
+    local = seen.probes.local
+    if local is None:
+        return NOT_PROBED
+    if local.constant <= 0.5:
+        return None
+    return Found(
+        f"{percent(local.constant)} of tiny moves (1e-4 of the box in every pixel) leave the logits as they were",
+        local.constant,
+    )
+
+
+def _faithful_note(seen: Evidence) -> str | None:
+    local = seen.probes.local
+    if local is None or local.faithful is None:
+        return None
+    return f"rank correlation {local.faithful:.2f} between gradients and differences of the loss"
+
+
+@check(
+    "unfaithful-gradients",
+    severe=True,
+    title="Gradients do not match the loss",
+    cause="the gradients do not match how the loss changes",
+    means="Along random directions the loss does not change as its gradient says. The backward pass does not belong to "
+    "the forward pass, or the surface is too rugged for the radius.",
+    remedy="Average the gradients, use finite differences or `square`, and look for a layer with its own backward pass.",
+    fine="Gradients match how the loss changes",
+    note=_faithful_note,
+    early=True,
+)
+def unfaithful_gradients(seen: Evidence) -> Outcome:
+    """The median rank correlation of slopes and differences along random directions is below 0.5."""
+    local = seen.probes.local
+    if local is None or local.faithful is None or not seen.gradients:
+        return NOT_PROBED
+    if local.faithful >= 0.5:
+        return None
+    return Found(
+        f"along random directions, the median rank correlation of gradients and differences of the loss is "
+        f"{local.faithful:.2f} (0.94 to 1.00 for smooth nets)",
+        min(1.0, 1 - local.faithful),
+    )
+
+
+def _aligned_note(seen: Evidence) -> str | None:
+    local = seen.probes.local
+    return None if local is None or local.aligned is None else f"mean cosine {local.aligned:.2f} with gradients nearby"
+
+
+@check(
+    "misaligned-gradients",
+    severe=True,
+    title="Gradients turn within the ball",
+    cause="the gradient turns within the ball, so single steps go astray (catastrophic overfitting)",
+    means="The gradient at an image has little in common with the gradient at a random point of its ball, so a single "
+    "step goes astray. This is the mark of a net that has overfitted to single steps.",
+    remedy="Use many small steps with restarts, or averaged gradients. Train with several steps or with GradAlign.",
+    fine="Gradients nearby point the same way",
+    note=_aligned_note,
+    early=True,
+)
+def misaligned_gradients(seen: Evidence) -> Outcome:
+    """The mean cosine of the gradients at an image and at a random point of its ball is below 0.2."""
+    local = seen.probes.local
+    if local is None or local.aligned is None or not seen.gradients:
+        return NOT_PROBED
+    if local.aligned >= 0.2:
+        return None
+    return Found(
+        f"the gradients at an image and at a random point of its ball have a mean cosine of {local.aligned:.2f} "
+        "(0.3 and more after honest adversarial training)",
+        min(1.0, 1 - local.aligned),
+    )
+
+
+@check(
+    "unstable-outputs",
+    severe=True,
+    title="Outputs jump",
+    cause="the outputs jump within a tenth of the radius",
+    means="A random move of a tenth of the radius changes the loss by more than a tenth of itself. Gradients hold for no "
+    "step of useful length.",
+    remedy="Use averaged gradients, smaller steps, or attacks without gradients.",
+    fine="Outputs are steady",
+    early=True,
+)
+def unstable_outputs(seen: Evidence) -> Outcome:
+    """Random points at a tenth of the radius change the loss by over 10 % on average."""
+    local = seen.probes.local
+    if local is None:
+        return NOT_PROBED
+    if local.unstable <= 0.1:
+        return None
+    return Found(
+        f"random points at a tenth of the radius change the loss by {percent(local.unstable)} on average",
+        local.unstable,
+    )
+
+
+@check(
+    "budget-not-used",
+    severe=True,
+    title="The attack did not move",
+    cause="the attack did not move the images",
+    means="FGSM should go to the edge of the ball. It returned images that are unchanged or hardly changed, so the "
+    "accuracy it reports is that of no attack at all.",
+    remedy="Find out which gradients are zero, and use another loss.",
+    fine="Attacks use the whole budget",
+    early=True,
+)
+def budget_not_used(seen: Evidence) -> Outcome:
+    """FGSM leaves over 1 % of the images where they were, or over 5 % short of eps (at least 3 images)."""
+    probes = seen.probes
+    if probes.moved is None or probes.filled is None or not probes.n:
+        return NO_GRADIENTS
+    still, short = 1 - probes.moved, 1 - probes.filled
+    enough = LEAST - 0.5
+    if not ((still > 0.01 and still * probes.n > enough) or (short > 0.05 and short * probes.n > enough)):
+        return None
+    return Found(
+        f"FGSM did not move {percent(still)} of {probes.n} images at all, and {percent(short)} not as far as eps allows",
+        max(still, short),
+    )

@@ -1,0 +1,204 @@
+"""Checks of the model itself: mode, randomness, outputs, range of pixels, data."""
+
+from __future__ import annotations
+
+import torch
+
+from sparring.audit.checks.evidence import Evidence
+from sparring.audit.checks.registry import Found, Outcome, Skipped, check
+from sparring.audit.statistics.proportion import percent
+
+RANDOM = Skipped("the model answers at random")
+
+
+def _train_note(seen: Evidence) -> str | None:
+    probes = seen.probes
+    if not (probes.training and probes.active and probes.conduct is not None):
+        return None
+    said = []
+    if probes.random:
+        first, second = (f"{100 * share:.1f}" for share in probes.conduct.twice)
+        said.append(f"clean accuracy is not reproducible ({first} and {second} % in two passes)")
+    if probes.in_eval is not None:
+        right, standing = probes.in_eval
+        said.append(f"in eval mode {percent(right.value)} are right and at most {percent(standing.value)} stand")
+    return "; ".join(said) or None
+
+
+@check(
+    "train-mode",
+    title="The model came in train mode",
+    means="Dropout or batch normalisation was set to training. Figures measured that way cannot be reproduced, and they "
+    "depend on the other images in the batch.",
+    remedy="Call model.eval() before measuring. The audit does so, unless the model was wrapped with mode='as_is'.",
+    fine="The model came in eval mode",
+    note=_train_note,
+    early=True,
+)
+def train_mode(seen: Evidence) -> Outcome:
+    """A dropout or normalisation module is in train mode."""
+    probes = seen.probes
+    if not probes.training:
+        return None
+    names = ", ".join(probes.training[:3]) + (", ..." if len(probes.training) > 3 else "")
+    how = "it stayed so, as it was wrapped with mode='as_is'" if probes.active else "the audit put it into eval mode"
+    if probes.in_eval is not None:
+        right, standing = probes.in_eval
+        how += f"; in eval mode {percent(right.value)} are right and {percent(standing.value)} stand against PGD"
+    return Found(f"the model came in train mode ({names}); {how}")
+
+
+def _random_note(seen: Evidence) -> str | None:
+    probes, worst = seen.probes, seen.worst
+    if not probes.random or worst is None:
+        return None
+    steady = ", the same again from the same seed" if probes.conduct is not None and probes.conduct.seedable else ""
+    misses = torch.where(worst.clean_correct, (worst.margin.double() + 1) / 2, 1.0)
+    return (
+        f"two passes differ for {percent(probes.changed)} of the images{steady}; each image is judged by the majority of "
+        f"{seen.draws} fresh looks, the mean over them is {percent(float(1 - misses.clamp(0, 1).mean()))}"
+    )
+
+
+@check(
+    "random-outputs",
+    severe=True,
+    title="The model answers at random",
+    cause="the model answers at random",
+    means="The same image gets different answers in two passes. A single look decides neither success nor failure, and "
+    "one noisy gradient says little.",
+    remedy="Average gradients over the noise (EOT, `pgd:view=eot20`) and judge each image by several looks. Or switch "
+    "the randomness off.",
+    fine="Two passes give the same answers",
+    measured="two passes differ for {} of the images",
+    note=_random_note,
+    early=True,
+)
+def random_outputs(seen: Evidence) -> Outcome:
+    """Any of up to 250 images gets another class, or other logits, in a second pass."""
+    if not seen.probes.changed:
+        return None
+    seedable = seen.probes.conduct is not None and seen.probes.conduct.seedable
+    again = "; from the same seed they agree" if seedable else ""
+    share = seen.probes.changed
+    return Found(f"two passes over the same images differ for {percent(share)} of them{again}", share)
+
+
+@check(
+    "batch-dependent",
+    severe=True,
+    title="Images influence each other",
+    cause="the answer to an image depends on the other images in the batch",
+    means="An image gets another answer when it is shown alone. The model normalises by the batch, or carries a state "
+    "from one call to the next. Its accuracy, and every attack on it, depends on the neighbours.",
+    remedy="Put the model into eval mode, or judge images one at a time.",
+    fine="Each image is answered alone",
+    measured="{} of the images are answered differently when shown alone",
+    early=True,
+)
+def batch_dependent(seen: Evidence) -> Outcome:
+    """Any of the images looked at gets another class when it is shown alone."""
+    conduct = seen.probes.conduct
+    if seen.probes.random:
+        return RANDOM
+    share = (conduct.crowded or 0.0) if conduct is not None else 0.0
+    return Found(f"{percent(share)} of the images are answered differently when shown alone", share) if share else None
+
+
+@check(
+    "dynamic-inference",
+    title="The model optimises while it answers",
+    means="The model asks for gradients inside its forward pass: it purifies or adapts. Attacks on the answer alone do "
+    "not see through that loop.",
+    remedy="Attack the model without the loop, show the examples to the whole, and use BPDA through the loop.",
+    early=True,
+)
+def dynamic_inference(seen: Evidence) -> Outcome:
+    """The model computes gradients of its own in a forward pass."""
+    conduct = seen.probes.conduct
+    return Found("the model computes gradients while it answers") if conduct is not None and conduct.dynamic else None
+
+
+@check(
+    "wrong-range",
+    title="Another range of pixels suits the model better",
+    means="With the pixels in another range the model is right more often on the same images. It was trained for that "
+    "range.",
+    remedy="Give mean= and std=, or box=, when you wrap the model.",
+    fine="The pixels are in the range that suits the model",
+    early=True,
+)
+def wrong_range(seen: Evidence) -> Outcome:
+    """The model is right more often with the pixels rescaled."""
+    conduct = seen.probes.conduct
+    if seen.probes.random:
+        return RANDOM
+    if conduct is None or conduct.scale is None:
+        return None
+    return Found(f"{conduct.scale}, more often than on the pixels that it was given")
+
+
+@check(
+    "probabilities",
+    title="The model gives probabilities",
+    means="Logits were recovered as logarithms. What a probability of exactly 0 or 1 has lost cannot be recovered.",
+    remedy="Drop the last softmax, and return logits.",
+    early=True,
+)
+def probabilities(seen: Evidence) -> Outcome:
+    """The model was wrapped with outputs that are not logits."""
+    kind = seen.probes.outputs
+    if kind == "logits":
+        return None
+    return Found(f"the model gives {kind.replace('_', '-')}; their logarithm was attacked")
+
+
+@check(
+    "duplicate-images",
+    title="Some images are there twice",
+    means="The same image counts several times, so the intervals are too narrow.",
+    remedy="Remove the duplicates.",
+    early=True,
+)
+def duplicate_images(seen: Evidence) -> Outcome:
+    """Any of the images looked at appears more than once."""
+    twins = seen.probes.twins
+    return Found(f"{twins} of the first images appear more than once") if twins else None
+
+
+@check(
+    "few-classes",
+    title="Few classes",
+    means="With two classes the DLR loss is not defined, and the margin takes its place. With three, the targeted DLR "
+    "loss falls back to a simpler ratio. The attacks are less diverse than their number suggests.",
+    remedy="Nothing has to be done.",
+    early=True,
+)
+def few_classes(seen: Evidence) -> Outcome:
+    """The model has at most 3 classes."""
+    if seen.classes > 3:
+        return None
+    return Found(f"the model has {seen.classes} classes, too few for some losses")
+
+
+@check(
+    "constant-predictor",
+    severe=True,
+    title="One class is predicted nearly always",
+    cause="the model predicts one class for nearly every image, and what stands is the share of that class",
+    means="Most predictions are one class although most labels are not. Clean accuracy is low, and what survives is "
+    "mostly that class.",
+    remedy="Look at the accuracy of each class.",
+    fine="Predictions are spread like the labels",
+    early=True,
+)
+def constant_predictor(seen: Evidence) -> Outcome:
+    """One class makes up over half of the predictions and at most half of the labels."""
+    probes = seen.probes
+    if not (probes.top_share > 0.5 and probes.top_truth <= 0.5):
+        return None
+    return Found(
+        f"class {probes.top} makes up {percent(probes.top_share)} of the predictions and "
+        f"{percent(probes.top_truth)} of the labels",
+        probes.top_share,
+    )

@@ -1,0 +1,139 @@
+"""The register of checks. A check is one object: what it looks for, its threshold, its text and its remedy together.
+
+A check is a function from `Evidence` to what it found. Its docstring states the criterion, with numbers:
+
+    @check("zero-gradients", severe=True, title="Gradients are zero", cause="the gradients are zero", means=..., remedy=...)
+    def zero_gradients(seen: Evidence) -> Outcome:
+        '''The gradient is exactly zero for 5 % of the images or more, even on the logits.'''
+
+What it finds is a doubt. A check that ran and found nothing is in order. The docs table is made from this register.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sparring.audit.checks.evidence import Evidence
+from sparring.result import Doubt
+
+LEAST = 3
+"images that must show a sign before it counts"
+
+
+class Found(NamedTuple):
+    """What a check found: a sentence with its counts, and the share of the images that show it."""
+
+    message: str
+    share: float = 1.0
+
+
+class Skipped(NamedTuple):
+    """Why a check could not run."""
+
+    reason: str
+
+
+Outcome = Found | Sequence[Found] | Skipped | None
+"""None, or no `Found` at all: the check ran and everything is in order."""
+Find = Callable[[Evidence], Outcome]
+Note = Callable[[Evidence], str | None]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check.
+
+    Attributes:
+        code: for programs. title: a few words. means: what the sign means. remedy: what to do about it.
+        find: the measurement held against its threshold.
+        severe: the sign can make a model look robust that is not; the verdict then names it as the cause.
+        cause: for severe ones, a clause that follows "because". fine: the statement that is true where nothing is found.
+        measured: for the verdict, with {} for the share. note: for the verdict, where a share says too little.
+        early: it needs nothing but the probes, so it runs before any attack, and adaptive attacks answer it.
+    """
+
+    code: str
+    title: str
+    means: str
+    remedy: str
+    find: Find
+    severe: bool = False
+    cause: str = ""
+    fine: str = ""
+    measured: str = ""
+    note: Note | None = None
+    early: bool = False
+
+    @property
+    def criterion(self) -> str:
+        """The threshold, in words: the docstring of the check."""
+        return " ".join((self.find.__doc__ or "").split())
+
+    def run(self, seen: Evidence) -> tuple[Doubt, ...] | Skipped:
+        """The doubts found, none where all is in order; or why the check could not run."""
+        outcome = self.find(seen)
+        if isinstance(outcome, Skipped):
+            return outcome
+        found = [] if outcome is None else [outcome] if isinstance(outcome, Found) else outcome
+        return tuple(Doubt(self.code, one.message, one.share) for one in found)
+
+
+CHECKS: dict[str, Check] = {}
+"""All checks by code, in the order in which they run and in which their doubts are listed."""
+
+CAUSES = (
+    "canary-missed",
+    "control-stands",
+    "constant-predictor",
+    "loss-saturation",
+    "piecewise-constant",
+    "zero-gradients",
+    "random-outputs",
+    "batch-dependent",
+    "black-box-beats-white-box",
+    "noise-beats-gradient",
+    "single-step-beats-iterative",
+    "large-eps-survives",
+    "budget-not-used",
+    "unfaithful-gradients",
+    "misaligned-gradients",
+    "unstable-outputs",
+    "transfer-beats-white-box",
+)
+"""The severe codes, the most telling first: the verdict names the first that was found."""
+
+
+def check(
+    code: str,
+    *,
+    title: str,
+    means: str,
+    remedy: str,
+    severe: bool = False,
+    cause: str = "",
+    fine: str = "",
+    measured: str = "",
+    note: Note | None = None,
+    early: bool = False,
+) -> Callable[[Find], Find]:
+    """Decorator: puts a check into the register. Arguments: see `Check`."""
+
+    def enter(find: Find) -> Find:
+        if code in CHECKS:
+            raise ValueError(f"two checks are called {code!r}")
+        if severe != (code in CAUSES):
+            raise ValueError(f"{code!r} is severe, so it needs its place in CAUSES, or the other way round")
+        CHECKS[code] = Check(code, title, means, remedy, find, severe, cause, fine, measured, note, early)
+        return find
+
+    return enter
+
+
+def known(code: str) -> Check:
+    """The check behind a code; a plain one for what an attack of somebody's own reports."""
+    if code in CHECKS:
+        return CHECKS[code]
+    title = code.replace("-", " ").capitalize()
+    return Check(code, title, "An attack reported this.", "Read its message.", lambda seen: None)

@@ -1,0 +1,66 @@
+"""Run the checks: the doubts, and what is in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sparring.audit.checks import (
+    attackers,
+    certificates,
+    claims,
+    comparisons,
+    convergence,
+    curve,
+    gradients,
+    model,
+    successes,
+)
+from sparring.audit.checks.evidence import Evidence
+from sparring.audit.checks.registry import CAUSES, CHECKS, Check, Skipped
+from sparring.audit.probes.probe import Probes
+from sparring.result import Doubt
+
+THEMES = (claims, attackers, model, gradients, comparisons, successes, convergence, curve, certificates)
+"importing them has filled the register"
+RANK = {code: k for k, code in enumerate(CAUSES)}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the checks say.
+
+    Attributes:
+        doubts: all that was found, severe signs first. in_order: the statements of checks that found nothing.
+        notes: what was measured about a sign, in a few words for the verdict, by code.
+    """
+
+    doubts: tuple[Doubt, ...]
+    in_order: tuple[str, ...]
+    notes: dict[str, str]
+
+
+def run_checks(seen: Evidence) -> Checked:
+    """All checks."""
+    doubts: list[Doubt] = []
+    fine: list[Check] = []
+    for one in CHECKS.values():
+        outcome = one.run(seen)
+        if isinstance(outcome, Skipped):
+            continue
+        doubts += outcome
+        if not outcome and one.fine:
+            fine.append(one)
+    doubts += successes.reported(seen)
+    notes = {code: said for code, one in CHECKS.items() if one.note is not None and (said := one.note(seen))}
+    return Checked(
+        tuple(sorted(doubts, key=lambda doubt: RANK.get(doubt.code, len(RANK)))),
+        tuple(one.fine for one in sorted(fine, key=lambda one: RANK.get(one.code, len(RANK)))),
+        notes,
+    )
+
+
+def early_doubts(probes: Probes, classes: int) -> tuple[Doubt, ...]:
+    """What the probes alone show, before any attack has run."""
+    seen = Evidence(probes, classes)
+    outcomes = [one.run(seen) for one in CHECKS.values() if one.early]
+    return tuple(doubt for outcome in outcomes if not isinstance(outcome, Skipped) for doubt in outcome)

@@ -354,9 +354,7 @@ def _plain(text: str) -> Any:
 
 def _ball(x: Tensor, threat: Threat) -> Ball:
     """What the threat allows around the images."""
-    assert threat.box is not None
-    eps = torch.full((len(x),), float("inf") if threat.eps is None else threat.eps, dtype=x.dtype, device=x.device)
-    ball = Ball(x, threat.norm, eps, threat.box, threat.levels, threat.mask(x))
+    ball = threat.ball(x)
     if not ball.on_grid():
         raise InputError(
             f"the images are not on the grid of {threat.levels} levels that the threat demands; round them first"

@@ -40,10 +40,6 @@ class Ball:
         """The ball of another radius [B] around the same images."""
         return Ball(self.x, self.norm, eps, self.box, self.levels, self.free)
 
-    def under(self, norm: Norm, eps: Tensor | None = None) -> Ball:
-        """The ball of another norm around the same images, for searches that measure two ways."""
-        return Ball(self.x, norm, self.eps if eps is None else eps, self.box, self.levels, self.free)
-
     @property
     def width(self) -> float:
         """How far the lowest and the highest value of a pixel are apart."""

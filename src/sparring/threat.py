@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sparring import norms
+from sparring.ball import Ball
 from sparring.errors import InputError
 
 Box = tuple[float, float]
@@ -113,6 +114,24 @@ class Threat:
         if self.box[0] < box[0] or self.box[1] > box[1]:
             raise InputError(f"the threat's box {self.box} is not inside the model's box {box}; give both the same")
         return self
+
+    def ball(self, x: Tensor) -> Ball:
+        """The points around each image that this threat allows: within eps (anywhere in the box without one), on the
+        grid of its levels, changed only in its region.
+
+        Args:
+            x: [B, ...] clean images. The ball has their type and device.
+
+        Raises:
+            InputError: the threat has no box yet, or its region does not fit the images.
+
+        >>> Threat("Linf", eps=0.25, box=(0, 1)).ball(torch.tensor([[0.5, 0.9]])).contains(torch.tensor([[0.3, 1.0]]))
+        tensor([True])
+        """
+        if self.box is None:
+            raise InputError("the threat has no box; write Threat('Linf', 0.3, box=(0, 1)), or use within(box)")
+        eps = torch.full((len(x),), float("inf") if self.eps is None else self.eps, dtype=x.dtype, device=x.device)
+        return Ball(x, self.norm, eps, self.box, self.levels, self.mask(x))
 
     def __str__(self) -> str:
         return f"{self.norm}" if self.eps is None else f"{self.norm} {self.eps:.4g}"

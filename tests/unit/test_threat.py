@@ -143,3 +143,18 @@ def test_images_outside_the_box_of_the_threat_are_refused() -> None:
     x = torch.tensor([[0.0, 0.5, 0.5, 0.9]])
     with pytest.raises(InputError, match=r"from 0 to 0\.9, outside the box \(0\.2, 1\.0\)"):
         sp.FGSM()(net, x, torch.tensor([0]), Threat("L1", 0.1, (0.2, 1.0)))
+
+
+def test_the_ball_of_a_threat() -> None:
+    x = torch.tensor([[[[0.5, 0.9]]], [[[0.0, 1.0]]]], dtype=torch.float64)
+    region = torch.tensor([[True, False]])
+    ball = Threat("Linf", 0.25, box=(0, 1), levels=5, region=region).ball(x)
+    assert (ball.eps.dtype, ball.eps.tolist(), ball.box, ball.levels) == (torch.float64, [0.25, 0.25], (0.0, 1.0), 5)
+    assert ball.free is not None
+    assert ball.free.tolist() == [[[[True, False]]], [[[True, False]]]]
+    assert torch.isinf(Threat("L2", box=(0, 1)).ball(x).eps).all()
+
+
+def test_a_threat_without_a_box_has_no_ball() -> None:
+    with pytest.raises(InputError, match=r"no box; write Threat\('Linf', 0\.3, box=\(0, 1\)\), or use within\(box\)"):
+        Threat("Linf", 0.3).ball(torch.zeros(1, 1, 2, 2))

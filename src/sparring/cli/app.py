@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sparring import __version__
+from sparring._version import __version__
 from sparring.errors import SparringError
 
 # typer has brought its own copy of click since 0.16, older ones depend on it: found through what typer shows of it

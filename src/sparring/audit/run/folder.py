@@ -24,7 +24,7 @@ from sparring.audit.run.records import pack, unpack
 from sparring.audit.run.shard import Part
 from sparring.errors import InputError
 from sparring.export.files import open_folder
-from sparring.scale.memory import give_back
+from sparring.scale.memory import trim_heap
 from sparring.scale.store import Record, Store
 
 HEAD = "head"
@@ -98,7 +98,7 @@ class Run:
                 if stop():
                     return
                 made |= self.store.make(number, lambda number=number: make(number))  # type: ignore[misc]
-                give_back()
+                trim_heap()
             if not made:
                 time.sleep(WAIT)
 

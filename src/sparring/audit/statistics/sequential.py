@@ -22,7 +22,6 @@ doi:10.1214/aoms/1177696786; as bets on the next image: Waudby-Smith and Ramdas,
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 ALPHA = 0.05
 "the probability that the interval ever leaves out the truth"
@@ -91,32 +90,6 @@ def needed(hits: int, of: int, share: float, prior: Prior = JEFFREYS, alpha: flo
         middle = (low + high) // 2
         low, high = (low, middle) if settled(middle) else (middle, high)
     return high - of
-
-
-@dataclass
-class Sequence:
-    """The counts so far, and the interval that they give; fed image by image.
-
-    >>> seen = Sequence()
-    >>> for hit in (True, True, False):
-    ...     seen.add(hit)
-    >>> seen.hits, seen.of
-    (2, 3)
-    """
-
-    hits: int = 0
-    of: int = 0
-    prior: Prior = JEFFREYS
-    alpha: float = ALPHA
-
-    def add(self, hit: bool) -> None:
-        """One more image."""
-        self.hits += bool(hit)
-        self.of += 1
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return interval(self.hits, self.of, self.prior, self.alpha)
 
 
 def _log_beta(a: float, b: float) -> float:

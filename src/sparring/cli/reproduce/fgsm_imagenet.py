@@ -113,7 +113,7 @@ def open_photos(wanted: list[str], input_size: tuple[int, ...] | None) -> list[P
 def _save(path: Path, rows: list[Row], model: str, seed: int) -> None:
     from json import dumps
 
-    import sparring
+    from sparring._version import __version__
 
     content: dict[str, Any] = {
         "experiment": "fgsm-imagenet",
@@ -121,7 +121,7 @@ def _save(path: Path, rows: list[Row], model: str, seed: int) -> None:
         "norm": "Linf",
         "seed": seed,
         "truth": "the model's answer to the clean picture",
-        "sparring": sparring.__version__,
+        "sparring": __version__,
         "results": [record for row in rows for record in row.records()],
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -113,13 +113,13 @@ def physical(
 def _save(path: Path, rooms: list[list[Exhibit]], how: dict[str, object]) -> None:
     from json import dumps
 
-    import sparring
+    from sparring._version import __version__
 
     content = {
         "experiment": "physical",
         **how,
         "truth": "the model's answer to the clean picture",
-        "sparring": sparring.__version__,
+        "sparring": __version__,
         "results": [exhibit.record() for room in rooms for exhibit in room],
     }
     path.parent.mkdir(parents=True, exist_ok=True)

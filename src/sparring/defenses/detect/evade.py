@@ -12,7 +12,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sparring.ball import Ball
 from sparring.defenses.detect.detector import Detector
 from sparring.errors import InputError
 from sparring.norms import L2, Linf, per
@@ -42,7 +41,7 @@ def evasion_attack(
     if threat.eps is None:
         raise InputError("the attack on a detector needs an eps, like Threat('Linf', 0.3)")
     model, goal = detector.model, Untargeted(y)
-    ball = Ball(x, threat.norm, torch.full((len(x),), float(threat.eps)), model.box)
+    ball = threat.within(model.box).ball(x)
     radius = float(threat.eps) * (x[0].numel() ** 0.5 if threat.norm is Linf and len(x) else 1.0)
     z, found, past = x, x.clone(), torch.zeros(len(x), dtype=torch.bool)
     with model.guard():

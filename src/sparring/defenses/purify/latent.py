@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparring.ball import Ball
 from sparring.generators.pairs import Generator
 from sparring.generators.projection import Projection
 from sparring.model import Model
@@ -59,8 +58,7 @@ def latent_attack(
     found, distance = x.clone(), torch.full((len(x),), torch.inf)
     goal, ball = Untargeted(y), None
     if threat is not None and threat.eps is not None:
-        eps = torch.full((len(x),), float(threat.eps)).to(x)
-        ball = Ball(x, threat.norm, eps, model.box, threat.levels, threat.mask(x))
+        ball = threat.within(model.box).ball(x)
     mean, square = torch.zeros_like(z), torch.zeros_like(z)
     with model.guard():
         for step in range(1, steps + 1):

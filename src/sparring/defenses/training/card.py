@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sparring import __version__
+from sparring._version import __version__
 from sparring.checkpoint import atomic_write
 from sparring.data.images import ImageData
 from sparring.defenses.training.fit import Fitted

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import permutations
-
 import pytest
 
 import sparring as sp
-from sparring.audit.inputs.requirements import Requirement, Watch, judge, parse_requirement
+from sparring.audit.inputs.requirements import Requirement, judge, parse_requirement
 from sparring.audit.report.report import Report
 from sparring.audit.statistics.proportion import Figure
 from sparring.errors import InputError
@@ -87,32 +85,6 @@ def test_the_share_of_these_very_images_is_judged_as_it_is() -> None:
     assert judge(limit, Figure(17, 20)).met
     assert judge(limit, Figure(16, 20)).status == "failed"
     assert "not met" in str(judge(limit, Figure(16, 20)))
-
-
-def test_stopping_counts_the_same_shards_whoever_finishes_first() -> None:
-    """Five shards of forty images; the first three settle it, so the others never count."""
-    limit = parse_requirement("robust >= 70%").at(0.3)
-    shards = [([True] * 40, [True] * 38 + [False] * 2)] * 2 + [([True] * 40, [False] * 40)] * 3
-    seen = set()
-    for order in permutations(range(5)):
-        watch = Watch([limit])
-        stops = [watch.feed(shard, *shards[shard]) for shard in order]
-        (judged,) = watch.judged
-        seen.add((watch.counted, judged.status, judged.figure))
-        assert stops[-1]
-        assert stops == sorted(stops)  # once settled it stays so
-    assert seen == {(1, "met", Figure(38, 40))}
-
-
-def test_one_failure_is_enough_to_stop_but_all_must_be_met() -> None:
-    both = [parse_requirement("clean >= 50%"), parse_requirement("robust >= 90%").at(0.3)]
-    failing = Watch(both)
-    assert failing.feed(0, [True] * 30, [False] * 30)
-    unsettled = Watch(both)
-    assert not unsettled.feed(0, [True] * 30, [True] * 28 + [False] * 2)
-    assert [one.status for one in unsettled.judged] == ["met", "not settled"]
-    assert not Watch([]).feed(0, [True], [True])
-    assert not Watch([Requirement("robust", 0.5, 0.3, counted=True)]).feed(0, [True] * 99, [True] * 99)
 
 
 def test_the_report_carries_them(small_report: Report) -> None:

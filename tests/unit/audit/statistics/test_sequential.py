@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sparring.audit.statistics.proportion import wilson
-from sparring.audit.statistics.sequential import ALPHA, JEFFREYS, Prior, Sequence, interval, log_evidence, near, needed
+from sparring.audit.statistics.sequential import ALPHA, JEFFREYS, Prior, interval, log_evidence, near, needed
 
 BAR = math.log(1 / ALPHA)
 
@@ -69,11 +69,3 @@ def test_needed_is_where_it_is_settled_first(hits: int, of: int, share: float) -
 
 def test_a_share_at_the_limit_is_never_settled() -> None:
     assert needed(85, 100, 0.85) is None
-
-
-def test_image_by_image_is_the_same_as_at_once() -> None:
-    seen = Sequence(prior=near(0.9))
-    for hit in [True] * 8 + [False] * 2:
-        seen.add(hit)
-    assert (seen.hits, seen.of) == (8, 10)
-    assert seen.interval == interval(8, 10, near(0.9))

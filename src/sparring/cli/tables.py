@@ -12,12 +12,15 @@ HEADER = 10
 "columns after which a header is broken between its words"
 
 
-def table(*columns: str, title: str | None = None, left: Collection[str] = ()) -> Table:
+def table(
+    *columns: str, title: str | None = None, left: Collection[str] = (), whole: Collection[str] = ()
+) -> Table:
     """An empty table.
 
     Args:
         columns: the headers; the first column holds names and folds where there is no room.
         title: printed above, as it is. left: columns of words, which fold too; all others hold numbers.
+        whole: columns of names that people copy: they never fold.
     """
     made = Table(
         title=None if title is None else Text(title),
@@ -31,6 +34,10 @@ def table(*columns: str, title: str | None = None, left: Collection[str] = ()) -
         words = k == 0 or column in left
         header = Text("\n".join(textwrap.wrap(column, HEADER, break_long_words=False)) if k else column)
         made.add_column(
-            header, justify="left" if words else "right", no_wrap=not words, overflow="fold", vertical="top"
+            header,
+            justify="left" if words else "right",
+            no_wrap=not words or column in whole,
+            overflow="fold",
+            vertical="top",
         )
     return made

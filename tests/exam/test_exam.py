@@ -89,7 +89,6 @@ CHEAP = {
 }
 
 
-
 def main_norm(asked: Sequence[Norm]) -> Norm:
     """The norm that most people would use an attack under, of those that a check asks about."""
     return next((norm for norm in (sp.Linf, sp.L2, sp.L1, sp.L0) if norm in asked), asked[0])

@@ -1,11 +1,11 @@
 """The command line's frame: one typer app, one place where errors become one clear line and an exit code.
 
-    0    done
-    1    a requirement was not met, and nothing else
-    2    bad input, or a file that cannot be written
-    3    the user's model raised an error
-    70   an error of sparring's own
-    130  stopped by Ctrl-C
+0    done
+1    a requirement was not met, and nothing else
+2    bad input, or a file that cannot be written
+3    the user's model raised an error
+70   an error of sparring's own
+130  stopped by Ctrl-C
 """
 
 from __future__ import annotations
@@ -104,7 +104,10 @@ def _end(error: Exception) -> NoReturn:
         where = f" {error.filename}" if error.filename else ""
         fail(f"cannot read or write{where}: {error.strerror or error}")
     line = " ".join(str(error).split())[:300]
-    fail(f"an error of sparring's own, {type(error).__name__}: {line}; {TRACEBACK} shows where, please report it", OWN_ERROR)
+    fail(
+        f"an error of sparring's own, {type(error).__name__}: {line}; {TRACEBACK} shows where, please report it",
+        OWN_ERROR,
+    )
 
 
 def _said(error: Exception) -> str:

@@ -34,7 +34,15 @@ def _table(infos: list[ModelInfo]) -> None:
     from sparring.cli.tables import table
 
     rows = table(
-        "model", "net", "params", "data", "trained", "clean", "robust", left=("net", "data", "trained"), whole=("model", "net")
+        "model",
+        "net",
+        "params",
+        "data",
+        "trained",
+        "clean",
+        "robust",
+        left=("net", "data", "trained"),
+        whole=("model", "net"),
     )
     notes: dict[str, None] = {}  # a set that keeps the order
     for info in infos:

@@ -25,6 +25,7 @@ G = TypeVar("G")
 class Always:
     """Marks an option that the printed command names even where it has its default."""
 
+
 _WHAT = "Model and data"
 _HOW = "Threat"
 _RUN = "Run"
@@ -62,7 +63,9 @@ MeanOption = Annotated[
 ]
 StdOption = Annotated[
     str | None,
-    typer.Option("--std", metavar="S,...", help="Divide by this standard deviation, as with --mean.", rich_help_panel=_WHAT),
+    typer.Option(
+        "--std", metavar="S,...", help="Divide by this standard deviation, as with --mean.", rich_help_panel=_WHAT
+    ),
 ]
 TrustOption = Annotated[
     bool,
@@ -77,8 +80,8 @@ DefenseOption = Annotated[
     typer.Option(
         "--defense",
         metavar="STAGES",
-        help="Let images pass through these stages first: jpeg:quality=75|bits:4, median:3, tv, nlm, quilting, resize-pad, "
-        "defense-gan:steps=200,restarts=10, ...",
+        help="Let images pass through these stages first: jpeg:quality=75|bits:4, median:3, tv, nlm, quilting, "
+        "resize-pad, defense-gan:steps=200,restarts=10, ...",
         rich_help_panel=_WHAT,
     ),
 ]
@@ -88,7 +91,8 @@ DataOption = Annotated[
         "--data",
         "-d",
         metavar="SPEC",
-        help="Load these images: mnist5k, mnist, fashion_mnist, folder:PATH, npz:FILE, ... (see [bold]sparring data[/bold]).",
+        help="Load these images: mnist5k, mnist, fashion_mnist, folder:PATH, npz:FILE, ... (see [bold]sparring "
+        "data[/bold]).",
         rich_help_panel=_WHAT,
     ),
     Always(),
@@ -131,7 +135,12 @@ OptionalEpsOption = Annotated[
 ]
 SeedOption = Annotated[
     int,
-    typer.Option("--seed", metavar="S", help="Choose the random numbers: the same seed gives the same result.", rich_help_panel=_RUN),
+    typer.Option(
+        "--seed",
+        metavar="S",
+        help="Choose the random numbers: the same seed gives the same result.",
+        rich_help_panel=_RUN,
+    ),
 ]
 BatchSizeOption = Annotated[
     int,
@@ -208,7 +217,9 @@ WorkersOption = Annotated[
 ]
 QuietOption = Annotated[
     bool,
-    typer.Option("--quiet", "-q", help="Print no table and no progress: only files and the exit code.", rich_help_panel=_OUT),
+    typer.Option(
+        "--quiet", "-q", help="Print no table and no progress: only files and the exit code.", rich_help_panel=_OUT
+    ),
 ]
 ForceOption = Annotated[
     bool,

@@ -12,9 +12,7 @@ HEADER = 10
 "columns after which a header is broken between its words"
 
 
-def table(
-    *columns: str, title: str | None = None, left: Collection[str] = (), whole: Collection[str] = ()
-) -> Table:
+def table(*columns: str, title: str | None = None, left: Collection[str] = (), whole: Collection[str] = ()) -> Table:
     """An empty table.
 
     Args:

@@ -213,6 +213,11 @@ def _digest(tensors: dict[str, Tensor], values: str) -> str:
     return whole.hexdigest()
 
 
+WORDS = {"sha256": "weights", "n": "number"}
+"names in a plan that mean nothing to people"
+PLURALS = ("claims", "stages", "radii", "controls", "weights", "defenses", "parameters", "shards")
+
+
 def _difference(a: dict[str, Any], b: dict[str, Any], here: str = " there", there: str = " here") -> str:
     """What two plans do not agree in, in words, with the values of the first difference.
 
@@ -229,13 +234,13 @@ def _difference(a: dict[str, Any], b: dict[str, Any], here: str = " there", ther
             continue
         if isinstance(one, dict) and isinstance(other, dict):
             inner = [key for key in {**one, **other} if one.get(key) != other.get(key)]
-            words, key = f"{_and(inner)} of the {name}", f"{inner[0]} is "
+            words, key = f"{_and([WORDS.get(key, key) for key in inner])} of the {name}", f"{inner[0]} is "
             one, other = one.get(inner[0]), other.get(inner[0])
         else:
             words, key = name.replace("_", " "), f"{name.replace('_', ' ')} is "
         parts.append(words)
         shown = shown or f"{key}{_brief(one)}{here} and {_brief(other)}{there}"
-    several = len(parts) > 1 or " and " in parts[0]
+    several = len(parts) > 1 or " and " in parts[0] or parts[0].partition(" of ")[0] in PLURALS
     if len(parts) == 1 and " of the " not in parts[0]:
         shown = shown.split(" is ", 1)[1]
     return f"{_and(parts)} {'differ' if several else 'differs'} ({shown})"

@@ -50,7 +50,15 @@ class Run:
     """
 
     def __init__(
-        self, spec: str, load: LoadOptions, reach: Reach, *, seed: int, batch_size: int, keep: str, budget: Budget | None
+        self,
+        spec: str,
+        load: LoadOptions,
+        reach: Reach,
+        *,
+        seed: int,
+        batch_size: int,
+        keep: str,
+        budget: Budget | None,
     ) -> None:
         from sparring.attack import attack as make
         from sparring.cli.attack.setup import keep_of, threat_of

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from sparring.cli.audit.work import Work
 
 
-def perform(options: AuditOptions, work: Work, files: Files, fail_under: str | None = None, quiet: bool = False) -> bool:
+def perform(
+    options: AuditOptions, work: Work, files: Files, fail_under: str | None = None, quiet: bool = False
+) -> bool:
     """Audit, write the report, print it; False where a requirement is not met.
 
     Raises:

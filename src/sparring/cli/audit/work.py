@@ -95,9 +95,7 @@ class Work:
         except KeyboardInterrupt:
             raise Stopped(f"the run lies in {self.out}; go on with the same command and --resume") from None
 
-    def _around(
-        self, out: Path, plan: Plan, options: AuditOptions, progress: Callback, log: Console
-    ) -> Report | None:
+    def _around(self, out: Path, plan: Plan, options: AuditOptions, progress: Callback, log: Console) -> Report | None:
         """The work around a folder."""
         from sparring.audit.run.folder import Run
         from sparring.scale.store import Store

@@ -192,8 +192,8 @@ def sample(
 
     [dim]sparring generate sample mnist-wgan-gp --n 100 --out samples.png[/dim]
     """
-    from rich.console import Console
 
+    from sparring.cli.console import stderr
     from sparring.generators.files import load_generator
     from sparring.generators.sheets import sheet, write_sheet
 
@@ -204,7 +204,7 @@ def sample(
         for k, image in enumerate(images):
             pixels = sheet(image[None], 1, 1)
             pixels.crop((2, 2, pixels.width - 2, pixels.height - 2)).save(separate / f"{k:05}.png")
-    Console(stderr=True).print(f"{n} samples: {out}", markup=False, highlight=False)
+    stderr().print(f"{n} samples: {out}")
 
 
 @generate.command("quality")

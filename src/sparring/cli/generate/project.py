@@ -32,9 +32,9 @@ def project(
     """
     import numpy as np
     import torch
-    from rich.console import Console
-    from rich.progress import track
 
+    from sparring.cli.console import stderr
+    from sparring.cli.progress import Bar
     from sparring.data import load_data
     from sparring.export.files import check_writable
     from sparring.generators.files import load_generator
@@ -42,18 +42,19 @@ def project(
     from sparring.rng import Noise
 
     check_writable(out)
-    log = Console(stderr=True)
+    log = stderr()
     how, made = Projection(steps, restarts, start=start), load_generator(generator)  # type: ignore[arg-type]
     x, y = load_data(data, split, n).tensors()
     parts = torch.split(x, 200)
-    found = [
-        how.run(made, part, Noise.of(part, seed))
-        for part in track(parts, "projecting", console=log, disable=not log.is_terminal)
-    ]
+    found = []
+    with Bar(log, "projecting", len(x)) as bar:
+        for part in parts:
+            found.append(how.run(made, part, Noise.of(part, seed)))
+            bar.update(sum(len(one.images) for one in found))
     images = torch.cat([one.images for one in found])
     error = float(torch.cat([one.error for one in found]).mean())
     if both:
         images, y = torch.cat([images, x]), torch.cat([y, y])
     with out.open("wb") as file:  # savez would add .npz to another name
         np.savez_compressed(file, images=(images * 255).round().to(torch.uint8).numpy(), labels=y.numpy())
-    log.print(f"{len(y):,} images, mean squared error {error:.4f}: {out}", markup=False, highlight=False)
+    log.print(f"{len(y):,} images, mean squared error {error:.4f}: {out}")

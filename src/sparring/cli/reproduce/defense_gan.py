@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparring.cli.options import DataOption, JsonOption, ModelOption, SeedOption
-from sparring.cli.reproduce.fgsm_imagenet import reproduce
+from sparring.cli.reproduce.app import reproduce
 
 if TYPE_CHECKING:
     from sparring.reproduce.defense_gan import Outcome
@@ -45,8 +45,7 @@ def defense_gan(
     """
     from json import dumps
 
-    from rich.console import Console
-
+    from sparring.cli.console import stderr
     from sparring.cli.loading import check_fit
     from sparring.data import load_data
     from sparring.export.files import check_writable
@@ -56,7 +55,7 @@ def defense_gan(
 
     if json is not None:
         check_writable(json)
-    log = Console(stderr=True)
+    log = stderr()
     test = load_data(data, "test")
     x, y = test.first(min(n, len(test))).tensors()
     loaded = load_model(model)
@@ -75,7 +74,7 @@ def defense_gan(
         queries=queries,
         adaptive=adaptive,
         seed=seed,
-        say=lambda line: log.print(f"attacking: {line}", highlight=False),
+        say=lambda line: log.print(f"attacking: {line}"),
     )
     text = dumps({"model": model, "generator": generator, "data": data, "seed": seed, **outcome.to_dict()}, indent=1)
     out.mkdir(parents=True, exist_ok=True)
@@ -102,7 +101,7 @@ def _print(outcome: Outcome, model: str, out: Path) -> None:
     for attack, (_, bare, defended) in PUBLISHED.items():
         cells = [f"{value:.1%}" for pair in zip(bare, defended, strict=True) for value in pair]
         published.add_row(attack, *cells)
-    console.print(published, highlight=False)
+    console.print(published)
     console.print()
     title = f"Measured: {model}, {outcome.images} images, L={outcome.steps} R={outcome.restarts}, Linf {outcome.eps:g}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
@@ -114,13 +113,10 @@ def _print(outcome: Outcome, model: str, out: Path) -> None:
         interval = f"{row.low:.0%} to {row.high:.0%}"
         cells = [f"{row.images:,}", f"{row.accuracy:.1%}", interval, f"{row.l2:.2f}"]
         table.add_row(name, knows[row.kind], *cells)
-    console.print(table, highlight=False)
-    console.print(f"\nwithout the defense, no attack: {outcome.undefended:.1%}", highlight=False)
-    console.print(
-        f"[bold]worst case within eps, image by image, {outcome.adaptive} images: {outcome.worst:.1%}[/bold] "
-        f"({outcome.worst_low:.1%} to {outcome.worst_high:.1%})",
-        highlight=False,
-    )
+    console.print(table)
+    console.print(f"\nwithout the defense, no attack: {outcome.undefended:.1%}")
+    worst = f"worst case within eps, image by image, {outcome.adaptive} images: {outcome.worst:.1%}"
+    console.say(f"{worst} ({outcome.worst_low:.1%} to {outcome.worst_high:.1%})", "bold")
     if outcome.ceiling < 0.95:
         console.print("the ceiling is below 95 %: a claim of robustness has no ground to stand on", style="red")
-    console.print(f"figures: {out / 'defense-gan.json'}", highlight=False)
+    console.print(f"figures: {out / 'defense-gan.json'}")

@@ -9,7 +9,7 @@ import typer
 
 from sparring.cli.exclusions import ExcludeOption
 from sparring.cli.options import DataOption, JsonOption, SeedOption
-from sparring.cli.reproduce.fgsm_imagenet import reproduce
+from sparring.cli.reproduce.app import reproduce
 
 if TYPE_CHECKING:
     from sparring.reproduce.distillation import Outcome
@@ -43,18 +43,17 @@ def distillation(
     """
     import json as jsonlib
 
-    from rich.console import Console
-
+    from sparring.cli.console import stderr
     from sparring.cli.exclusions import without
+    from sparring.cli.train.progress import display
     from sparring.data import load_data
-    from sparring.defenses.training.progress import ProgressDisplay
     from sparring.errors import InputError
     from sparring.export.files import check_writable
     from sparring.reproduce.distillation import distillation as run
     from sparring.reproduce.distillation_figures import published_figure, truth_figure
     from sparring.reproduce.distillation_nets import train_nets
 
-    log = Console(stderr=True)
+    log = stderr()
     images, test = load_data(data, "train"), load_data(data, "test")
     images, _ = without(images, exclude or [])
     if images.shape != (1, 28, 28):
@@ -63,9 +62,9 @@ def distillation(
         check_writable(json)
     images = images.first(min(limit, len(images))) if limit else images
 
-    def display(name: str) -> list[object]:
-        log.print(f"training: {name}", highlight=False)
-        return [ProgressDisplay()]
+    def callbacks(name: str) -> list[object]:
+        log.print(f"training: {name}")
+        return [display()]
 
     nets = train_nets(
         images,
@@ -74,7 +73,7 @@ def distillation(
         batch_size=batch_size,
         seed=seed,
         out=out / "nets",
-        callbacks=display,  # type: ignore[arg-type]
+        callbacks=callbacks,  # type: ignore[arg-type]
     )
     x, y = test.first(min(n, len(test))).tensors()
     outcome = run(
@@ -84,7 +83,7 @@ def distillation(
         audited=min(audited, len(x)),
         suite=suite,
         seed=seed,
-        say=lambda line: log.print(line, highlight=False),
+        say=lambda line: log.print(line),
     )
     (out / "figure-3.10.png").write_bytes(published_figure(outcome, "undefended"))
     (out / "figure-3.11.png").write_bytes(published_figure(outcome, "published"))
@@ -100,6 +99,7 @@ def distillation(
 
 def _print(outcome: Outcome, out: Path) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from sparring.cli.console import Stdout
     from sparring.reproduce.distillation import EPSILONS, REPORTED
@@ -130,8 +130,8 @@ def _print(outcome: Outcome, out: Path) -> None:
         truth.add_row(line.what, *(f"{line.values[net]:.2%}" for net in names))
     truth.add_row("all attacks of the audit", *(f"{outcome.audits[net].robust_accuracy:.2%}" for net in names))
     for made in (claim, defects, truth):
-        console.print(made, highlight=False)
+        console.print(made)
         console.print()
     for net, report in outcome.audits.items():
-        console.print(f"[bold]{names[net]}:[/bold] {report.verdict}", highlight=False)
-    console.print(f"\nfigures, audits and nets: {out}", highlight=False)
+        console.print(Text.assemble((f"{names[net]}:", "bold"), f" {report.verdict}"))
+    console.print(f"\nfigures, audits and nets: {out}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparring.cli.options import DataOption, JsonOption, SeedOption
-from sparring.cli.reproduce.fgsm_imagenet import reproduce
+from sparring.cli.reproduce.app import reproduce
 
 if TYPE_CHECKING:
     from sparring.reproduce.generators import Outcome
@@ -106,7 +106,7 @@ def _run(
     outcomes = []
     for method in methods:
         with Progress(iterations, None) as progress:
-            progress.console.print(f"training: {method}", highlight=False)
+            progress.console.print(f"training: {method}")
             outcomes.append(
                 reproduce_generator(
                     method,

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sparring.cli.console import note, stderr
 from sparring.cli.progress import Bar
-from sparring.defenses.training.callbacks import Callback, RunInfo
-from sparring.defenses.training.loss import Step
 from sparring.durations import duration
+
+if TYPE_CHECKING:
+    from sparring.defenses.training.callbacks import Callback, RunInfo
+    from sparring.defenses.training.loss import Step
 
 SMOOTH = 0.95
 "weight of the past in the running means of loss and accuracy that the bar shows"
 
 
-class ProgressDisplay(Callback):
-    """Loss, accuracy and time left while training."""
+class ProgressDisplay:
+    """Loss, accuracy and time left while training: a `Callback` of the training loop.
+
+    It is not derived from it, so that this module, like every command, imports nothing heavy.
+    """
 
     def __init__(self) -> None:
         self._bar: Bar | None = None
@@ -47,9 +52,7 @@ class ProgressDisplay(Callback):
                 figure = SMOOTH * self._figures.get(name, figure) + (1 - SMOOTH) * figure
             self._figures[name] = figure
         self._done += 1
-        self._bar.update(
-            self._done, what=f"epoch {step.epoch + 1}/{self._run.epochs}", figures=_text(self._figures)
-        )
+        self._bar.update(self._done, what=f"epoch {step.epoch + 1}/{self._run.epochs}", figures=_text(self._figures))
 
     def on_epoch(self, record: dict[str, float]) -> None:
         """Write the epoch's line."""
@@ -66,6 +69,11 @@ class ProgressDisplay(Callback):
         if self._bar is not None:
             self._bar.__exit__(None, None, None)
             self._bar = None
+
+
+def display() -> Callback:
+    """The display as the training loop wants it."""
+    return cast("Callback", ProgressDisplay())
 
 
 def _text(figures: dict[str, float]) -> str:

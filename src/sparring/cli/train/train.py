@@ -97,12 +97,12 @@ def train(
     from sparring.audit.suites.builtin import suite as find_suite
     from sparring.cli.exclusions import without
     from sparring.cli.train.check import audited, watched
+    from sparring.cli.train.progress import display
     from sparring.data import load_data
     from sparring.defenses.training.card import NetCard, data_card, make_card, write_card
     from sparring.defenses.training.curves import Curves, TensorBoard
     from sparring.defenses.training.fit import fit
     from sparring.defenses.training.measure import clean_accuracy
-    from sparring.defenses.training.progress import ProgressDisplay
     from sparring.defenses.training.recipes import find_recipe
     from sparring.errors import InputError
     from sparring.model import wrap
@@ -141,7 +141,7 @@ def train(
         precision=precision,  # type: ignore[arg-type]  # fit says which there are
         watch=watched(threat, chosen, alarm),
         callbacks=[
-            ProgressDisplay(),
+            display(),
             Curves(out, resume=resume),
             *([TensorBoard(out / "tensorboard")] if tensorboard else []),
         ],
@@ -164,8 +164,9 @@ def train(
 
 
 def _summary(card: dict[str, Any], out: Path) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from sparring.cli.console import Stdout
 
     net, metrics = card["net"], card["metrics"]
     clean, robust = metrics["clean"], metrics["robust"]
@@ -186,4 +187,4 @@ def _summary(card: dict[str, Any], out: Path) -> None:
         table.add_row("stopped", card["stopped"], style="red")
     files = ["weights.safetensors", "card.json", "curves.png"] + ([] if robust is None else ["report.html"])
     table.add_row("files", ", ".join(str(out / name) for name in files))
-    Console().print(table, highlight=False)
+    Stdout().print(table)

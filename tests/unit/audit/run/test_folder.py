@@ -134,7 +134,7 @@ def test_other_images_under_the_same_name_are_noticed(images: tuple[Tensor, Tens
 
 
 def test_another_model_may_not_go_on_with_a_run(folder: Path, images: tuple[Tensor, Tensor]) -> None:
-    with pytest.raises(InputError, match="holds a run with other settings: model"):
+    with pytest.raises(InputError, match="holds a run with other settings: weights of the model differ"):
         sp.audit(linear(0.1), images, THREAT, folder=folder, resume=True, **options())
     with pytest.raises(InputError, match="holds this run already; go on with it"):
         sp.audit(linear(), images, THREAT, folder=folder, **options())

@@ -38,11 +38,12 @@ def verify(
     """
     from sparring.audit.report.document import json_text, write
     from sparring.audit.run.verify import verify as prove
+    from sparring.cli.audit.options import recorded
     from sparring.export.files import check_writable
 
     if json is not None:
         check_writable(json)
-    found = prove(run, *instead.of(run).load.load(), batch_size)
+    found = prove(run, *instead.of(run).load.load(), batch_size, options=recorded(run))
     if json is not None:
         write(json, json_text(found.to_dict()))
     if not quiet:
@@ -65,7 +66,9 @@ def _print(found: Verification) -> None:
     for part, same in found.same.items():
         note = "the same" if same else ("another version" if part == "code" else "NOT the one that was audited")
         console.say(f"{part}: {note}", "green" if same else ("yellow" if part == "code" else "red"))
-    if found.claimed is not None and found.shards == found.of and found.claimed != found.standing:
-        console.say(f"the report says that {found.claimed} images stand; proved are {found.standing}", "red")
+    for line in found.findings:
+        console.say(f"does not hold: {line}", "red")
+    for line in found.not_covered:
+        console.say(f"not covered: {line}", "yellow")
     text = "All of it holds." if found.holds else "Not all of it holds."
     console.say(text, "green" if found.holds else "red")

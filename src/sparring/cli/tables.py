@@ -17,13 +17,10 @@ def table(*columns: str, title: str | None = None, left: Collection[str] = (), w
 
     Args:
         columns: the headers; the first column holds names and folds where there is no room.
-        title: printed above, as it is. left: columns of words, which fold too; all others hold numbers.
+        left: columns of words, which fold too; all others hold numbers.
         whole: columns of names that people copy: they never fold.
     """
     made = Table(
-        title=None if title is None else Text(title),
-        title_justify="left",
-        title_style="",
         box=None,
         pad_edge=False,
         header_style="bold",

@@ -68,13 +68,14 @@ def _print(found: Comparison) -> None:
 
     console = Stdout()
     title = f"A: {found.a}, B: {found.b}, the same {found.n} images, {found.threat}"
-    rows = table("figure", "A", "B", "B - A", "95 % interval", "p", "regressed", "improved", title=title)
+    rows = table("figure", "A", "B", "B - A", "95 % interval", "p", "regressed", "improved")
     for one in (found.clean, found.robust):
         low, high = one.interval
         rows.add_row(
             one.name, f"{one.a.value:.1%}", f"{one.b.value:.1%}", f"{one.difference * 100:+.1f}",
             f"{low * 100:+.1f} to {high * 100:+.1f}", f"{one.p:.2g}", str(len(one.regressed)), str(len(one.improved)),
         )  # fmt: skip
+    console.say(title)
     console.print(rows)
     console.print()
     for word, ids in (("regressed", found.robust.regressed), ("improved", found.robust.improved)):

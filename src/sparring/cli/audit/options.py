@@ -51,8 +51,12 @@ class AuditOptions:
 
     def on(self, report: Report) -> Report:
         """The report with the command that repeats it, and the options in its settings."""
-        command = f"sparring audit {printed(self)}"
-        return replace(report, command=command, settings={**report.settings, "options": flat(self)})
+        return replace(report, command=self.command, settings={**report.settings, "options": flat(self)})
+
+    @property
+    def command(self) -> str:
+        """What a person types to repeat the audit."""
+        return f"sparring audit {printed(self)}"
 
     def keep(self, folder: Path) -> None:
         """Write them into the folder of a run."""

@@ -29,9 +29,12 @@ def print_report(document: Document, page: Path | None) -> None:
     """Cascade, figures, claims, doubts, requirements, verdict, and where the page lies; to stdout."""
     from rich.text import Text
 
+    from sparring.audit.report.document import threat
     from sparring.cli.console import Stdout
 
     console = Stdout()
+    images = f"{document['n']} images of {document['data']['name']}"
+    console.say(f"{document['model']['name']} on {images}, {threat(document)}, suite {document['suite']}")
     tables = [_attacks(document), _figures(document)] + ([_claims(document)] if document["claims"] else [])
     for one in tables:
         console.print(one)
@@ -48,13 +51,9 @@ def print_report(document: Document, page: Path | None) -> None:
 
 
 def _attacks(document: Document) -> Table:
-    from sparring.audit.report.document import figure, threat
+    from sparring.audit.report.document import figure
 
-    title = (
-        f"{document['model']['name']} on {document['n']} images of {document['data']['name']}, {threat(document)}, "
-        f"suite {document['suite']}"
-    )
-    rows = table("attack", "tried on", "broke", "robust accuracy after", "alone", "passes", "seconds", title=title)
+    rows = table("attack", "tried on", "broke", "robust accuracy after", "alone", "passes", "seconds")
     for one in document["attacks"]:
         rows.add_row(
             one["attack"],

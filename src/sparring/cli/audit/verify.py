@@ -58,10 +58,11 @@ def _print(found: Verification) -> None:
 
     console = Stdout()
     title = f"{found.folder}: {found.shards} of {found.of} shards, {found.images} images"
-    rows = table("eps", "breaks", "fool again", "inside the ball", "proved", title=title)
+    rows = table("eps", "breaks", "fool again", "inside the ball", "proved")
     for one in found.radii:
         row = (f"{one.eps:.4g}", *map(str, (one.claimed, one.fooled, one.inside, one.proved)))
         rows.add_row(*row, style=None if one.holds else "red")
+    console.say(title)
     console.print(rows)
     for part, same in found.same.items():
         note = "the same" if same else ("another version" if part == "code" else "NOT the one that was audited")

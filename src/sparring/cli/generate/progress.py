@@ -79,14 +79,16 @@ def text(figures: dict[str, float]) -> str:
 
 def show_quality(worth: dict[str, Any], name: str) -> None:
     """The figures as a table on stdout."""
-    rows = table("figure", "value", "meaning", title=f"{name}, {worth['samples']:,} samples", left=("value", "meaning"))
+    console = Stdout()
+    console.say(f"{name}, {worth['samples']:,} samples")
+    rows = table("figure", "value", "meaning", left=("value", "meaning"))
     rows.add_row("classes seen", f"{worth['classes_seen']}", f"the most frequent: {worth['largest_class']:.1%}")
     rows.add_row("Frechet distance", f"{worth['frechet']:.2f}", f"real against real: {worth['frechet_real']:.2f}")
     rows.add_row("precision, recall", f"{worth['precision']:.3f}, {worth['recall']:.3f}", "of features, 3 neighbours")
     rows.add_row("nearest training image", f"{worth['nearest']:.2f}", f"of test images: {worth['nearest_test']:.2f}")
     if worth["reconstruction"] is not None:
         rows.add_row("reconstruction error", f"{worth['reconstruction']:.4f}", "mean squared, a pixel")
-    Stdout().print(rows)
+    console.print(rows)
 
 
 def show(card: dict[str, Any], out: Path) -> None:

@@ -215,8 +215,10 @@ def _check_number(one: Field[Any], value: Any) -> None:
 
     from sparring.errors import InputError
 
-    known, kind = setting_of(one), str(one.type).removesuffix(" | None")
-    if kind not in ("int", "float", "bool") or (value is None and "None" in str(one.type)):
+    known = setting_of(one)
+    named = one.type if isinstance(one.type, str) else getattr(one.type, "__name__", str(one.type))
+    kind = named.removesuffix(" | None")
+    if kind not in ("int", "float", "bool") or (value is None and "None" in named):
         return
     types: dict[str, Any] = {"int": int, "float": float, "bool": bool}
     try:

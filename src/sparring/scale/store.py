@@ -59,7 +59,7 @@ class Store:
             if known != plan:
                 raise InputError(
                     f"{folder} holds a run with other settings: {_difference(known, plan)}; give another folder, or "
-                    "--force (Store.clear) to forget what is there"
+                    "--force to forget what is there"
                 )
             if not resume:
                 raise InputError(f"{folder} holds this run already; go on with it (--resume) or give another folder")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-CODE = '''
+CODE = """
 import sys
 from dataclasses import dataclass
 import sparring.audit.inputs.settings as home
@@ -20,7 +20,7 @@ home.AuditSettings = More
 from sparring.cli import main
 sys.argv[0] = "sparring"
 main()
-'''
+"""
 
 SUITE = "receipt: false\ntransfer: false\nsubset: 2\nstages:\n  - fgsm\n"
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sparring.cli.exclusions import ExcludeOption
-from sparring.cli.generate.generate import generate
+from sparring.cli.generate.app import generate
 from sparring.cli.options import DataOption, SeedOption
 
 

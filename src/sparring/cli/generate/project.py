@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sparring.cli.generate.generate import generate
+from sparring.cli.generate.app import generate
 from sparring.cli.options import CountOption, DataOption, SeedOption, SplitOption
 
 

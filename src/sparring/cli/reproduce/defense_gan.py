@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -43,8 +43,6 @@ def defense_gan(
 
     [dim]sparring reproduce defense-gan --n 1000 --adaptive 50 --out runs/defense-gan[/dim]
     """
-    from json import dumps
-
     from sparring.cli.console import stderr
     from sparring.cli.loading import check_fit
     from sparring.data import load_data
@@ -76,12 +74,19 @@ def defense_gan(
         seed=seed,
         say=lambda line: log.print(f"attacking: {line}"),
     )
-    text = dumps({"model": model, "generator": generator, "data": data, "seed": seed, **outcome.to_dict()}, indent=1)
+    about = {"model": model, "generator": generator, "data": data, "seed": seed}
+    _write({**about, **outcome.to_dict()}, out, json)
+    _print(outcome, model, out)
+
+
+def _write(content: dict[str, Any], out: Path, json: Path | None) -> None:
+    from json import dumps
+
+    text = dumps(content, indent=1)
     out.mkdir(parents=True, exist_ok=True)
     (out / "defense-gan.json").write_text(text)
     if json is not None:
         json.write_text(text)
-    _print(outcome, model, out)
 
 
 def _print(outcome: Outcome, model: str, out: Path) -> None:

@@ -12,6 +12,7 @@ from sparring.cli.options import DataOption, JsonOption, SeedOption
 from sparring.cli.reproduce.app import reproduce
 
 if TYPE_CHECKING:
+    from sparring.data import ImageData
     from sparring.reproduce.distillation import Outcome
 
 
@@ -41,26 +42,17 @@ def distillation(
 
     [dim]sparring reproduce distillation --data mnist5k --epochs 8 --batch-size 32 --n 200 --out runs/small[/dim]
     """
-    import json as jsonlib
-
     from sparring.cli.console import stderr
-    from sparring.cli.exclusions import without
     from sparring.cli.train.progress import display
     from sparring.data import load_data
-    from sparring.errors import InputError
     from sparring.export.files import check_writable
     from sparring.reproduce.distillation import distillation as run
-    from sparring.reproduce.distillation_figures import published_figure, truth_figure
     from sparring.reproduce.distillation_nets import train_nets
 
     log = stderr()
-    images, test = load_data(data, "train"), load_data(data, "test")
-    images, _ = without(images, exclude or [])
-    if images.shape != (1, 28, 28):
-        raise InputError(f"Net F takes grey pictures of 28 x 28, {data} has {images.shape}; give mnist or mnist5k")
+    images, test = _images(data, exclude or [], limit), load_data(data, "test")
     if json is not None:
         check_writable(json)
-    images = images.first(min(limit, len(images))) if limit else images
 
     def callbacks(name: str) -> list[object]:
         log.print(f"training: {name}")
@@ -85,16 +77,41 @@ def distillation(
         seed=seed,
         say=lambda line: log.print(line),
     )
+    _write(outcome, out, json)
+    _print(outcome, out)
+
+
+def _images(data: str, exclude: list[str], limit: int | None) -> ImageData:
+    """The training images, of the size that Net F takes.
+
+    Raises:
+        InputError: they have another.
+    """
+    from sparring.cli.exclusions import without
+    from sparring.data import load_data
+    from sparring.errors import InputError
+
+    images, _ = without(load_data(data, "train"), exclude)
+    if images.shape != (1, 28, 28):
+        raise InputError(f"Net F takes grey pictures of 28 x 28, {data} has {images.shape}; give mnist or mnist5k")
+    return images.first(min(limit, len(images))) if limit else images
+
+
+def _write(outcome: Outcome, out: Path, json: Path | None) -> None:
+    """The numbers first, then the figures and the audits."""
+    from json import dumps
+
+    from sparring.reproduce.distillation_figures import published_figure, truth_figure
+
+    text = dumps(outcome.to_dict(), indent=1)
+    (out / "distillation.json").write_text(text)
+    if json is not None:
+        json.write_text(text)
     (out / "figure-3.10.png").write_bytes(published_figure(outcome, "undefended"))
     (out / "figure-3.11.png").write_bytes(published_figure(outcome, "published"))
     (out / "truth.png").write_bytes(truth_figure(outcome))
     for name, report in outcome.audits.items():
         report.to_html(out / f"audit-{name}.html")
-    text = jsonlib.dumps(outcome.to_dict(), indent=1)
-    (out / "distillation.json").write_text(text)
-    if json is not None:
-        json.write_text(text)
-    _print(outcome, out)
 
 
 def _print(outcome: Outcome, out: Path) -> None:

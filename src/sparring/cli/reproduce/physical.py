@@ -55,13 +55,11 @@ def physical(
     from rich.text import Text
 
     from sparring.attack import attack as parse
-    from sparring.attack import find
     from sparring.blocks.transforms import transform
     from sparring.cli.console import note, stderr, working
     from sparring.reproduce.fgsm_imagenet import radius
     from sparring.reproduce.physical import ATTACKS
     from sparring.reproduce.physical import physical as run
-    from sparring.reproduce.physical_figure import draw
 
     specs = [parse(spec).spec for spec in attack or ATTACKS]
     size, _ = radius(eps), transform(views)
@@ -83,13 +81,20 @@ def physical(
             say=lambda line: status.update(Text(line)),
         )
     data = json or out / "physical.json"
-    _save(
-        data, rooms, {"model": loaded.name, "views": str(transform(views)), "draws": draws, "eps": size, "seed": seed}
-    )
-    for room in rooms:
-        draw(room, out / f"{room[0].name}.png", loaded.name, find(room[0].name).title)
+    how = {"model": loaded.name, "views": str(transform(views)), "draws": draws, "eps": size, "seed": seed}
+    _save(data, rooms, how)
+    _draw(rooms, out, loaded.name)
     _table(rooms, loaded.name, draws)
     note(log, f"figures: {out}\nnumbers: {data}")
+
+
+def _draw(rooms: list[list[Exhibit]], out: Path, model: str) -> None:
+    """A figure for each attack."""
+    from sparring.attack import find
+    from sparring.reproduce.physical_figure import draw
+
+    for room in rooms:
+        draw(room, out / f"{room[0].name}.png", model, find(room[0].name).title)
 
 
 def _save(path: Path, rooms: list[list[Exhibit]], how: dict[str, object]) -> None:

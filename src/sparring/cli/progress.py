@@ -69,8 +69,9 @@ class Bar:
             done: steps so far. figures: what came of it so far. left: seconds, where the work itself knows better than
                 the mean of the steps.
         """
-        fields = {} if figures is None else {"figures": figures}
-        self._progress.update(self._task, completed=done, description=what, total=total, left=left, **fields)
+        if figures is not None:
+            self._progress.update(self._task, figures=figures)
+        self._progress.update(self._task, completed=done, description=what, total=total, left=left)
 
     def restart(self, what: str, total: int) -> None:
         """Begin something else."""

@@ -22,7 +22,7 @@ from sparring.audit.run.in_process import clean_image, seeded, work_on
 from sparring.audit.run.plan import Plan
 from sparring.audit.run.prepare import Head, prepare
 from sparring.audit.run.records import pack, unpack
-from sparring.audit.run.shard import Part
+from sparring.audit.run.shard import Part, images_of
 from sparring.errors import InputError
 from sparring.export.files import open_folder
 from sparring.scale.memory import give_back
@@ -78,9 +78,9 @@ class Run:
         if head.draws:
             return
         model = self.plan.model
-        x, _ = self.plan.source.part(0, min(ASKED, len(head.clean)))
+        x = images_of(self.plan, head, 0)[0].x[:ASKED]  # refuses other images first
         with seeded(self.plan.seed), model.guard(), torch.no_grad():
-            now = model.logits(model.accept(x)).cpu().double()
+            now = model.logits(x.to(model.device or x.device)).cpu().double()
         then = head.clean.logits[: len(x)].double()
         off = (now - then).abs().amax(1) > SLACK * then.abs().amax()
         if bool(off.any()):

@@ -73,7 +73,7 @@ class AuditSettings:
     256
     >>> AuditSettings(batch_size=0)
     Traceback (most recent call last):
-    sparring.errors.InputError: batch_size is 0: Input should be greater than or equal to 1
+    sparring.errors.InputError: batch_size is 0; expected a whole number, at least 1
     """
 
     suite: str | Suite | Sequence[str] = setting(
@@ -223,8 +223,16 @@ def _check_number(one: Field[Any], value: Any) -> None:
     types: dict[str, Any] = {"int": int, "float": float, "bool": bool}
     try:
         TypeAdapter(_limited(types[kind], Limits(ge=known.least, le=known.most))).validate_python(value, strict=False)
-    except ValidationError as error:
-        raise InputError(f"{one.name} is {value!r}: {error.errors()[0]['msg']}") from None
+    except ValidationError:
+        raise InputError(f"{one.name} is {value!r}; expected {_expected(kind, known)}") from None
+
+
+def _expected(kind: str, known: Setting) -> str:
+    """What a setting takes, in words."""
+    words = {"int": "a whole number", "float": "a number", "bool": "true or false"}[kind]
+    if known.least is not None and known.most is not None:
+        return f"{words} from {known.least:g} to {known.most:g}"
+    return words if known.least is None else f"{words}, at least {known.least:g}"
 
 
 def _limited(kind: Any, limits: Any) -> Any:

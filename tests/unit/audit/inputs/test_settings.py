@@ -48,11 +48,11 @@ def test_iterators_are_read_once() -> None:
 @pytest.mark.parametrize(
     ("keywords", "says"),
     [
-        ({"batch_size": 0}, "batch_size is 0: Input should be greater than or equal to 1"),
+        ({"batch_size": 0}, "batch_size is 0; expected a whole number, at least 1"),
         ({"shard_size": -1}, "shard_size is -1"),
         ({"n": 0}, "n is 0"),
-        ({"seed": "many"}, "seed is 'many': Input should be a valid integer"),
-        ({"clean_floor": 1.5}, "clean_floor is 1.5: Input should be less than or equal to 1"),
+        ({"seed": "many"}, "seed is 'many'; expected a whole number"),
+        ({"clean_floor": 1.5}, "clean_floor is 1.5; expected a number from 0 to 1"),
         ({"suite": "huge"}, "no suite is called 'huge'"),
         ({"claims": ["nonsense"]}, "the claim 'nonsense' is not understood"),
         ({"claims": ["fgsm=88"]}, "write 0.88 or 88%"),

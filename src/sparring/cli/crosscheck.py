@@ -52,6 +52,7 @@ def crosscheck(
     [dim]sparring crosscheck --model net.py:build --data folder:pictures --norm L2 --eps 0.5 --n 32[/dim]
     """
     from sparring.cli.console import stderr, working
+    from sparring.cli.progress import Bar
     from sparring.crosscheck.check import crosscheck as run
     from sparring.export.files import check_writable, write_json
     from sparring.threat import Threat
@@ -63,8 +64,11 @@ def crosscheck(
         check_writable(json)
     with working(log, load.title):
         loaded, images = load.load()
-    with working(log, "attacking"):
-        found = run(loaded, *images.tensors(), allowed, peers=chosen, seed=seed)
+    with Bar(log, "attacking", len(chosen)) as bar:
+        found = run(
+            loaded, *images.tensors(), allowed,
+            peers=chosen, seed=seed, progress=lambda done, peer: bar.update(done, what=f"attacking with {peer}"),
+        )  # fmt: skip
     if json is not None:
         about = {"model": loaded.name, "data": load.data, "split": load.split, "seed": seed}
         write_json({**about, **found.to_dict()}, json)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sparring.budget import Budget
-    from sparring.cli.attack.perform import Found
+    from sparring.cli.attack.found import Found
     from sparring.export import Saved
 
 _HOW, _RUN = "Threat", "Run"

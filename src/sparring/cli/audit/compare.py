@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @app.command("compare")
 def compare(
     a: Annotated[Path, typer.Argument(metavar="A", help="An audit: its folder, or its report.json.")],
-    b: Annotated[Path, typer.Argument(metavar="B", help="The audit to hold against it.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The audit to compare with it.")],
     fail_on_regression: Annotated[
         bool,
         typer.Option(

@@ -14,11 +14,13 @@ from sparring.cli.options import DataOption, SeedOption
 
 @generate.command("autoencoders")
 def autoencoders(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="For weights, card and a sheet.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Write weights, card and a sheet here.")],
     data: DataOption = "mnist",
     exclude: ExcludeOption = None,
-    iterations: Annotated[int, typer.Option(min=1, help="Steps for each of the two nets.")] = 1500,
-    noise: Annotated[float, typer.Option(min=0, help="Standard deviation of the noise on what enters.")] = 0.1,
+    iterations: Annotated[int, typer.Option(min=1, help="Train each of the two nets for so many steps.")] = 1500,
+    noise: Annotated[
+        float, typer.Option(min=0, help="Add noise of this standard deviation to the images that enter.")
+    ] = 0.1,
     seed: SeedOption = 0,
 ) -> None:
     """Train MagNet's two autoencoders, for --defense magnet:weights=DIR and its detectors. About a minute.

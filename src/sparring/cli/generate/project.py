@@ -13,15 +13,21 @@ from sparring.cli.options import CountOption, DataOption, SeedOption, SplitOptio
 
 @generate.command("project")
 def project(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="An .npz file; read it as npz:FILE.")],
-    generator: Annotated[str, typer.Option(metavar="GENERATOR", help="A shipped one, or a folder.")] = "mnist-wgan-gp",
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="Write this .npz file; read it as npz:FILE.")
+    ],
+    generator: Annotated[
+        str, typer.Option(metavar="GENERATOR", help="Use this generator: a shipped one, or a folder.")
+    ] = "mnist-wgan-gp",
     data: DataOption = "mnist5k",
     split: SplitOption = "train",
     n: CountOption = None,
-    steps: Annotated[int, typer.Option(min=1, help="L.")] = 200,
-    restarts: Annotated[int, typer.Option(min=1, help="R.")] = 10,
-    start: Annotated[str, typer.Option(help="noise or encoder.")] = "noise",
-    both: Annotated[bool, typer.Option("--both", help="The originals, too.")] = False,
+    steps: Annotated[int, typer.Option(min=1, help="Search for so many steps (L of the paper).")] = 200,
+    restarts: Annotated[int, typer.Option(min=1, help="Search from so many starts (R of the paper).")] = 10,
+    start: Annotated[
+        str, typer.Option(help="Start from noise, or from what the encoder says: noise or encoder.")
+    ] = "noise",
+    both: Annotated[bool, typer.Option("--both", help="Keep the originals, too.")] = False,
     seed: SeedOption = 0,
 ) -> None:
     """Replace images by their reconstructions, so that Defense-GAN's classifier can be trained on them, or on both.

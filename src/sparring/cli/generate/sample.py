@@ -14,13 +14,15 @@ from sparring.cli.options import DataOption, JsonOption, SeedOption
 @generate.command("sample")
 def sample(
     generator: Annotated[
-        str, typer.Argument(metavar="GENERATOR", help="A shipped one, or a folder.")
+        str, typer.Argument(metavar="GENERATOR", help="A generator: a shipped one, or a folder.")
     ] = "mnist-wgan-gp",
-    n: Annotated[int, typer.Option("--n", "-n", min=1, max=10_000, help="How many.")] = 100,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The sheet.")] = Path("samples.png"),
-    columns: Annotated[int, typer.Option(min=1, max=100, help="Of the sheet.")] = 10,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, max=10_000, help="Draw so many samples.")] = 100,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Write the sheet here.")] = Path(
+        "samples.png"
+    ),
+    columns: Annotated[int, typer.Option(min=1, max=100, help="Give the sheet so many columns.")] = 10,
     separate: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Also every sample as a picture of its own.")
+        Path | None, typer.Option(metavar="DIR", help="Write every sample as a picture of its own, too.")
     ] = None,
     seed: SeedOption = 0,
 ) -> None:
@@ -46,12 +48,16 @@ def sample(
 @generate.command("quality")
 def measure(
     generator: Annotated[
-        str, typer.Argument(metavar="GENERATOR", help="A shipped one, or a folder.")
+        str, typer.Argument(metavar="GENERATOR", help="A generator: a shipped one, or a folder.")
     ] = "mnist-wgan-gp",
     data: DataOption = "mnist",
-    n: Annotated[int, typer.Option("--n", "-n", min=50, help="Samples, and as many test images.")] = 2000,
-    projected: Annotated[int, typer.Option(min=0, help="Test images to reconstruct.")] = 100,
-    judge: Annotated[str, typer.Option(metavar="MODEL", help="The classifier behind the figures.")] = "mnist-cnn",
+    n: Annotated[
+        int, typer.Option("--n", "-n", min=50, help="Compare so many samples with as many test images.")
+    ] = 2000,
+    projected: Annotated[int, typer.Option(min=0, help="Reconstruct so many test images.")] = 100,
+    judge: Annotated[
+        str, typer.Option(metavar="MODEL", help="Take the features and classes of this classifier.")
+    ] = "mnist-cnn",
     seed: SeedOption = 0,
     json: JsonOption = None,
 ) -> None:

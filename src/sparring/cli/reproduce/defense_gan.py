@@ -18,22 +18,32 @@ if TYPE_CHECKING:
 def defense_gan(
     model: ModelOption = "mnist-cnn",
     generator: Annotated[
-        str, typer.Option(metavar="GENERATOR", help="A shipped one, or a folder of sparring generate train.")
+        str,
+        typer.Option(
+            metavar="GENERATOR", help="Use this generator: a shipped one, or a folder of sparring generate train."
+        ),
     ] = "mnist-wgan-gp",
     data: DataOption = "mnist",
-    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Test images, the first of them.")] = 100,
-    eps: Annotated[float, typer.Option(help="The Linf radius.")] = 0.3,
-    steps: Annotated[int, typer.Option(min=1, help="L of the defense.")] = 200,
-    restarts: Annotated[int, typer.Option(min=1, help="R of the defense.")] = 10,
-    craft_steps: Annotated[int, typer.Option(min=1, help="L while it is attacked, once a step.")] = 50,
-    craft_restarts: Annotated[int, typer.Option(min=1, help="R while it is attacked.")] = 2,
-    attack_steps: Annotated[int, typer.Option(min=1, help="Of PGD.")] = 40,
-    queries: Annotated[int, typer.Option(min=1, help="Of Square.")] = 200,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Take the first N test images.")] = 100,
+    eps: Annotated[float, typer.Option(help="Attack within this Linf radius.")] = 0.3,
+    steps: Annotated[int, typer.Option(min=1, help="Let the defense search for so many steps (L of the paper).")] = 200,
+    restarts: Annotated[
+        int, typer.Option(min=1, help="Let the defense search from so many starts (R of the paper).")
+    ] = 10,
+    craft_steps: Annotated[int, typer.Option(min=1, help="Search for so many steps while it is attacked.")] = 50,
+    craft_restarts: Annotated[int, typer.Option(min=1, help="Search from so many starts while it is attacked.")] = 2,
+    attack_steps: Annotated[int, typer.Option(min=1, help="Let PGD take so many steps.")] = 40,
+    queries: Annotated[int, typer.Option(min=1, help="Let Square ask so many queries an image.")] = 200,
     adaptive: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Images for the attacks that run the defense at each step.")
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Attack so many images with the attacks that run the defense at each step."
+        ),
     ] = 100,
     seed: SeedOption = 0,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Table and figures.")] = Path("defense-gan"),
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Write table and figures here.")] = Path(
+        "defense-gan"
+    ),
     json: JsonOption = None,
 ) -> None:
     """Defense-GAN, which the report proposes and never runs: the published figures beside adaptive ones.

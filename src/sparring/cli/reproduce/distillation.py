@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 @reproduce.command("distillation")
 def distillation(
     data: DataOption = "mnist",
-    n: Annotated[int, typer.Option("--n", min=50, help="Test images, the first of them.")] = 1000,
-    epochs: Annotated[int, typer.Option(min=1, help="For each of the four nets.")] = 4,
-    temperature: Annotated[float, typer.Option(min=1, help="Of teacher and students.")] = 100.0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at once while training.")] = 128,
+    n: Annotated[int, typer.Option("--n", min=50, help="Take the first N test images.")] = 1000,
+    epochs: Annotated[int, typer.Option(min=1, help="Train each of the four nets for so many epochs.")] = 4,
+    temperature: Annotated[float, typer.Option(min=1, help="Train teacher and students at this temperature.")] = 100.0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Train with so many images at once.")] = 128,
     exclude: ExcludeOption = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N training images.")] = None,
-    audited: Annotated[int, typer.Option(min=1, help="Test images that are audited.")] = 200,
-    suite: Annotated[str, typer.Option(help="Of the audit: quick, standard or full.")] = "quick",
+    limit: Annotated[int | None, typer.Option(min=1, help="Train on the first N images only.")] = None,
+    audited: Annotated[int, typer.Option(min=1, help="Audit so many test images.")] = 200,
+    suite: Annotated[str, typer.Option(help="Audit with this suite: quick, standard or full.")] = "quick",
     seed: SeedOption = 0,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Nets, figures and report.")] = Path(
-        "distillation"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Write nets, figures and report here.")
+    ] = Path("distillation"),
     json: JsonOption = None,
 ) -> None:
     """Figures 3.10 and 3.11, as published and set right: 88 % "robust" accuracy that is not there.

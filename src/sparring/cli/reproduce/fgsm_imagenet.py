@@ -34,17 +34,17 @@ def fgsm_imagenet(
     files: Annotated[list[str] | None, typer.Argument(metavar="[PICTURE]...", help="Picture files.")] = None,
     pictures: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE", help="Picture files too, or samples: chelsea, coffee, rocket, ..."),
+        typer.Option(metavar="FILE", help="Take these picture files too, or samples: chelsea, coffee, rocket, ..."),
     ] = None,
     eps: Annotated[
         list[str] | None,
         typer.Option(metavar="EPS", help="Allow this Linf radius; may be given again: 0.01, 8/255, 0.1, 0.15."),
     ] = None,
     target: Annotated[
-        str, typer.Option(metavar="CLASS", help="What to aim at: a name, a number or least-likely.")
+        str, typer.Option(metavar="CLASS", help="Aim at this class: a name, a number or least-likely.")
     ] = "least-likely",
     seed: SeedOption = 0,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where PNG and JSON go.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Write PNG and JSON here.")] = Path(
         "fgsm-imagenet"
     ),
     json: JsonOption = None,

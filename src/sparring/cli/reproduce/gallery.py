@@ -14,8 +14,8 @@ from sparring.cli.reproduce.app import reproduce
 @reproduce.command("gallery")
 def gallery(
     names: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Members; all unless named.")] = None,
-    n: Annotated[int, typer.Option("--n", min=20, help="Test images of mnist5k, the first of them.")] = 60,
-    cache: Annotated[Path, typer.Option(metavar="DIR", help="Trained nets are kept here.")] = Path("runs/gallery"),
+    n: Annotated[int, typer.Option("--n", min=20, help="Take the first N test images of mnist5k.")] = 60,
+    cache: Annotated[Path, typer.Option(metavar="DIR", help="Keep trained nets here.")] = Path("runs/gallery"),
     page: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the page of the documentation too.")] = None,
     seed: SeedOption = 0,
     json: JsonOption = None,

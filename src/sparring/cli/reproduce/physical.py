@@ -25,7 +25,7 @@ def physical(
     files: Annotated[list[str] | None, typer.Argument(metavar="[PICTURE]...", help="Picture files.")] = None,
     pictures: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE", help="Picture files too, or samples: chelsea, coffee, rocket, ..."),
+        typer.Option(metavar="FILE", help="Take these picture files too, or samples: chelsea, coffee, rocket, ..."),
     ] = None,
     attack: Annotated[
         list[str] | None,
@@ -34,15 +34,19 @@ def physical(
             help="Run this attack instead of the four; may be given again: eot:copies=20,transform=rotation.",
         ),
     ] = None,
-    eps: Annotated[str, typer.Option(metavar="EPS", help="The Linf radius of EOT.")] = "16/255",
+    eps: Annotated[str, typer.Option(metavar="EPS", help="Attack with EOT within this Linf radius.")] = "16/255",
     views: Annotated[
         str,
-        typer.Option(metavar="VIEWS", help="How pictures are seen: 2d (the EOT paper's), rotation:22.5+scale:0.9:1.4."),
+        typer.Option(
+            metavar="VIEWS", help="See pictures through these views: 2d (the EOT paper's), rotation:22.5+scale:0.9:1.4."
+        ),
     ] = "2d",
-    draws: Annotated[int, typer.Option(min=1, metavar="N", help="Random views of each picture.")] = 100,
-    target: Annotated[str, typer.Option(metavar="CLASS", help="What to aim at: a name or a number.")] = "toaster",
+    draws: Annotated[int, typer.Option(min=1, metavar="N", help="See each picture in so many random views.")] = 100,
+    target: Annotated[str, typer.Option(metavar="CLASS", help="Aim at this class: a name or a number.")] = "toaster",
     seed: SeedOption = 0,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where PNGs and JSON go.")] = Path("physical"),
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Write PNGs and JSON here.")] = Path(
+        "physical"
+    ),
     json: JsonOption = None,
     *,
     options: PhotoModel,

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparring.cli.options import DataOption, JsonOption, ModelOption, SeedOption
+from sparring.cli.options import DataOption, JsonOption, ModelOption, SeedOption, takes_options
 from sparring.cli.reproduce.app import reproduce
 
 if TYPE_CHECKING:
     from sparring.reproduce.defense_gan import Outcome
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How large the defense and the attacks on it are."""
+
+    eps: Annotated[float, typer.Option(help="Attack within this Linf radius.")] = 0.3
+    steps: Annotated[int, typer.Option(min=1, help="Let the defense search for so many steps (L of the paper).")] = 200
+    restarts: Annotated[
+        int, typer.Option(min=1, help="Let the defense search from so many starts (R of the paper).")
+    ] = 10
+    craft_steps: Annotated[int, typer.Option(min=1, help="Search for so many steps while it is attacked.")] = 50
+    craft_restarts: Annotated[int, typer.Option(min=1, help="Search from so many starts while it is attacked.")] = 2
+    attack_steps: Annotated[int, typer.Option(min=1, help="Let PGD take so many steps.")] = 40
+    queries: Annotated[int, typer.Option(min=1, help="Let Square ask so many queries an image.")] = 200
+    adaptive: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Attack so many images with the attacks that run the defense at each step."
+        ),
+    ] = 100
+
+
 @reproduce.command("defense-gan")
+@takes_options
 def defense_gan(
     model: ModelOption = "mnist-cnn",
     generator: Annotated[
@@ -25,26 +48,13 @@ def defense_gan(
     ] = "mnist-wgan-gp",
     data: DataOption = "mnist",
     n: Annotated[int, typer.Option("--n", "-n", min=1, help="Take the first N test images.")] = 100,
-    eps: Annotated[float, typer.Option(help="Attack within this Linf radius.")] = 0.3,
-    steps: Annotated[int, typer.Option(min=1, help="Let the defense search for so many steps (L of the paper).")] = 200,
-    restarts: Annotated[
-        int, typer.Option(min=1, help="Let the defense search from so many starts (R of the paper).")
-    ] = 10,
-    craft_steps: Annotated[int, typer.Option(min=1, help="Search for so many steps while it is attacked.")] = 50,
-    craft_restarts: Annotated[int, typer.Option(min=1, help="Search from so many starts while it is attacked.")] = 2,
-    attack_steps: Annotated[int, typer.Option(min=1, help="Let PGD take so many steps.")] = 40,
-    queries: Annotated[int, typer.Option(min=1, help="Let Square ask so many queries an image.")] = 200,
-    adaptive: Annotated[
-        int,
-        typer.Option(
-            min=1, metavar="N", help="Attack so many images with the attacks that run the defense at each step."
-        ),
-    ] = 100,
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Write table and figures here.")] = Path(
         "defense-gan"
     ),
     json: JsonOption = None,
+    *,
+    sizes: Sizes,
 ) -> None:
     """Defense-GAN, which the report proposes and never runs: the published figures beside adaptive ones.
 
@@ -73,14 +83,7 @@ def defense_gan(
         load_generator(generator),
         x,
         y,
-        eps=eps,
-        steps=steps,
-        restarts=restarts,
-        craft_steps=craft_steps,
-        craft_restarts=craft_restarts,
-        attack_steps=attack_steps,
-        queries=queries,
-        adaptive=adaptive,
+        **asdict(sizes),
         seed=seed,
         say=lambda line: log.print(f"attacking: {line}"),
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sparring.cli.exclusions import ExcludeOption
-from sparring.cli.options import DataOption, JsonOption, SeedOption
+from sparring.cli.options import DataOption, JsonOption, SeedOption, takes_options
 from sparring.cli.reproduce.app import reproduce
 
 if TYPE_CHECKING:
@@ -16,13 +17,20 @@ if TYPE_CHECKING:
     from sparring.reproduce.distillation import Outcome
 
 
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How the four nets are trained."""
+
+    epochs: Annotated[int, typer.Option(min=1, help="Train each of the four nets for so many epochs.")] = 4
+    temperature: Annotated[float, typer.Option(min=1, help="Train teacher and students at this temperature.")] = 100.0
+    batch_size: Annotated[int, typer.Option(min=1, help="Train with so many images at once.")] = 128
+
+
 @reproduce.command("distillation")
+@takes_options
 def distillation(
     data: DataOption = "mnist",
     n: Annotated[int, typer.Option("--n", min=50, help="Take the first N test images.")] = 1000,
-    epochs: Annotated[int, typer.Option(min=1, help="Train each of the four nets for so many epochs.")] = 4,
-    temperature: Annotated[float, typer.Option(min=1, help="Train teacher and students at this temperature.")] = 100.0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Train with so many images at once.")] = 128,
     exclude: ExcludeOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Train on the first N images only.")] = None,
     audited: Annotated[int, typer.Option(min=1, help="Audit so many test images.")] = 200,
@@ -32,6 +40,8 @@ def distillation(
         Path, typer.Option("--out", "-o", metavar="DIR", help="Write nets, figures and report here.")
     ] = Path("distillation"),
     json: JsonOption = None,
+    *,
+    training: Training,
 ) -> None:
     """Figures 3.10 and 3.11, as published and set right: 88 % "robust" accuracy that is not there.
 
@@ -60,9 +70,7 @@ def distillation(
 
     nets = train_nets(
         images,
-        temperature=temperature,
-        epochs=epochs,
-        batch_size=batch_size,
+        **asdict(training),
         seed=seed,
         out=out / "nets",
         callbacks=callbacks,  # type: ignore[arg-type]

@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 DEFAULT_PICTURES = ("chelsea", "coffee", "rocket")
 
 
+AttackOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SPEC",
+        help="Run this attack instead of the four; may be given again: eot:copies=20,transform=rotation.",
+    ),
+]
+ViewsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="VIEWS", help="See pictures through these views: 2d (the EOT paper's), rotation:22.5+scale:0.9:1.4."
+    ),
+]
+
+
 @reproduce.command("physical")
 @takes_options
 def physical(
@@ -27,20 +42,9 @@ def physical(
         list[str] | None,
         typer.Option(metavar="FILE", help="Take these picture files too, or samples: chelsea, coffee, rocket, ..."),
     ] = None,
-    attack: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SPEC",
-            help="Run this attack instead of the four; may be given again: eot:copies=20,transform=rotation.",
-        ),
-    ] = None,
+    attack: AttackOption = None,
     eps: Annotated[str, typer.Option(metavar="EPS", help="Attack with EOT within this Linf radius.")] = "16/255",
-    views: Annotated[
-        str,
-        typer.Option(
-            metavar="VIEWS", help="See pictures through these views: 2d (the EOT paper's), rotation:22.5+scale:0.9:1.4."
-        ),
-    ] = "2d",
+    views: ViewsOption = "2d",
     draws: Annotated[int, typer.Option(min=1, metavar="N", help="See each picture in so many random views.")] = 100,
     target: Annotated[str, typer.Option(metavar="CLASS", help="Aim at this class: a name or a number.")] = "toaster",
     seed: SeedOption = 0,

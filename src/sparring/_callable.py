@@ -17,3 +17,13 @@ def callable_module(name: str, function: Callable[..., Any]) -> None:
         {"__call__": staticmethod(function), "__wrapped__": staticmethod(function)},
     )
     module.__class__ = kind
+
+
+def callable_lazily(name: str, find: Callable[[], Callable[..., Any]]) -> None:
+    """The same with a function that `find` brings when the module is first called, or asked for its signature."""
+
+    def call(self: ModuleType, *args: Any, **keywords: Any) -> Any:
+        return find()(*args, **keywords)
+
+    kind = type("CallableModule", (ModuleType,), {"__call__": call, "__wrapped__": property(lambda self: find())})
+    sys.modules[name].__class__ = kind

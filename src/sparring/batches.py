@@ -82,14 +82,14 @@ def target_policy(name: str, model: Model) -> Callable[[Tensor, Tensor], Goal]:
     The policy looks at the clean images once more to rank the classes; these passes are not the attack's.
     """
     text = name.lower().replace("_", "-")
-    if not (text.isdigit() or text in ("least-likely", "second-best", "next")):
+    if not (text.isdecimal() or text in ("least-likely", "second-best", "next")):
         raise InputError(f"target {name!r} is not known; give a class number, least-likely, second-best or next")
 
     def choose(x: Tensor, y: Tensor) -> Goal:
         with model.guard(), torch.no_grad():
             logits = model.logits(model.accept(x)).cpu()
         truth = y.cpu().long()
-        if text.isdigit():
+        if text.isdecimal():
             return Targeted(torch.full_like(truth, int(text)), truth)
         if text == "next":
             return Targeted((truth + 1) % logits.shape[1], truth)

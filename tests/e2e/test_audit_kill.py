@@ -171,6 +171,19 @@ def test_a_killed_worker_costs_nothing_but_time(home: Path, whole: Path, tmp_pat
     assert plain(out) == plain(whole)
 
 
+def test_ctrl_c_says_where_the_run_lies_and_how_to_go_on(run: Run, home: Path, whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run [/b]"
+    driver = start(home, out, "--quiet")
+    driver.send_signal(signal.SIGINT)
+    _, said = driver.communicate()
+    assert driver.returncode == 130
+    assert said.decode() == f"sparring: stopped: the run lies in {out}; go on with the same command and --resume\n"
+    pause(home, 0)
+    code, _, stderr = run(*words(home, out, "--quiet", "--resume"))
+    assert code == 0, stderr
+    assert plain(out) == plain(whole)
+
+
 def test_a_worker_stops_when_its_driver_is_gone_and_another_takes_over(
     run: Run, home: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -274,7 +287,7 @@ def test_one_folder_one_run(run: Run, home: Path, whole: Path) -> None:
     assert "holds this run already; go on with it (--resume)" in stderr
     code, _, stderr = run(*words(home, whole, "--resume", "--seed", 5))
     assert code == 2
-    assert "holds a run with other settings: seed is 0 there and 5 here" in stderr
+    assert "holds a run with other settings: seed differs (0 there and 5 here)" in stderr
 
 
 def test_force_forgets_the_old_run(run: Run, home: Path, whole: Path, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_shares_of_different_runs_are_not_merged(run: Run, home: Path, done: Pat
     assert run(*audit(home, "--out", other, "--shard", "1/2", "--seed", 3, "--quiet"))[0] == 0
     code, _, stderr = run("merge", done, other, "--trust")
     assert code == 2
-    assert "hold different runs: seed is 3 and 0" in stderr
+    assert "hold different runs: seed differs (3 and 0)" in stderr
 
 
 def test_verify_says_what_holds(run: Run, home: Path, done: Path, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ import sparring.cli.reproduce.gallery
 import sparring.cli.reproduce.generators
 import sparring.cli.reproduce.physical
 import sparring.cli.train.train
-import sparring.cli.generate.generate
+import sparring.cli.generate.train
+import sparring.cli.generate.sample
 import sparring.cli.generate.autoencoders
 import sparring.cli.generate.project
 import sparring.cli.attack.attacks

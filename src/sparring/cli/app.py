@@ -1,15 +1,29 @@
-"""The command line's frame: one typer app, one place where errors become one clear line and exit code 2."""
+"""The command line's frame: one typer app, one place where errors become one clear line and an exit code.
+
+0    done
+1    a requirement was not met, and nothing else
+2    bad input, or a file that cannot be written
+3    the user's model raised an error
+70   an error of sparring's own
+130  stopped by Ctrl-C
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+import traceback
+from typing import Annotated, NoReturn, TextIO
 
 import typer
 
 from sparring._version import __version__
+from sparring.cli.blame import blamed
 from sparring.errors import SparringError
+
+BAD_INPUT, MODEL_RAISED, OWN_ERROR, STOPPED = 2, 3, 70, 130
+
+TRACEBACK = "--traceback"
 
 # typer has brought its own copy of click since 0.16, older ones depend on it: found through what typer shows of it
 CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -25,6 +39,10 @@ app = typer.Typer(
 )
 
 
+class Stopped(Exception):
+    """Ctrl-C in the middle of work that can be gone on with; the message says how."""
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"sparring {__version__}")
@@ -36,23 +54,60 @@ def _common(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
+    traceback: Annotated[
+        bool,
+        typer.Option(TRACEBACK, help="After an error, show where it happened, call by call. May stand anywhere."),
+    ] = False,
 ) -> None:
     pass
 
 
 def main() -> None:
-    """Entry point of the console script: 0 = done, 1 = a requirement was not met, 2 = bad input."""
+    """Entry point of the console script; the exit codes are those above."""
+    for stream in (sys.stdout, sys.stderr):
+        _forgive(stream)
+    words, whole = _split(sys.argv[1:])
     try:
-        sys.exit(app(standalone_mode=False) or 0)
-    except SparringError as error:
-        fail(str(error))
-    except CommandLineError as error:
-        fail(_said(error))
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit(130)
+        code = app(words, standalone_mode=False, prog_name="sparring") or 0
+        sys.stdout.flush()  # else a full disk shows when Python closes it, with a code of its own
+        sys.exit(code)
     except BrokenPipeError:  # `sparring attacks | head`: the reader has gone, nothing is wrong
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_stdout()
         sys.exit(0)
+    except Stopped as stop:
+        fail(f"stopped: {stop}", STOPPED)
+    except (KeyboardInterrupt, typer.Abort):
+        fail("stopped", STOPPED)
+    except Exception as error:
+        if whole:
+            traceback.print_exc()
+        _end(error)
+
+
+def fail(message: str, code: int = BAD_INPUT) -> NoReturn:
+    """Print one line on stderr and leave."""
+    print("sparring: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(code)
+
+
+def _end(error: Exception) -> NoReturn:
+    """One line on what went wrong, and whose fault it is."""
+    if isinstance(error, CommandLineError):
+        fail(_said(error))
+    if isinstance(error, SparringError):
+        fail(str(error))
+    found = blamed(error)
+    if found is not None:
+        fail(f"the model raised {found}; {TRACEBACK} shows all of it", MODEL_RAISED)
+    if isinstance(error, OSError):
+        _abandon_stdout()
+        where = f" {error.filename}" if error.filename else ""
+        fail(f"cannot read or write{where}: {error.strerror or error}")
+    line = " ".join(str(error).split())[:300]
+    fail(
+        f"an error of sparring's own, {type(error).__name__}: {line}; {TRACEBACK} shows where, please report it",
+        OWN_ERROR,
+    )
 
 
 def _said(error: Exception) -> str:
@@ -61,7 +116,22 @@ def _said(error: Exception) -> str:
     return line if len(line) < 300 else "a command is needed; sparring --help lists them"
 
 
-def fail(message: str) -> None:
-    """Print one line on stderr and leave with exit code 2."""
-    print("sparring: " + " ".join(message.split()), file=sys.stderr)
-    sys.exit(2)
+def _split(words: list[str]) -> tuple[list[str], bool]:
+    """The words without --traceback, and whether it was there; after -- nothing is an option."""
+    end = words.index("--") if "--" in words else len(words)
+    return [word for k, word in enumerate(words) if k >= end or word != TRACEBACK], TRACEBACK in words[:end]
+
+
+def _forgive(stream: TextIO) -> None:
+    """A letter that the terminal does not know becomes a question mark, not an error."""
+    change = getattr(stream, "reconfigure", None)  # not every replacement of stdout has it
+    if change is not None:
+        change(errors="replace")
+
+
+def _abandon_stdout() -> None:
+    """Nothing more can be written there; Python must not try again when it closes it."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # it is no file at all
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115

@@ -2,56 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sparring.cli.app import app
-from sparring.cli.options import (
-    DataOption,
-    DeviceOption,
-    EpsOption,
-    JsonOption,
-    MeanOption,
-    ModelOption,
-    NormOption,
-    QuietOption,
-    SeedOption,
-    SplitOption,
-    StdOption,
-    TrustOption,
-    WeightsOption,
-)
+from sparring.cli.loading import LoadOptions
+from sparring.cli.options import CountOption, JsonOption, QuietOption, SeedOption, ThreatOptions, takes_options
 
 if TYPE_CHECKING:
     from sparring.crosscheck.check import Crosscheck, Row
 
 
+@dataclass(frozen=True, kw_only=True)
+class FewImages(LoadOptions):
+    """The same, with fewer images unless said."""
+
+    n: CountOption = 64
+
+
 @app.command("crosscheck")
+@takes_options
 def crosscheck(
-    model: ModelOption = "",
-    weights: WeightsOption = None,
-    trust: TrustOption = False,
-    mean: MeanOption = None,
-    std: StdOption = None,
-    data: DataOption = "mnist5k",
-    split: SplitOption = "test",
-    n: Annotated[
-        int, typer.Option("--n", "-n", min=1, metavar="N", help="The first N images.", rich_help_panel="Model and data")
-    ] = 64,
-    norm: NormOption = "Linf",
-    eps: EpsOption = "",
+    load: FewImages,
+    threat: ThreatOptions,
     peers: Annotated[
         str | None,
         typer.Option(
             "--peers",
             metavar="NAME,...",
-            help="Only these: sparring, foolbox, torchattacks, art, adv_lib, autoattack.",
+            help="Run only these: sparring, foolbox, torchattacks, art, adv_lib, autoattack.",
             rich_help_panel="Run",
         ),
     ] = None,
     seed: SeedOption = 0,
-    device: DeviceOption = None,
     json: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -66,73 +51,67 @@ def crosscheck(
 
     [dim]sparring crosscheck --model net.py:build --data folder:pictures --norm L2 --eps 0.5 --n 32[/dim]
     """
-    from rich.console import Console
-    from rich.markup import escape
-
-    from sparring.cli.loading import load_subject
-    from sparring.crosscheck.check import PEERS
+    from sparring.cli.console import stderr, working
+    from sparring.cli.progress import Bar
     from sparring.crosscheck.check import crosscheck as run
-    from sparring.errors import InputError
     from sparring.export.files import check_writable, write_json
     from sparring.threat import Threat
 
-    log = Console(stderr=True, quiet=quiet)
-    if not eps:
-        raise InputError("say how large a perturbation may be: --eps 0.3 (digits, Linf) or --eps 8/255")
-    chosen = tuple(part.strip().replace("-", "_") for part in peers.split(",")) if peers else PEERS
-    for name in chosen:
-        if name not in PEERS:
-            raise InputError(f"no peer is called {name!r}; there are {', '.join(PEERS)}")
-    threat = Threat(norm, eps)
+    log = stderr(quiet)
+    threat.check()
+    chosen, allowed = _peers(peers), Threat(threat.norm, threat.eps)
     if json is not None:
         check_writable(json)
-    with log.status(f"loading {escape(model)} and {escape(data)}"):
-        loaded, images = load_subject(
-            model, weights=weights, trust=trust, device=device, data=data, split=split, n=n, mean=mean, std=std
-        )
-    with log.status("attacking"):
-        found = run(loaded, *images.tensors(), threat, peers=chosen, seed=seed)
+    with working(log, load.title):
+        loaded, images = load.load()
+    with Bar(log, "attacking", len(chosen)) as bar:
+        found = run(
+            loaded, *images.tensors(), allowed,
+            peers=chosen, seed=seed, progress=lambda done, peer: bar.update(done, what=f"attacking with {peer}"),
+        )  # fmt: skip
     if json is not None:
-        write_json({"model": loaded.name, "data": data, "split": split, "seed": seed, **found.to_dict()}, json)
+        about = {"model": loaded.name, "data": load.data, "split": load.split, "seed": seed}
+        write_json({**about, **found.to_dict()}, json)
     if not quiet:
         _print(found, loaded.name)
 
 
-def _print(found: Crosscheck, name: str) -> None:
-    from rich.table import Table
-    from rich.text import Text
+def _peers(text: str | None) -> tuple[str, ...]:
+    """The toolkits that are named, or all.
 
+    Raises:
+        InputError: one is not known.
+    """
+    from sparring.crosscheck.check import PEERS
+    from sparring.errors import InputError
+
+    chosen = tuple(part.strip().replace("-", "_") for part in text.split(",")) if text else PEERS
+    for name in chosen:
+        if name not in PEERS:
+            raise InputError(f"no peer is called {name!r}; there are {', '.join(PEERS)}")
+    return chosen
+
+
+def _print(found: Crosscheck, name: str) -> None:
     from sparring.cli.console import Stdout
+    from sparring.cli.tables import table
 
     console = Stdout()
-    if not console.is_terminal:
-        console = Stdout(width=max(console.width, 120))
-    console.print(Text(f"{name}, {found.n} images, {found.clean_correct} right, {found.threat}"), soft_wrap=True)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    columns = (
-        "attack",
-        "toolkit",
-        "stands",
-        "optimality",
-        "forward",
-        "backward",
-        "outside",
-        "beyond",
-        "silent",
-        "lost",
-    )
-    for k, column in enumerate(columns):
-        table.add_column(column, justify="left" if k < 2 else "right", no_wrap=True)
+    console.say(f"{name}, {found.n} images, {found.clean_correct} right, {found.threat}")
+    rows = table(
+        "attack", "toolkit", "stands", "optimality", "forward", "backward", "outside", "beyond", "silent", "lost",
+        left=("toolkit",),
+    )  # fmt: skip
     for row in found.rows:
-        table.add_row(*_cells(row, found.n))
-    console.print(table)
+        rows.add_row(*_cells(row, found.n))
+    console.print(rows)
     best = f"the envelope of all: mean distance {found.envelope_area:.4g}, capped at twice eps"
-    console.print(Text(f"{best}; forward and backward: passes an image"), soft_wrap=True)
+    console.say(f"{best}; forward and backward: passes an image")
     for row in found.rows:
         if row.error is not None:
-            console.print(Text(f"{row.peer} {row.attack} failed: {row.error}", "yellow"), soft_wrap=True)
+            console.say(f"{row.peer} {row.attack} failed: {row.error}", "yellow")
     for peer, reason in found.missing.items():
-        console.print(Text(f"without {peer}: {reason}", "dim"), soft_wrap=True)
+        console.say(f"without {peer}: {reason}", "dim")
 
 
 def _cells(row: Row, n: int) -> list[str]:

@@ -30,25 +30,18 @@ def data(
 
 
 def _table(infos: list[DataInfo]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from sparring.cli.console import Stdout
+    from sparring.cli.tables import table
 
-    what, where = (Table(box=None, pad_edge=False, header_style="bold") for _ in range(2))
-    for column in ("data", "train", "test", "shape", "classes"):
-        what.add_column(column, no_wrap=True, justify="left" if column == "data" else "right")
-    what.add_column("what it is")
-    for column in ("data", "here", "size"):
-        where.add_column(column, no_wrap=True, justify="right" if column == "size" else "left")
-    where.add_column("read from", overflow="fold")
+    what = table("data", "train", "test", "shape", "classes", "what it is", left=("what it is",), whole=("data",))
+    where = table("data", "here", "size", "read from", left=("here", "read from"), whole=("data",))
     for info in infos:
         counts = [f"{info.splits[split]:,}" if info.splits else "-" for split in ("train", "test")]
         shape = "x".join(map(str, info.shape)) if info.shape else "-"
-        what.add_row(info.name, *counts, shape, str(info.classes or "-"), escape(info.about))
+        what.add_row(info.name, *counts, shape, str(info.classes or "-"), info.about)
         size = f"{info.bytes / 1e6:.1f} MB" if info.bytes else "-"
-        where.add_row(info.name, _here(info), size, escape(info.place))
-    console = Console()
-    console.print(what, "", where, sep="\n")
+        where.add_row(info.name, _here(info), size, info.place)
+    Stdout().print(what, "", where, sep="\n")
 
 
 def _here(info: DataInfo) -> str:

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from sparring.cli.options import (
+    CountOption,
+    DataOption,
+    DefenseOption,
+    DeviceOption,
+    MeanOption,
+    ModelOption,
+    SplitOption,
+    StdOption,
+    TrustOption,
+    WeightsOption,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -12,39 +25,76 @@ if TYPE_CHECKING:
     from sparring.model import Model
 
 
-def load_subject(
-    model: str,
-    *,
-    weights: Path | None,
-    trust: bool,
-    device: str | None,
-    data: str,
-    split: str,
-    n: int | None,
-    mean: str | None = None,
-    std: str | None = None,
-    defense: str | None = None,
-) -> tuple[Model, ImageData]:
-    """The model, behind the stages of `defense`, and the first `n` images that the options of a command name.
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Which model a command works on, and where it computes."""
 
-    Raises:
-        InputError: one of them cannot be had, or the model cannot take such images.
-    """
-    from sparring.data import load_data
-    from sparring.errors import InputError
-    from sparring.zoo import load_model
+    model: ModelOption = ""
+    weights: WeightsOption = None
+    trust: TrustOption = False
+    mean: MeanOption = None
+    std: StdOption = None
+    device: DeviceOption = None
 
-    if not model:
-        raise InputError("say which model: --model mnist-cnn (sparring models lists more) or --model file.py:factory")
-    average, spread = channels("mean", mean), channels("std", std)
-    images = load_data(data, split, n)
-    loaded = load_model(model, weights=weights, trust=trust, device=device, mean=average, std=spread)
-    if defense:
-        from sparring.preprocess import defend
+    def check(self) -> None:
+        """Refuse to go on without a model.
 
-        loaded = defend(loaded, defense)
-    check_fit(loaded, images[0][0][None], data)
-    return loaded, images
+        Raises:
+            InputError: none is named.
+        """
+        from sparring.errors import InputError
+
+        if not self.model:
+            raise InputError(
+                "say which model: --model mnist-cnn (sparring models lists more) or --model file.py:factory"
+            )
+
+    def load_model(self) -> Model:
+        """The model.
+
+        Raises:
+            InputError: it cannot be had.
+        """
+        from sparring.zoo import load_model
+
+        self.check()
+        average, spread = channels("mean", self.mean), channels("std", self.std)
+        return load_model(
+            self.model, weights=self.weights, trust=self.trust, device=self.device, mean=average, std=spread
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadOptions(ModelOptions):
+    """Which model, behind which defense, and which images a command works on."""
+
+    defense: DefenseOption = None
+    data: DataOption = "mnist5k"
+    split: SplitOption = "test"
+    n: CountOption = None
+
+    def load(self) -> tuple[Model, ImageData]:
+        """The model, behind its defense, and the images.
+
+        Raises:
+            InputError: one of them cannot be had, or the model cannot take such images.
+        """
+        from sparring.data import load_data
+
+        self.check()
+        images = load_data(self.data, self.split, self.n)
+        loaded = self.load_model()
+        if self.defense:
+            from sparring.preprocess import defend
+
+            loaded = defend(loaded, self.defense)
+        check_fit(loaded, images[0][0][None], self.data)
+        return loaded, images
+
+    @property
+    def title(self) -> str:
+        """For people: what is loaded."""
+        return f"loading {self.model} and {self.data}"
 
 
 def channels(what: str, text: str | None) -> list[float] | None:
@@ -65,11 +115,19 @@ def check_fit(model: Model, x: Tensor, data: str) -> None:
     """Show the model one image [1, ...] of `data`.
 
     Raises:
-        InputError: its code fails on it, most often because it was made for another shape.
+        InputError: its code fails on it, most often because it was made for another shape; or it takes pixels in
+            another range than those of pictures here.
     """
     import torch
 
     from sparring.errors import InputError, SparringError
+
+    if tuple(model.box) != (0.0, 1.0):
+        low, high = (f"{bound:g}" for bound in model.box)
+        raise InputError(
+            f"{model.name} takes pixels in the box ({low}, {high}), but images from {data} are in (0, 1); let its "
+            "factory scale them itself and wrap it with box=(0, 1), or give mean= and std= to sp.wrap"
+        )
 
     wanted = f", it wants {model.input_size}" if model.input_size else ""
     with model.guard(), torch.no_grad():

@@ -30,13 +30,20 @@ def models(
 
 
 def _table(infos: list[ModelInfo]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from sparring.cli.console import Stdout
+    from sparring.cli.tables import table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("model", "net", "params", "size", "data", "trained", "clean", "robust"):
-        number = column in ("params", "size", "clean", "robust")
-        table.add_column(column, justify="right" if number else "left", no_wrap=column != "trained")
+    rows = table(
+        "model",
+        "net",
+        "params",
+        "data",
+        "trained",
+        "clean",
+        "robust",
+        left=("net", "data", "trained"),
+        whole=("model", "net"),
+    )
     notes: dict[str, None] = {}  # a set that keeps the order
     for info in infos:
         robust = "-"
@@ -44,18 +51,17 @@ def _table(infos: list[ModelInfo]) -> None:
             robust = f"{info.robust_accuracy:.1%}"
             attacks = ", ".join(info.attacks)
             notes[f"robust: at most, {info.threat}, first {info.robust_images:,} test images, after {attacks}"] = None
-        table.add_row(
+        rows.add_row(
             info.name,
             info.net,
             f"{info.parameters:,}",
-            f"{info.bytes / 1e6:.2f} MB",
             info.data,
             info.recipe,
             f"{info.clean_accuracy:.2%}",
             robust,
         )
-    console = Console(highlight=False)
-    console.print(table)
+    console = Stdout()
+    console.print(rows)
     for note in notes:
         console.print(note, style="dim")
 

@@ -1,14 +1,30 @@
-"""The options that several commands share, each said once. A command writes `model: ModelOption`.
+"""The options that several commands share, each said once, and groups of them as values.
+
+A command writes `model: ModelOption` for one option. Options that belong together are the fields of a dataclass, a
+group; a command that is marked `@takes_options` takes the whole value, `options: AuditOptions`, and has an option for
+each of its fields. The same fields are kept in the folder of a run, and make the command that repeats it.
 
 Nothing heavy is imported here: what the texts mean (a model, a radius) is found out inside the commands.
 """
 
 from __future__ import annotations
 
+import inspect
+import shlex
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import typer
+
+G = TypeVar("G")
+
+
+class Always:
+    """Marks an option that the printed command names even where it has its default."""
+
 
 _WHAT = "Model and data"
 _HOW = "Threat"
@@ -21,7 +37,7 @@ ModelOption = Annotated[
         "--model",
         "-m",
         metavar="SPEC",
-        help="The classifier: a shipped name (see [bold]sparring models[/bold]), file.py:factory, "
+        help="Load this classifier: a shipped name (see [bold]sparring models[/bold]), file.py:factory, "
         "pkg.mod:factory, a folder made by sparring train, net:NAME, imagenet:NAME, hf:NAME_OR_DIR, timm:NAME, "
         "torchvision:NAME, torchscript:FILE.",
         rich_help_panel=_WHAT,
@@ -32,7 +48,7 @@ WeightsOption = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="Weights for it: .safetensors, .pt or .pth.",
+        help="Fill it with these weights: .safetensors, .pt or .pth.",
         rich_help_panel=_WHAT,
     ),
 ]
@@ -41,13 +57,15 @@ MeanOption = Annotated[
     typer.Option(
         "--mean",
         metavar="M,...",
-        help="Normalisation before the net, one number or one a channel; where the model's source says none.",
+        help="Subtract this mean before the net, one number or one a channel, where the model's source says none.",
         rich_help_panel=_WHAT,
     ),
 ]
 StdOption = Annotated[
     str | None,
-    typer.Option("--std", metavar="S,...", help="As --mean: what is divided by.", rich_help_panel=_WHAT),
+    typer.Option(
+        "--std", metavar="S,...", help="Divide by this standard deviation, as with --mean.", rich_help_panel=_WHAT
+    ),
 ]
 TrustOption = Annotated[
     bool,
@@ -62,8 +80,8 @@ DefenseOption = Annotated[
     typer.Option(
         "--defense",
         metavar="STAGES",
-        help="Stages that images pass through first: jpeg:quality=75|bits:4, median:3, tv, nlm, quilting, resize-pad, "
-        "defense-gan:steps=200,restarts=10, ...",
+        help="Let images pass through these stages first: jpeg:quality=75|bits:4, median:3, tv, nlm, quilting, "
+        "resize-pad, defense-gan:steps=200,restarts=10, ...",
         rich_help_panel=_WHAT,
     ),
 ]
@@ -73,24 +91,26 @@ DataOption = Annotated[
         "--data",
         "-d",
         metavar="SPEC",
-        help="The images: mnist5k, mnist, fashion_mnist, folder:PATH, npz:FILE, ... (see [bold]sparring data[/bold]).",
+        help="Load these images: mnist5k, mnist, fashion_mnist, folder:PATH, npz:FILE, ... (see [bold]sparring "
+        "data[/bold]).",
         rich_help_panel=_WHAT,
     ),
+    Always(),
 ]
 SplitOption = Annotated[
     str,
-    typer.Option("--split", metavar="NAME", help="Which part of the data.", rich_help_panel=_WHAT),
+    typer.Option("--split", metavar="NAME", help="Take this part of the data.", rich_help_panel=_WHAT),
 ]
 CountOption = Annotated[
     int | None,
-    typer.Option("--n", "-n", min=1, metavar="N", help="Only the first N images.", rich_help_panel=_WHAT),
+    typer.Option("--n", "-n", min=1, metavar="N", help="Take only the first N images.", rich_help_panel=_WHAT),
 ]
 NormOption = Annotated[
     str,
     typer.Option(
         "--norm",
         metavar="NORM",
-        help="How a perturbation is measured: Linf, L2, L1 or L0.",
+        help="Measure perturbations in Linf, L2, L1 or L0.",
         rich_help_panel=_HOW,
     ),
 ]
@@ -99,7 +119,7 @@ EpsOption = Annotated[
     typer.Option(
         "--eps",
         metavar="EPS",
-        help="The largest perturbation allowed, in pixels of the model's box: 0.3 or 8/255.",
+        help="Allow perturbations up to this size, in pixels of the model's box: 0.3 or 8/255.",
         rich_help_panel=_HOW,
     ),
 ]
@@ -108,14 +128,19 @@ OptionalEpsOption = Annotated[
     typer.Option(
         "--eps",
         metavar="EPS",
-        help="The largest perturbation allowed: 0.3 or 8/255. Without it, attacks that look for the "
+        help="Allow perturbations up to this size: 0.3 or 8/255. Without it, attacks that look for the "
         "smallest perturbation have no limit.",
         rich_help_panel=_HOW,
     ),
 ]
 SeedOption = Annotated[
     int,
-    typer.Option("--seed", metavar="S", help="The same seed gives the same result.", rich_help_panel=_RUN),
+    typer.Option(
+        "--seed",
+        metavar="S",
+        help="Choose the random numbers: the same seed gives the same result.",
+        rich_help_panel=_RUN,
+    ),
 ]
 BatchSizeOption = Annotated[
     int,
@@ -123,13 +148,13 @@ BatchSizeOption = Annotated[
         "--batch-size",
         min=1,
         metavar="B",
-        help="Images at once; the result does not depend on it.",
+        help="Show the model so many images at once; the result does not depend on it.",
         rich_help_panel=_RUN,
     ),
 ]
 DeviceOption = Annotated[
     str | None,
-    typer.Option("--device", metavar="DEVICE", help="Where to compute: cpu, cuda, cuda:1, mps.", rich_help_panel=_RUN),
+    typer.Option("--device", metavar="DEVICE", help="Compute there: cpu, cuda, cuda:1, mps.", rich_help_panel=_RUN),
 ]
 OutOption = Annotated[
     Path | None,
@@ -175,16 +200,213 @@ RequireOption = Annotated[
     typer.Option(
         "--require",
         metavar="LIMIT",
-        help='What must be reached, beyond chance: "robust@0.3 >= 85%", "clean >= 97%". Exit code 1 unless a 95 % '
-        "interval, valid at every moment, lies above. May be given again.",
+        help='Demand a robustness that is beyond chance: "robust@0.3 >= 85%", "clean >= 97%". It is met when a 95 % '
+        "interval, valid at every moment, lies above; else the exit code is 1. May be given again.",
         rich_help_panel="Judgement",
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        metavar="N",
+        help="Share the work among N processes, with one thread each.",
+        rich_help_panel="Long runs",
     ),
 ]
 QuietOption = Annotated[
     bool,
-    typer.Option("--quiet", "-q", help="No table and no progress; only files and the exit code.", rich_help_panel=_OUT),
+    typer.Option(
+        "--quiet", "-q", help="Print no table and no progress: only files and the exit code.", rich_help_panel=_OUT
+    ),
 ]
 ForceOption = Annotated[
     bool,
     typer.Option("--force", help="Write into the folder even if it holds other files.", rich_help_panel=_OUT),
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreatOptions:
+    """What an attacker may do to an image."""
+
+    norm: NormOption = "Linf"
+    eps: EpsOption = ""
+
+    def check(self) -> None:
+        """Refuse to go on without a radius.
+
+        Raises:
+            InputError: it is missing.
+        """
+        from sparring.errors import InputError
+
+        if not self.eps:
+            raise InputError("say how large a perturbation may be: --eps 0.3 (digits, Linf) or --eps 8/255")
+
+
+# --- groups of options ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One option in a group.
+
+    Attributes:
+        name: of the option, with underscores. field: of the attribute in its group. hint: what typer reads.
+        default: where the option is not given. always: the printed command names it all the same.
+    """
+
+    name: str
+    field: str
+    hint: Any
+    default: Any
+    always: bool = False
+
+    def value(self, given: Any) -> Any:
+        """What the group holds: a path where text was written down, a tuple of several."""
+        if isinstance(given, list | tuple) or self.default == ():
+            return tuple(given or ())
+        base = get_args(self.hint)[0]
+        paths = base is Path or Path in get_args(base)
+        return Path(given) if paths and isinstance(given, str) else given
+
+
+def takes_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take groups: each parameter that is a dataclass becomes options, one for each of its fields."""
+    hints = get_type_hints(function, include_extras=True)
+    own = inspect.signature(function).parameters
+    groups = {name: hints[name] for name in own if is_dataclass(hints[name])}
+    leaves = {name: list(leaves_of(kind)) for name, kind in groups.items()}
+
+    @wraps(function)
+    def command(**given: Any) -> None:
+        made = {name: built(kind, given) for name, kind in groups.items()}
+        return function(**made, **{name: given[name] for name in own if name not in groups})
+
+    parameters = []
+    for name, one in own.items():
+        if name in groups:
+            parameters += [_parameter(leaf.name, leaf.hint, _none(leaf.default)) for leaf in leaves[name]]
+        else:
+            parameters.append(_parameter(name, hints[name], one.default))
+    command.__dict__["__signature__"] = inspect.Signature(parameters)
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
+    return command
+
+
+def leaves_of(kind: type[Any]) -> Iterator[Leaf]:
+    """The options of a group, those of the groups in it included, in order."""
+    hints: dict[str, Any] | None = None
+    for one in fields(kind):
+        setting = one.metadata.get("setting")
+        if setting is not None:  # a field of `AuditSettings`, which says for itself what the command shows
+            if setting.text is not None:
+                yield _leaf_of_setting(one.name, one.default, setting)
+            continue
+        hints = hints or get_type_hints(kind, include_extras=True)
+        hint = hints[one.name]
+        if is_dataclass(hint):
+            yield from leaves_of(cast("type[Any]", hint))
+        elif get_origin(hint) is Annotated:
+            default = inspect.Parameter.empty if one.default is MISSING else one.default
+            marks = [mark for mark in get_args(hint) if isinstance(mark, Always)]
+            yield Leaf(one.name, one.name, hint, default, bool(marks))
+
+
+def built(kind: type[G], given: Mapping[str, Any]) -> G:
+    """The group with these values, by the names of the options; what is missing has its default."""
+    values = {leaf.field: leaf.value(given[leaf.name]) for leaf in _own_leaves(kind) if leaf.name in given}
+    inner = {name: built(group, given) for name, group in _groups_in(kind).items()}
+    return kind(**values, **inner)
+
+
+def flat(group: Any) -> dict[str, Any]:
+    """The options of a group as plain values, by name: as they are kept in options.json.
+
+    >>> flat(ThreatOptions(eps="8/255"))
+    {'norm': 'Linf', 'eps': '8/255'}
+    """
+    found = {}
+    for leaf in _own_leaves(type(group)):
+        value = getattr(group, leaf.field)
+        value = [str(item) for item in value] if isinstance(value, list | tuple) else value
+        found[leaf.name] = str(value) if isinstance(value, Path) else value
+    for name in _groups_in(type(group)):
+        found |= flat(getattr(group, name))
+    return {leaf.name: found[leaf.name] for leaf in leaves_of(type(group))}
+
+
+def words_of(options: Mapping[str, Any]) -> list[str]:
+    """Options as words of a command line.
+
+    >>> words_of({"n": 5, "trust": True, "claim": ["0.9", "clean=1"], "replay": None})
+    ['--n=5', '--trust', '--claim=0.9', '--claim=clean=1']
+    """
+    words = []
+    for name, value in options.items():
+        flag = f"--{name.replace('_', '-')}"
+        for item in value if isinstance(value, list) else [value]:
+            if item is not None and item is not False:
+                words.append(flag if item is True else f"{flag}={item}")
+    return words
+
+
+def printed(group: Any) -> str:
+    """The options of a group as a person would type them: without those that have their default.
+
+    >>> printed(ThreatOptions(norm="L2", eps="0.5"))
+    '--norm L2 --eps 0.5'
+    """
+    words, known = [], flat(group)
+    for leaf in leaves_of(type(group)):
+        value = known[leaf.name]
+        usual = [] if leaf.default == () else leaf.default
+        if value is None or value is False or (value == usual and not leaf.always):
+            continue
+        for item in value if isinstance(value, list) else [value]:
+            words += [f"--{leaf.name.replace('_', '-')}"] + ([] if item is True else [str(item)])
+    return shlex.join(words)
+
+
+def _leaf_of_setting(field: str, default: Any, setting: Any) -> Leaf:
+    option = typer.Option(
+        *setting.flags,
+        metavar=setting.metavar,
+        help=setting.help,
+        rich_help_panel=setting.panel,
+        min=setting.least,
+        max=setting.most,
+    )
+    name = setting.flags[0].removeprefix("--").replace("-", "_") if setting.flags else field
+    kind = setting.text | None if default is None or default == () else setting.text
+    return Leaf(name, field, Annotated[kind, option], default)
+
+
+def _own_leaves(kind: type[Any]) -> list[Leaf]:
+    """The options of a group, without those of the groups in it."""
+    own = {one.name for one in fields(kind)} - set(_groups_in(kind))
+    inner = {leaf.name for group in _groups_in(kind).values() for leaf in leaves_of(group)}
+    return [leaf for leaf in leaves_of(kind) if leaf.field in own and leaf.name not in inner]
+
+
+def _groups_in(kind: type[Any]) -> dict[str, type[Any]]:
+    """The fields of a group that are groups themselves."""
+    if any("setting" in one.metadata for one in fields(kind)):
+        return {}
+    hints = get_type_hints(kind)
+    return {one.name: hints[one.name] for one in fields(kind) if is_dataclass(hints[one.name])}
+
+
+def _parameter(name: str, hint: Any, default: Any) -> inspect.Parameter:
+    """A parameter as typer wants it: without its own marks in the annotation."""
+    base, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    kept = [mark for mark in marks if not isinstance(mark, Always)]
+    plain = Annotated[(base, *kept)] if kept else base
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=plain)
+
+
+def _none(default: Any) -> Any:
+    """typer's word for "not given": None where several may be."""
+    return None if default == () else default

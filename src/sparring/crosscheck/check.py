@@ -13,7 +13,7 @@ import contextlib
 import io
 import time
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
@@ -91,12 +91,20 @@ class Crosscheck:
 
 
 def crosscheck(
-    model: Model, x: Tensor, y: Tensor, threat: Threat, *, peers: Iterable[str] = PEERS, seed: int = 0
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    threat: Threat,
+    *,
+    peers: Iterable[str] = PEERS,
+    seed: int = 0,
+    progress: Callable[[int, str], object] | None = None,
 ) -> Crosscheck:
     """Run what can be imported; the model is left as it was.
 
     Args:
         x: [n, ...] images in the model's box. y: [n]. threat: with an eps; norm L1, L2 or Linf.
+        progress: called with the number of peers that are done, and the name of the next one.
 
     Raises:
         InputError: no eps, another norm, no images.
@@ -117,7 +125,9 @@ def crosscheck(
         span = model.box[1] - model.box[0]
         assert threat.eps is not None
         setting = Setting(str(threat.norm), threat.eps / span, logits.shape[1], seed)
-        for name in peers:
+        for done, name in enumerate(peers):
+            if progress is not None:
+                progress(done, name)
             found = _runs(name, setting, missing)
             rows += [
                 _row(attack, name, found[attack], model, x, y, threat, seed) for attack in NAMES if attack in found

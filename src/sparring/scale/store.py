@@ -53,12 +53,13 @@ class Store:
         plan = json.loads(json.dumps(plan))  # as it will be read again
         if path.exists() or not write_new(path, json_bytes(plan)):
             known = read_plan(folder)
-            differs = [name for name in {**known, **plan} if known.get(name) != plan.get(name)]
-            if differs:
-                name = sorted(differs)[0]
+            if known != plan and not any((folder / "shards").glob("[0-9]*.safetensors")):
+                cls.clear(folder)  # nothing would be lost: it is begun again, as it is wanted now
+                return cls.open(folder, plan, resume)
+            if known != plan:
                 raise InputError(
-                    f"{folder} holds a run with other settings: {name} is {_brief(known.get(name))} there and "
-                    f"{_brief(plan.get(name))} here; give another folder"
+                    f"{folder} holds a run with other settings: {_difference(known, plan)}; give another folder, or "
+                    "--force to forget what is there"
                 )
             if not resume:
                 raise InputError(f"{folder} holds this run already; go on with it (--resume) or give another folder")
@@ -180,10 +181,9 @@ def gather(home: Store, others: Iterable[Store]) -> None:
     """
     for other in others:
         if other.plan != home.plan:
-            name = next(name for name in {**home.plan, **other.plan} if home.plan.get(name) != other.plan.get(name))
             raise InputError(
-                f"{other.folder} and {home.folder} hold different runs: {name} is {_brief(other.plan.get(name))} and "
-                f"{_brief(home.plan.get(name))}; merge the shares of one run"
+                f"{other.folder} and {home.folder} hold different runs: {_difference(other.plan, home.plan, '', '')}; "
+                "merge the shares of one run"
             )
         for number in ("head", *range(len(home))):
             if other.done(number) and not home.done(number):
@@ -221,6 +221,44 @@ def _digest(tensors: dict[str, Tensor], values: str) -> str:
         whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         whole.update(tensor.contiguous().numpy().tobytes())
     return whole.hexdigest()
+
+
+WORDS = {"sha256": "weights", "n": "number"}
+"names in a plan that mean nothing to people"
+PLURALS = ("claims", "stages", "radii", "controls", "weights", "defenses", "parameters", "shards")
+
+
+def _difference(a: dict[str, Any], b: dict[str, Any], here: str = " there", there: str = " here") -> str:
+    """What two plans do not agree in, in words, with the values of the first difference.
+
+    >>> _difference({"seed": 0, "model": {"mean": 1, "std": 2}}, {"seed": 0, "model": {"mean": 3, "std": 4}})
+    'mean and std of the model differ (mean is 1 there and 3 here)'
+    >>> _difference({"seed": 0}, {"seed": 1})
+    'seed differs (0 there and 1 here)'
+    """
+    parts: list[str] = []
+    shown = ""
+    for name in sorted({**a, **b}):
+        one, other = a.get(name), b.get(name)
+        if one == other:
+            continue
+        if isinstance(one, dict) and isinstance(other, dict):
+            inner = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+            words, key = f"{_and([WORDS.get(key, key) for key in inner])} of the {name}", f"{inner[0]} is "
+            one, other = one.get(inner[0]), other.get(inner[0])
+        else:
+            words, key = name.replace("_", " "), f"{name.replace('_', ' ')} is "
+        parts.append(words)
+        shown = shown or f"{key}{_brief(one)}{here} and {_brief(other)}{there}"
+    several = len(parts) > 1 or " and " in parts[0] or parts[0].partition(" of ")[0] in PLURALS
+    if len(parts) == 1 and " of the " not in parts[0]:
+        shown = shown.split(" is ", 1)[1]
+    return f"{_and(parts)} {'differ' if several else 'differs'} ({shown})"
+
+
+def _and(words: list[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _brief(value: object) -> str:

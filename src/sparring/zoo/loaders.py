@@ -84,7 +84,7 @@ def load_model(
 
 def _load(spec: str, options: Options) -> Model:
     scheme, colon, rest = spec.partition(":")
-    if not colon:
+    if not colon or (Path(spec).expanduser() / CARD).is_file():  # a folder may be called after the time of day
         return _plain(spec, options)
     if scheme in SCHEMES:
         if not rest:

@@ -407,8 +407,8 @@ def test_normalised_twice_is_named(plain: nn.Module, digits: Images) -> None:
         ({"suite": ["nosuch"]}, "no attack is called"),
         ({"claims": ["nonsense"]}, "not understood"),
         ({"claims": ["square=0.5"], "threat": sp.Threat("L1", 5)}, "not for L1"),
-        ({"n": 0}, "at least one image"),
-        ({"batch_size": 0}, "batch size"),
+        ({"n": 0}, "n is 0; expected a whole number, at least 1"),
+        ({"batch_size": 0}, "batch_size is 0; expected"),
         ({"clean_floor": 1.0}, "at least 100.0 % is asked for"),
     ],
 )

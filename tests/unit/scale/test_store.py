@@ -48,11 +48,31 @@ def test_another_plan_in_the_same_folder_is_refused_and_the_same_asks_for_resume
     Store.open(tmp_path, PLAN, resume=False)
     with pytest.raises(InputError, match="holds this run already; go on with it"):
         Store.open(tmp_path, PLAN, resume=False)
-    with pytest.raises(InputError, match=r"other settings: seed is 1 there and 2 here"):
+    Store.open(tmp_path, PLAN, resume=True).save(0, make(0))
+    with pytest.raises(InputError, match=r"other settings: seed differs \(1 there and 2 here\); .* --force"):
         Store.open(tmp_path, {**PLAN, "seed": 2}, resume=True)
-    with pytest.raises(InputError, match=r"other settings: claims is null there"):
+    with pytest.raises(InputError, match=r"other settings: claims differ \(null there"):
         Store.open(tmp_path, {**PLAN, "claims": ["fgsm"]}, resume=True)
     assert len(Store.open(tmp_path, PLAN, resume=True)) == 6
+
+
+def test_a_run_without_a_finished_shard_is_begun_again_with_another_plan(tmp_path: Path) -> None:
+    first = Store.open(tmp_path, PLAN, resume=False)
+    first.save("head", make(0))
+    second = Store.open(tmp_path, {**PLAN, "seed": 2}, resume=False)
+    assert not second.done("head")
+    assert Store.read(tmp_path).plan["seed"] == 2
+    second.save(3, make(3))
+    with pytest.raises(InputError, match="seed differs"):
+        Store.open(tmp_path, PLAN, resume=False)
+
+
+def test_what_differs_is_said_in_words(tmp_path: Path) -> None:
+    plan = {**PLAN, "model": {"name": "a", "mean": [0.5], "std": [0.5]}}
+    Store.open(tmp_path, plan, resume=False).save(0, make(0))
+    other = {**plan, "model": {"name": "a", "mean": [0.1], "std": [0.3]}}
+    with pytest.raises(InputError, match=r"mean and std of the model differ \(mean is \[0.5\] there and \[0.1\] here"):
+        Store.open(tmp_path, other, resume=True)
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

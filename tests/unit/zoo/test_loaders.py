@@ -332,6 +332,14 @@ def test_folder_of_a_training_run(tmp_path: Path) -> None:
         load_model(str(tmp_path))
 
 
+def test_folder_of_a_training_run_with_a_colon_in_its_name(tmp_path: Path) -> None:
+    home = tmp_path / "2024-05-01T10:20:30"
+    home.mkdir()
+    save_file(make_net("wong", num_classes=2).state_dict(), home / "weights.safetensors")
+    (home / "card.json").write_text(json.dumps({"net": {"name": "wong"}, "classes": ["cat", "dog"]}))
+    assert load_model(str(home)).classes == ("cat", "dog")
+
+
 def test_registered_net_with_weights_of_another(tmp_path: Path) -> None:
     save_file(make_net("wong").state_dict(), tmp_path / "w.safetensors")
     with pytest.raises(InputError, match="do not fit Sequential"):

@@ -45,7 +45,7 @@ def _read(path: Path) -> Tensor:
             return torch.from_numpy(np.load(path, allow_pickle=False)).double()
         lines = path.read_text(encoding="utf-8").splitlines()
         return torch.tensor([float(line) for line in lines if line.strip()], dtype=torch.float64)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"{path} holds no certified radii ({error}); give .npy, or text with a number a line"
         ) from None

@@ -12,6 +12,7 @@ from sparring.audit.suites.stage import Stage
 from sparring.errors import InputError
 from sparring.referee import Keep
 from sparring.result import Doubt
+from sparring.shares import parse_share
 from sparring.threat import parse_eps
 
 
@@ -95,7 +96,9 @@ def parse_claim(text: str | float | Claim) -> Claim:
     if isinstance(text, Claim):
         return text
     head, _, share = str(text).strip().rpartition("=")
-    accuracy = _share(share, str(text))
+    if _number(share.strip().removesuffix("%")) is None:
+        raise InputError(f"the claim {text!r} is not understood; write ATTACK:EPS=ACCURACY, as in fgsm:0.3=0.88")
+    accuracy = parse_share(share, f"the accuracy in the claim {str(text)!r}")
     head = head.strip()
     if not head:
         return Claim(accuracy)
@@ -113,14 +116,6 @@ def _number(text: str) -> float | None:
         return parse_eps(text.strip())
     except InputError:
         return None
-
-
-def _share(text: str, whole: str) -> float:
-    text = text.strip()
-    value = _number(text.removesuffix("%"))
-    if value is None:
-        raise InputError(f"the claim {whole!r} is not understood; write ATTACK:EPS=ACCURACY, as in fgsm:0.3=0.88")
-    return value / 100 if text.endswith("%") or value > 1 else value
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from sparring.audit.statistics.proportion import Figure, percent
 from sparring.audit.statistics.sequential import ALPHA, interval, near, needed
 from sparring.errors import InputError
+from sparring.shares import parse_share
 from sparring.threat import parse_eps
 
 Metric = Literal["robust", "clean"]
@@ -76,7 +77,7 @@ def parse_requirement(text: str | Requirement) -> Requirement:
             "as in robust@0.3 >= 85%"
         )
     metric, radius, share, sign = found.groups()
-    least = _share(share, bool(sign), text)
+    least = parse_share(share + sign, f"the limit in the requirement {text!r}")
     if metric == "clean":
         if radius is not None:
             raise InputError(f"the requirement {text!r} gives clean accuracy an eps; write clean >= SHARE")
@@ -85,17 +86,6 @@ def parse_requirement(text: str | Requirement) -> Requirement:
     if eps is not None and not 0 < eps < float("inf"):
         raise InputError(f"the requirement {text!r} is about eps {eps:g}; a radius above 0 is needed")
     return Requirement("robust", least, eps)
-
-
-def _share(text: str, percentage: bool, whole: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    value = value / 100 if percentage or value > 1 else value
-    if not 0 <= value <= 1:
-        raise InputError(f"the requirement {whole!r} asks for {text!r}; give a share or a percentage: 0.85, 85 or 85%")
-    return value
 
 
 @dataclass(frozen=True)

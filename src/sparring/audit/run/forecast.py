@@ -24,6 +24,7 @@ from sparring.audit.statistics.proportion import Figure
 from sparring.audit.suites.builtin import SUITES
 from sparring.audit.suites.stage import Stage, Suite
 from sparring.budget import Budget
+from sparring.durations import duration
 from sparring.errors import InputError
 from sparring.threat import Untargeted
 
@@ -193,14 +194,3 @@ def controls(plan: Plan, stages: Sequence[Stage], suite: Suite, n: int, classes:
 def _guess(stages: Sequence[Stage], classes: int, share: float) -> float:
     """Passes of an image that goes through these stages, from their settings alone."""
     return max(1.0, share * sum(stage.usual_passes(classes) for stage in stages))
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people.
-
-    >>> duration(42), duration(2460), duration(10800)
-    ('42 s', '41 min', '3.0 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -20,6 +20,7 @@ from sparring.audit.cascade.adaptive import Remedy, remedies
 from sparring.audit.checks.signs import of_probes
 from sparring.audit.inputs.claims import Claim
 from sparring.audit.inputs.provenance import about_model, code_name, tensor_sha256
+from sparring.audit.inputs.settings import AuditSettings
 from sparring.audit.inputs.source import Source
 from sparring.audit.suites.stage import REPLAY, Stage, Suite
 from sparring.model import Model
@@ -28,8 +29,6 @@ from sparring.threat import Threat
 if TYPE_CHECKING:
     from sparring.audit.run.prepare import Head
 
-SHARD = 250
-"images a shard"
 FORMAT = "sparring-audit-run-1"
 
 
@@ -39,8 +38,9 @@ class Plan:
 
     Attributes:
         stages, left_out: of the suite, what can run here, and why the others cannot.
-        training: modules found in train mode. clean_floor: see `refuse_chance`. shard_size: images a shard.
-        certified: [N] radii that somebody has proved, see `audit.certified`; None = none. settings: for the report.
+        asked: the settings as the user gave them. training: modules found in train mode.
+        certified: [N] radii that somebody has proved, see `audit.certified`; None = none.
+        settings: what came of them, for the report.
     """
 
     model: Model
@@ -50,13 +50,30 @@ class Plan:
     stages: tuple[Stage, ...]
     left_out: tuple[str, ...]
     claims: tuple[Claim, ...]
-    seed: int
-    batch_size: int
+    asked: AuditSettings
     training: tuple[str, ...] = ()
-    clean_floor: float | None = None
-    shard_size: int = SHARD
     certified: Tensor | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> int:
+        """Of all random numbers."""
+        return self.asked.seed
+
+    @property
+    def batch_size(self) -> int:
+        """Images at once."""
+        return self.asked.batch_size
+
+    @property
+    def clean_floor(self) -> float | None:
+        """See `refuse_chance`."""
+        return self.asked.clean_floor
+
+    @property
+    def shard_size(self) -> int:
+        """Images a shard."""
+        return self.asked.shard_size
 
     @property
     def shards(self) -> int:

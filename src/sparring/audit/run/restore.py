@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sparring.audit.inputs.claims import Claim, parse_claim
 from sparring.audit.inputs.provenance import tensor_sha256
+from sparring.audit.inputs.settings import AuditSettings
 from sparring.audit.inputs.source import Source
 from sparring.audit.run.plan import Plan
 from sparring.audit.suites.stage import Stage, Suite
@@ -56,10 +57,7 @@ def plan_of(known: dict[str, Any], model: Model, source: Source, threat: Threat,
         stages,
         (),
         tuple(_claim(spec, known["radii"]) for spec in known["claims"]),
-        known["seed"],
-        known["batch_size"],
-        clean_floor=known["clean_floor"],
-        shard_size=known["shard_size"],
+        AuditSettings(**{name: known[name] for name in ("seed", "batch_size", "clean_floor", "shard_size")}),
         certified=certified,
     )
 

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 def attacks(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this attack in full.")] = None,
     sees: Annotated[
-        str | None, typer.Option(metavar="ACCESS", help="Only those that see gradient, score or decision.")
+        str | None, typer.Option(metavar="ACCESS", help="List only attacks that see gradient, score or decision.")
     ] = None,
-    norm: Annotated[str | None, typer.Option(metavar="NORM", help="Only those under Linf, L2, L1 or L0.")] = None,
+    norm: Annotated[
+        str | None, typer.Option(metavar="NORM", help="List only attacks under Linf, L2, L1 or L0.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table, as in the README.")] = False,
 ) -> None:

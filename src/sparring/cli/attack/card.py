@@ -6,11 +6,10 @@ import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sparring.cli.console import Stdout
+from sparring.cli.console import Stdout, stderr
 
 if TYPE_CHECKING:
     from sparring.attack import AttackInfo
@@ -62,7 +61,7 @@ def print_table(infos: list[AttackInfo]) -> None:
     hint = "sparring attacks NAME shows one in full" + (
         "; a wider window shows more columns" if console.width < WIDE else ""
     )
-    Console(stderr=True).print(Text(f"{len(infos)} attacks; {hint}", "dim"))
+    stderr().print(Text(f"{len(infos)} attacks; {hint}", "dim"))
 
 
 def print_card(info: AttackInfo) -> None:

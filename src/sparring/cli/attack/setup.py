@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 if TYPE_CHECKING:
     from rich.console import Console
     from torch import Tensor
 
     from sparring.attack import Attack
-    from sparring.budget import Budget
     from sparring.data import ImageData
     from sparring.referee import Keep
     from sparring.threat import Goal, Threat
@@ -28,13 +27,6 @@ def threat_of(
     if eps is None and info.aim == "budget":
         raise InputError(f"{info.name} needs --eps, the largest perturbation allowed: --eps 0.3 or --eps 8/255")
     return Threat(norm or (Linf if Linf in info.norms else info.norms[0]), eps, levels=levels, region=region)
-
-
-def budget_of(limits: dict[str, Any]) -> Budget | None:
-    """The limits, None where there are none."""
-    from sparring.budget import Budget
-
-    return Budget(**limits) if any(limit is not None for limit in limits.values()) else None
 
 
 def keep_of(name: str) -> Keep:

@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparring.cli.options import HubOption, JsonOption, JunitOption, MarkdownOption, SarifOption
 
 if TYPE_CHECKING:
     from sparring.audit.report.document import Document
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Files:
     """Where to write each form of a report; None = not at all. `hf` is a folder."""
 
-    json: Path | None = None
-    html: Path | None = None
-    markdown: Path | None = None
-    junit: Path | None = None
-    sarif: Path | None = None
-    hf: Path | None = None
+    json: JsonOption = None
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write the page.", rich_help_panel="Output")
+    ] = None
+    markdown: MarkdownOption = None
+    junit: JunitOption = None
+    sarif: SarifOption = None
+    hf: HubOption = None
 
     @property
     def any(self) -> bool:

@@ -11,11 +11,10 @@ if TYPE_CHECKING:
 
 def print_forecast(plan: Plan, path: Path | None, quiet: bool) -> None:
     """Probe, print, and write the same as JSON to `path`, if there is one."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from sparring.audit.run.forecast import duration, forecast
+    from sparring.audit.run.forecast import forecast
     from sparring.cli.console import Stdout
+    from sparring.cli.tables import table
+    from sparring.durations import duration
     from sparring.export.files import write_json
 
     found = forecast(plan)
@@ -23,19 +22,14 @@ def print_forecast(plan: Plan, path: Path | None, quiet: bool) -> None:
         write_json(found.to_dict(), path)
     if quiet:
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("images", "time", "95 % interval"):
-        table.add_column(column, justify="right", no_wrap=True)
+    rows = table("images", "time", "95 % interval")
     for offer in found.offers:
-        table.add_row(f"{offer.images:,}", duration(offer.seconds), f"+- {100 * offer.half_width:.1f} points")
+        rows.add_row(f"{offer.images:,}", duration(offer.seconds), f"+- {100 * offer.half_width:.1f} points")
     console = Stdout()
-    console.print(Text(f"what the suite {found.suite} would take, at {found.per_pass * 1e3:.2g} ms a pass"))
-    console.print(table)
+    console.say(f"what the suite {found.suite} would take, at {found.per_pass * 1e3:.2g} ms a pass")
+    console.print(rows)
     last = found.offers[-1]
     others = ", ".join(f"{name} {duration(seconds)}" for name, seconds in found.suites)
     reached = "" if found.reached else " (it did not reach every attack: a rough guess)"
-    console.print(Text(f"{last}; all of them with each suite: {others}"), soft_wrap=True)
-    console.print(
-        Text(f"from {found.tried} images in {found.seconds:.0f} s{reached}; {found.standing} of them stand, so far"),
-        soft_wrap=True,
-    )
+    console.say(f"{last}; all of them with each suite: {others}")
+    console.say(f"from {found.tried} images in {found.seconds:.0f} s{reached}; {found.standing} of them stand, so far")

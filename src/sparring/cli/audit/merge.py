@@ -8,21 +8,18 @@ from typing import Annotated
 import typer
 
 from sparring.cli.app import app
-from sparring.cli.audit.run_options import RunData, RunModel
-from sparring.cli.options import DeviceOption, QuietOption, TrustOption, WeightsOption
+from sparring.cli.audit.options import InsteadOptions
+from sparring.cli.options import QuietOption, takes_options
 
 
 @app.command("merge")
+@takes_options
 def merge(
     runs: Annotated[
         list[Path],
         typer.Argument(metavar="RUN...", help="Folders of the same audit; shards are brought into the first."),
     ],
-    model: RunModel = "",
-    weights: WeightsOption = None,
-    data: RunData = "",
-    trust: TrustOption = False,
-    device: DeviceOption = None,
+    instead: InsteadOptions,
     quiet: QuietOption = False,
 ) -> None:
     """Bring the shards of an audit together and write its report into the first folder.
@@ -35,15 +32,19 @@ def merge(
 
     Exit code: 0 = done, 1 = a --require of the audit is not met, 2 = bad input, or shards are missing.
     """
+    from sparring.audit.api import requirements_of
     from sparring.audit.run.folder import Run
-    from sparring.cli.audit.run_options import kept_options, plan_of, recorded
-    from sparring.cli.audit.show import command_line, print_report
+    from sparring.cli.audit.options import AuditOptions, recorded
+    from sparring.cli.audit.show import print_report
+    from sparring.cli.options import built
     from sparring.scale.store import Store, gather
 
-    options = kept_options(runs[0], trust, model=model, weights=weights, data=data, device=device)
+    options = instead.of(runs[0])
     gather(Store.read(runs[0]), [Store.read(folder) for folder in runs[1:]])
-    report = Run.open(plan_of(options), runs[0], resume=True).report()
-    report = command_line(report.requiring(options["require"] or ()), **{**options, **recorded(runs[0])})
+    plan = options.plan()
+    report = Run.open(plan, runs[0], resume=True).report()
+    report = report.requiring(requirements_of(options.settings, plan.threat))
+    report = built(AuditOptions, recorded(runs[0])).on(report)
     saved = report.save(runs[0])
     if not quiet:
         print_report(report.to_dict(), saved["report.html"])

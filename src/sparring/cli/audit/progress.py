@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sparring.cli.console import note
+from sparring.durations import duration
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -19,43 +22,24 @@ def watching(log: Console) -> Iterator[Callable[[Step], None]]:
     if not log.is_terminal:
         yield lambda step: _line(step, log)
         return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from sparring.cli.progress import Bar
 
-    columns = (
-        TextColumn("{task.fields[stage]}"), BarColumn(), TextColumn("{task.description}"),
-        TextColumn("elapsed"), TimeElapsedColumn(), TextColumn("{task.fields[left]}"),
-    )  # fmt: skip
-    with Progress(*columns, console=log, transient=True) as bar:
-        task = bar.add_task("clean images", total=None, stage="", left="")
+    with Bar(log, "clean images") as bar:
 
-        def told(step: Step) -> None:
+        def update(step: Step) -> None:
             where = "" if step.shards == 1 else f"shard {step.shard}/{step.shards}, "
             bar.update(
-                task,
+                step.done,
                 total=max(1, step.of),
-                completed=step.done,
-                stage=f"{where}{step.number}/{step.stages}",
-                description=f"{step.title}: {step.standing} of {step.n} stand",
-                left=f"at most {duration(step.left)} left" if math.isfinite(step.left) else "",
+                what=f"{where}{step.number}/{step.stages} {step.title}",
+                figures=f"{step.standing} of {step.n} stand",
+                left=step.left if math.isfinite(step.left) else None,
             )
 
-        yield told
+        yield update
 
 
 def _line(step: Step, log: Console) -> None:
     if step.finished if step.shards == 1 else step.last:  # of many shards, a line each
         what = f"{step.number}/{step.stages} {step.title}" if step.shards == 1 else f"shard {step.shard}/{step.shards}"
-        log.print(
-            f"{what}: {step.standing} of {step.n} stand, {duration(step.seconds)} elapsed",
-            markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
-
-
-def duration(seconds: float) -> str:
-    """Minutes and seconds.
-
-    >>> duration(75)
-    '1:15'
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
+        note(log, f"{what}: {step.standing} of {step.n} stand, {duration(step.seconds)} elapsed")

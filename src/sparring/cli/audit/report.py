@@ -8,33 +8,25 @@ from typing import Annotated
 import typer
 
 from sparring.cli.app import app
+from sparring.cli.audit.files import Files
 from sparring.cli.options import (
     ForceOption,
-    HubOption,
-    JsonOption,
-    JunitOption,
-    MarkdownOption,
     OutOption,
     QuietOption,
     RequireOption,
-    SarifOption,
+    takes_options,
 )
 
 
 @app.command("report")
+@takes_options
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of an audit, or its report.json.")],
     require: RequireOption = None,
     out: OutOption = None,
     force: ForceOption = False,
-    json: JsonOption = None,
-    html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write the page.", rich_help_panel="Output")
-    ] = None,
-    markdown: MarkdownOption = None,
-    junit: JunitOption = None,
-    sarif: SarifOption = None,
-    hf: HubOption = None,
+    *,
+    files: Files,
     quiet: QuietOption = False,
 ) -> None:
     """Print an audit again, and write it in any form, from its report.json alone.
@@ -50,7 +42,6 @@ def report(
     from sparring.audit.inputs.requirements import judge, parse_requirement
     from sparring.audit.report import document as doc
     from sparring.audit.report.formats.all import save
-    from sparring.cli.audit.files import Files
     from sparring.cli.audit.show import print_report
     from sparring.export.files import open_folder
 
@@ -59,16 +50,15 @@ def report(
         known = [parse_requirement(text).at(doc.eps(plain)) for text in require]
         figures = {"clean": doc.clean(plain), "robust": doc.robust(plain)}
         plain["requirements"] = [judge(one, figures[one.metric]).to_dict() for one in known]
-    wanted = Files(json=json, html=html, markdown=markdown, junit=junit, sarif=sarif, hf=hf)
-    wanted.check()
+    files.check()
     if out is not None:
         open_folder(out, force=force)
-    home = out if out is not None else (None if wanted.any else (run if run.is_dir() else run.parent))
+    home = out if out is not None else (None if files.any else (run if run.is_dir() else run.parent))
     saved = save(plain, home) if home is not None else {}
     if out is not None:
         doc.write(out / doc.FILE, doc.json_text(plain))
-    wanted.write(plain)
+    files.write(plain)
     if not quiet:
-        print_report(plain, saved.get("report.html", html))
+        print_report(plain, saved.get("report.html", files.html))
     if require and any(one["status"] != "met" for one in plain["requirements"]):
         raise typer.Exit(1)

@@ -8,19 +8,16 @@ from typing import Annotated
 import typer
 
 from sparring.cli.app import app
-from sparring.cli.audit.run_options import RunData, RunModel
-from sparring.cli.options import DeviceOption, ForceOption, OutOption, QuietOption, TrustOption, WeightsOption
+from sparring.cli.audit.options import InsteadOptions
+from sparring.cli.options import ForceOption, OutOption, QuietOption, WorkersOption, takes_options
 
 
 @app.command("rerun")
+@takes_options
 def rerun(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished audit.")],
+    instead: InsteadOptions,
     out: OutOption = None,
-    model: RunModel = "",
-    weights: WeightsOption = None,
-    data: RunData = "",
-    trust: TrustOption = False,
-    device: DeviceOption = None,
     replay: Annotated[
         bool,
         typer.Option("--replay", help="Try the adversarial examples of RUN first.", rich_help_panel="Judgement"),
@@ -29,16 +26,11 @@ def rerun(
         bool,
         typer.Option(
             "--fail-on-regression",
-            help="Exit code 1 if it is worse than RUN by more than chance explains.",
+            help="Exit with code 1 if it is worse than RUN by more than chance explains.",
             rich_help_panel="Judgement",
         ),
     ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers", min=1, metavar="N", help="Processes, with one thread each.", rich_help_panel="Long runs"
-        ),
-    ] = None,
+    workers: WorkersOption = None,
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -46,23 +38,26 @@ def rerun(
 
     [dim]sparring rerun runs/before --weights new.pt --out runs/after --fail-on-regression[/dim]
 
-    Exit code: 0 = done, 1 = worse and --fail-on-regression, 2 = bad input.
+    Exit code: 0 = done, 1 = worse and --fail-on-regression, 2 = bad input, 3 = the model raised an error.
     """
     import tempfile
-    from contextlib import suppress
+    from dataclasses import replace
 
     from sparring.audit.report import document as doc
-    from sparring.cli.audit.audit import audit
-    from sparring.cli.audit.compare import compare
-    from sparring.cli.audit.run_options import kept_options
+    from sparring.cli.audit.compare import held
+    from sparring.cli.audit.files import Files
+    from sparring.cli.audit.perform import perform
+    from sparring.cli.audit.work import Work
 
     doc.read(run)  # it must be finished, else there is nothing to compare with
-    options = kept_options(run, trust, model=model, weights=weights, data=data, device=device)
+    options = instead.of(run)
     if replay:
-        options["replay"] = run
+        options = replace(options, settings=replace(options.settings, replay=run))
     with tempfile.TemporaryDirectory() as spare:
         home = Path(spare) if out is None else out
-        json = home / doc.FILE if out is None else None
-        with suppress(typer.Exit):  # a requirement is not met: the table says so, and the comparison still counts
-            audit(**options, out=out, json=json, workers=workers, force=force, quiet=quiet)
-        compare(run, home, fail_on_regression=fail_on_regression, quiet=quiet)
+        files = Files(json=home / doc.FILE if out is None else None)
+        # A requirement that is not met is told by the report; the comparison still counts.
+        perform(options, Work(out=out, workers=workers, force=force), files, quiet=quiet)
+        worse = held(run, home, quiet=quiet)
+    if fail_on_regression and worse:
+        raise typer.Exit(1)

@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparring.cli.app import app
-from sparring.cli.audit.run_options import RunData, RunModel
-from sparring.cli.options import BatchSizeOption, DeviceOption, JsonOption, QuietOption, TrustOption, WeightsOption
+from sparring.cli.audit.options import InsteadOptions
+from sparring.cli.options import BatchSizeOption, JsonOption, QuietOption, takes_options
 
 if TYPE_CHECKING:
     from sparring.audit.run.verify import Verification
 
 
 @app.command("verify")
+@takes_options
 def verify(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of an audit, finished or not.")],
-    model: RunModel = "",
-    weights: WeightsOption = None,
-    data: RunData = "",
-    trust: TrustOption = False,
-    device: DeviceOption = None,
+    instead: InsteadOptions,
     batch_size: BatchSizeOption = 256,
     json: JsonOption = None,
     quiet: QuietOption = False,
@@ -37,17 +34,16 @@ def verify(
 
     [dim]sparring verify runs/theirs --model net.py:build --weights net.pt[/dim]
 
-    Exit code: 0 = all of it holds, 1 = something does not, 2 = bad input.
+    Exit code: 0 = all of it holds, 1 = something does not, 2 = bad input, 3 = the model raised an error.
     """
     from sparring.audit.report.document import json_text, write
     from sparring.audit.run.verify import verify as prove
-    from sparring.cli.audit.run_options import kept_options, recorded, subject_of
+    from sparring.cli.audit.options import recorded
     from sparring.export.files import check_writable
 
     if json is not None:
         check_writable(json)
-    options = kept_options(run, trust, model=model, weights=weights, data=data, device=device)
-    found = prove(run, *subject_of(options), batch_size, options=recorded(run))
+    found = prove(run, *instead.of(run).load.load(), batch_size, options=recorded(run))
     if json is not None:
         write(json, json_text(found.to_dict()))
     if not quiet:
@@ -57,26 +53,23 @@ def verify(
 
 
 def _print(found: Verification) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     from sparring.cli.console import Stdout
+    from sparring.cli.tables import table
 
     console = Stdout()
     title = f"{found.folder}: {found.shards} of {found.of} shards, {found.images} images"
-    table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False, header_style="bold")
-    for k, column in enumerate(("eps", "breaks", "fool again", "inside the ball", "proved")):
-        table.add_column(column, justify="right" if k else "left", no_wrap=True)
+    rows = table("eps", "breaks", "fool again", "inside the ball", "proved")
     for one in found.radii:
         row = (f"{one.eps:.4g}", *map(str, (one.claimed, one.fooled, one.inside, one.proved)))
-        table.add_row(*row, style=None if one.holds else "red")
-    console.print(table)
+        rows.add_row(*row, style=None if one.holds else "red")
+    console.say(title)
+    console.print(rows)
     for part, same in found.same.items():
         note = "the same" if same else ("another version" if part == "code" else "NOT the one that was audited")
-        console.print(Text(f"{part}: {note}", "green" if same else ("yellow" if part == "code" else "red")))
+        console.say(f"{part}: {note}", "green" if same else ("yellow" if part == "code" else "red"))
     for line in found.findings:
-        console.print(Text(f"does not hold: {line}", "red"), soft_wrap=True)
+        console.say(f"does not hold: {line}", "red")
     for line in found.not_covered:
-        console.print(Text(f"not covered: {line}", "yellow"), soft_wrap=True)
+        console.say(f"not covered: {line}", "yellow")
     text = "All of it holds." if found.holds else "Not all of it holds."
-    console.print(Text(text, "green" if found.holds else "red"))
+    console.say(text, "green" if found.holds else "red")

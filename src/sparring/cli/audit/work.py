@@ -10,35 +10,55 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from sparring.cli.app import Stopped
+from sparring.cli.console import note
+from sparring.cli.options import ForceOption, OutOption, WorkersOption, flat, words_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from sparring.audit.cascade.progress import Callback
     from sparring.audit.report.report import Report
+    from sparring.audit.run.folder import Run
     from sparring.audit.run.plan import Plan
+    from sparring.cli.audit.options import AuditOptions
 
+_PANEL = "Long runs"
 AGAIN = "import sys; from sparring.cli import main; sys.argv[0] = 'sparring'; main()"
 "how a worker starts, whatever the console script is called"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Work:
-    """Who does an audit, and where it is kept.
+    """Who does an audit, and where it is kept; the result does not depend on it."""
 
-    Attributes:
-        out: the folder; None = in memory only. resume: go on with the run in it. force: forget the run in it.
-        workers: processes with one thread each, this one included; None = this one, with torch's threads.
-        share: (i, n): only the i-th of n shares of the shards. worker: this is a worker of the process of that number.
-    """
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with the run in --out; keep what is done.", rich_help_panel=_PANEL),
+    ] = False
+    workers: WorkersOption = None
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            help="Do only this machine's share of the work, as 2/4; sparring merge brings the shares together.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    worker: Annotated[int | None, typer.Option("--worker", hidden=True)] = None
+    """this is a worker of the process of that number"""
+    out: OutOption = None
+    force: ForceOption = False
 
-    out: Path | None
-    resume: bool = False
-    force: bool = False
-    workers: int | None = None
-    share: tuple[int, int] | None = None
-    worker: int | None = None
+    @property
+    def share(self) -> tuple[int, int] | None:
+        """(i, n): only the i-th of n shares of the shards; None = all."""
+        return part_of(self.shard)
 
     def check(self) -> None:
         """Find out before the work whether it can be kept; one thread a process from here on, if so wanted.
@@ -60,30 +80,37 @@ class Work:
 
             torch.set_num_threads(1)
 
-    def carry_out(self, plan: Plan, options: dict[str, Any], progress: Callback, log: Console) -> Report | None:
+    def carry_out(self, plan: Plan, options: AuditOptions, progress: Callback, log: Console) -> Report | None:
         """Do the work; the report, or None where that is left to others (a worker, a share of the shards).
 
         Args:
             options: of the command, kept in the folder so that `merge`, `verify` and `rerun` know them.
         """
-        from sparring.audit.run.folder import Run
         from sparring.audit.run.in_process import carry_out
-        from sparring.cli.audit.run_options import keep_options
-        from sparring.scale.store import Store
 
         if self.out is None:
             return carry_out(plan, progress)
+        try:
+            return self._around(self.out, plan, options, progress, log)
+        except KeyboardInterrupt:
+            raise Stopped(f"the run lies in {self.out}; go on with the same command and --resume") from None
+
+    def _around(self, out: Path, plan: Plan, options: AuditOptions, progress: Callback, log: Console) -> Report | None:
+        """The work around a folder."""
+        from sparring.audit.run.folder import Run
+        from sparring.scale.store import Store
+
         if self.worker is not None:
-            run = Run.open(plan, self.out, resume=True)
+            run = Run.open(plan, out, resume=True)
             run.work(self._numbers(run), progress, stop=lambda: os.getppid() != self.worker)
             return None
         if self.force and not self.resume:
-            Store.clear(self.out)
-        run = Run.open(plan, self.out, self.resume)
+            Store.clear(out)
+        run = Run.open(plan, out, self.resume)
         numbers = self._numbers(run)
-        keep_options(self.out, options)
+        options.keep(out)
         for number in run.store.mend():
-            log.print(f"shard {number} was damaged: it is made anew", highlight=False, soft_wrap=True)
+            note(log, f"shard {number} was damaged: it is made anew")
         run.head()  # refuses what makes no sense before more processes start
         with self._helpers(options, log) as helpers:
             run.work(numbers, progress, stop=lambda: buried(helpers))
@@ -91,17 +118,18 @@ class Work:
             return None
         return run.report()
 
-    def _numbers(self, run: Any) -> list[int] | None:
+    def _numbers(self, run: Run) -> list[int] | None:
         return None if self.share is None else run.share(self.share)
 
-    @contextmanager
-    def _helpers(self, options: dict[str, Any], log: Console) -> Iterator[list[subprocess.Popen[bytes]]]:
-        """All workers but this process: audits with the same options."""
-        from sparring.cli.audit.run_options import words_of
+    def _words(self, options: AuditOptions) -> list[str]:
+        """The command of a worker: an audit with the same options."""
+        mine = Work(out=self.out, shard=self.shard, worker=os.getpid(), resume=True)
+        return [sys.executable, "-c", AGAIN, "audit", *words_of({**flat(options), **flat(mine), "quiet": True})]
 
-        share = None if self.share is None else "/".join(map(str, self.share))
-        about = {"out": self.out, "shard": share, "worker": os.getpid(), "resume": True, "quiet": True}
-        words = [sys.executable, "-c", AGAIN, "audit", *words_of({**options, **about})]
+    @contextmanager
+    def _helpers(self, options: AuditOptions, log: Console) -> Iterator[list[subprocess.Popen[bytes]]]:
+        """All workers but this process."""
+        words = self._words(options)
         alone = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         with ExitStack() as files:
             said = [files.enter_context(tempfile.TemporaryFile()) for _ in range((self.workers or 1) - 1)]
@@ -117,12 +145,14 @@ class Work:
                         process.wait()
             for process, file in zip(running, said, strict=True):
                 if process.returncode:
-                    file.seek(0)
-                    lines = file.read().decode(errors="replace").strip().splitlines()
-                    why = lines[-1] if lines else f"ended by signal {-process.returncode}"
-                    log.print(
-                        f"a worker stopped early ({why}); the others did its shards", markup=False, soft_wrap=True
-                    )
+                    note(log, f"a worker stopped early ({_last_line(process, file)}); the others did its shards")
+
+
+def _last_line(process: subprocess.Popen[bytes], file: IO[bytes]) -> str:
+    """What a worker said last, or by which signal it ended."""
+    file.seek(0)
+    lines = file.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"ended by signal {-process.returncode}"
 
 
 def buried(helpers: list[subprocess.Popen[bytes]]) -> bool:
@@ -132,10 +162,10 @@ def buried(helpers: list[subprocess.Popen[bytes]]) -> bool:
     return False
 
 
-def parse_share(text: str | None) -> tuple[int, int] | None:
+def part_of(text: str | None) -> tuple[int, int] | None:
     """The i and the n of "i/n".
 
-    >>> parse_share("2/4")
+    >>> part_of("2/4")
     (2, 4)
     """
     from sparring.errors import InputError
@@ -143,6 +173,6 @@ def parse_share(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     i, _, n = text.partition("/")
-    if not (i.strip().isdigit() and n.strip().isdigit()) or not 1 <= int(i) <= int(n):
+    if not (i.strip().isdecimal() and n.strip().isdecimal()) or not 1 <= int(i) <= int(n):
         raise InputError(f"--shard is {text!r}; write i/n with i from 1 to n, as 2/4")
     return int(i), int(n)

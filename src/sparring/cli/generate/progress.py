@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparring.cli.console import Stdout, note, stderr
+from sparring.cli.progress import Bar
+from sparring.cli.tables import table
+
 if TYPE_CHECKING:
     from sparring.generators.pairs import Generator
 
@@ -23,35 +27,23 @@ class Progress:
     """A bar with the losses and the time left, if somebody watches; a line and a sheet of samples every record."""
 
     def __init__(self, iterations: int, samples: Path | None) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        self.console, self.samples, self.iterations = Console(stderr=True), samples, iterations
-        self.bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-        )
-        self.task = self.bar.add_task("iteration", total=iterations, figures="")
+        self.console = stderr()
+        self.samples = samples
+        self.iterations = iterations
+        self.bar = Bar(self.console, "iteration", iterations)
         self.means: dict[str, float] = {}
 
     def __enter__(self) -> Progress:
-        self.bar.start()
+        self.bar.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+        self.bar.__exit__(None, None, None)
 
     def on_step(self, iteration: int, figures: dict[str, float]) -> None:
         """See `Listener`."""
         self.means = {k: SMOOTH * self.means.get(k, v) + (1 - SMOOTH) * v for k, v in figures.items()}
-        self.bar.update(self.task, completed=iteration, figures=text(self.means))
+        self.bar.update(iteration, figures=text(self.means))
 
     def on_record(self, record: dict[str, float], generator: Generator) -> None:
         """See `Listener`."""
@@ -59,16 +51,16 @@ class Progress:
 
         if self.samples is not None:
             write_sheet(generator.sample(100), self.samples / f"{int(record['iteration']):06}.png")
-        self.console.print(f"iteration {int(record['iteration'])}/{self.iterations}  {text(record)}", highlight=False)
+        note(self.console, f"iteration {int(record['iteration'])}/{self.iterations}  {text(record)}")
 
     def restart(self, what: str, total: int) -> None:
         """The bar for something else."""
-        self.bar.reset(self.task, description=what, total=total, figures="")
+        self.bar.restart(what, total)
 
     def told(self, iteration: int, loss: float) -> None:
         """One step of that."""
         self.means["error"] = SMOOTH * self.means.get("error", loss) + (1 - SMOOTH) * loss
-        self.bar.update(self.task, completed=iteration, figures=f"error {self.means['error']:.4f}")
+        self.bar.update(iteration, figures=f"error {self.means['error']:.4f}")
 
 
 def text(figures: dict[str, float]) -> str:
@@ -87,31 +79,25 @@ def text(figures: dict[str, float]) -> str:
 
 def show_quality(worth: dict[str, Any], name: str) -> None:
     """The figures as a table on stdout."""
-    from rich.table import Table
-
-    from sparring.cli.console import Stdout
-
-    table = Table(title=f"{name}, {worth['samples']:,} samples", title_justify="left", box=None, pad_edge=False)
-    for column in ("figure", "value", "meaning"):
-        table.add_column(column, overflow="fold")
-    table.add_row("classes seen", f"{worth['classes_seen']}", f"the most frequent: {worth['largest_class']:.1%}")
-    table.add_row("Frechet distance", f"{worth['frechet']:.2f}", f"real against real: {worth['frechet_real']:.2f}")
-    table.add_row("precision, recall", f"{worth['precision']:.3f}, {worth['recall']:.3f}", "of features, 3 neighbours")
-    table.add_row("nearest training image", f"{worth['nearest']:.2f}", f"of test images: {worth['nearest_test']:.2f}")
+    console = Stdout()
+    console.say(f"{name}, {worth['samples']:,} samples")
+    rows = table("figure", "value", "meaning", left=("value", "meaning"))
+    rows.add_row("classes seen", f"{worth['classes_seen']}", f"the most frequent: {worth['largest_class']:.1%}")
+    rows.add_row("Frechet distance", f"{worth['frechet']:.2f}", f"real against real: {worth['frechet_real']:.2f}")
+    rows.add_row("precision, recall", f"{worth['precision']:.3f}, {worth['recall']:.3f}", "of features, 3 neighbours")
+    rows.add_row("nearest training image", f"{worth['nearest']:.2f}", f"of test images: {worth['nearest_test']:.2f}")
     if worth["reconstruction"] is not None:
-        table.add_row("reconstruction error", f"{worth['reconstruction']:.4f}", "mean squared, a pixel")
-    Stdout().print(table, highlight=False)
+        rows.add_row("reconstruction error", f"{worth['reconstruction']:.4f}", "mean squared, a pixel")
+    console.print(rows)
 
 
 def show(card: dict[str, Any], out: Path) -> None:
     """The end of a run."""
-    from sparring.cli.console import Stdout
-
-    console = Stdout(soft_wrap=True)
+    console = Stdout()
     net = card["net"]
-    console.print(f"[bold]{card['training']['method']}[/bold], {net['name']}: {net['parameters']:,} parameters")
+    console.say(f"{card['training']['method']}, {net['name']}: {net['parameters']:,} parameters", "bold")
     if card["stopped"]:
-        console.print(f"stopped: {card['stopped']}", style="red", highlight=False)
+        console.say(f"stopped: {card['stopped']}", "red")
     if card["quality"]:
         show_quality(card["quality"], card["name"])
-    console.print(f"files: {out}/weights.safetensors, card.json, samples.png, samples.gif", highlight=False)
+    console.say(f"files: {out}/weights.safetensors, card.json, samples.png, samples.gif")

@@ -7,21 +7,27 @@ from typing import Annotated
 
 import typer
 
-from sparring.cli.generate.generate import generate
+from sparring.cli.generate.app import generate
 from sparring.cli.options import CountOption, DataOption, SeedOption, SplitOption
 
 
 @generate.command("project")
 def project(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="An .npz file; read it as npz:FILE.")],
-    generator: Annotated[str, typer.Option(metavar="GENERATOR", help="A shipped one, or a folder.")] = "mnist-wgan-gp",
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="Write this .npz file; read it as npz:FILE.")
+    ],
+    generator: Annotated[
+        str, typer.Option(metavar="GENERATOR", help="Use this generator: a shipped one, or a folder.")
+    ] = "mnist-wgan-gp",
     data: DataOption = "mnist5k",
     split: SplitOption = "train",
     n: CountOption = None,
-    steps: Annotated[int, typer.Option(min=1, help="L.")] = 200,
-    restarts: Annotated[int, typer.Option(min=1, help="R.")] = 10,
-    start: Annotated[str, typer.Option(help="noise or encoder.")] = "noise",
-    both: Annotated[bool, typer.Option("--both", help="The originals, too.")] = False,
+    steps: Annotated[int, typer.Option(min=1, help="Search for so many steps (L of the paper).")] = 200,
+    restarts: Annotated[int, typer.Option(min=1, help="Search from so many starts (R of the paper).")] = 10,
+    start: Annotated[
+        str, typer.Option(help="Start from noise, or from what the encoder says: noise or encoder.")
+    ] = "noise",
+    both: Annotated[bool, typer.Option("--both", help="Keep the originals, too.")] = False,
     seed: SeedOption = 0,
 ) -> None:
     """Replace images by their reconstructions, so that Defense-GAN's classifier can be trained on them, or on both.
@@ -32,9 +38,9 @@ def project(
     """
     import numpy as np
     import torch
-    from rich.console import Console
-    from rich.progress import track
 
+    from sparring.cli.console import stderr
+    from sparring.cli.progress import Bar
     from sparring.data import load_data
     from sparring.export.files import check_writable
     from sparring.generators.files import load_generator
@@ -42,18 +48,19 @@ def project(
     from sparring.rng import Noise
 
     check_writable(out)
-    log = Console(stderr=True)
+    log = stderr()
     how, made = Projection(steps, restarts, start=start), load_generator(generator)  # type: ignore[arg-type]
     x, y = load_data(data, split, n).tensors()
     parts = torch.split(x, 200)
-    found = [
-        how.run(made, part, Noise.of(part, seed))
-        for part in track(parts, "projecting", console=log, disable=not log.is_terminal)
-    ]
+    found = []
+    with Bar(log, "projecting", len(x)) as bar:
+        for part in parts:
+            found.append(how.run(made, part, Noise.of(part, seed)))
+            bar.update(sum(len(one.images) for one in found))
     images = torch.cat([one.images for one in found])
     error = float(torch.cat([one.error for one in found]).mean())
     if both:
         images, y = torch.cat([images, x]), torch.cat([y, y])
     with out.open("wb") as file:  # savez would add .npz to another name
         np.savez_compressed(file, images=(images * 255).round().to(torch.uint8).numpy(), labels=y.numpy())
-    log.print(f"{len(y):,} images, mean squared error {error:.4f}: {out}", markup=False, highlight=False)
+    log.print(f"{len(y):,} images, mean squared error {error:.4f}: {out}")

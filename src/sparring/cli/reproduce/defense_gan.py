@@ -2,39 +2,59 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparring.cli.options import DataOption, JsonOption, ModelOption, SeedOption
-from sparring.cli.reproduce.fgsm_imagenet import reproduce
+from sparring.cli.options import DataOption, JsonOption, ModelOption, SeedOption, takes_options
+from sparring.cli.reproduce.app import reproduce
 
 if TYPE_CHECKING:
     from sparring.reproduce.defense_gan import Outcome
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How large the defense and the attacks on it are."""
+
+    eps: Annotated[float, typer.Option(help="Attack within this Linf radius.")] = 0.3
+    steps: Annotated[int, typer.Option(min=1, help="Let the defense search for so many steps (L of the paper).")] = 200
+    restarts: Annotated[
+        int, typer.Option(min=1, help="Let the defense search from so many starts (R of the paper).")
+    ] = 10
+    craft_steps: Annotated[int, typer.Option(min=1, help="Search for so many steps while it is attacked.")] = 50
+    craft_restarts: Annotated[int, typer.Option(min=1, help="Search from so many starts while it is attacked.")] = 2
+    attack_steps: Annotated[int, typer.Option(min=1, help="Let PGD take so many steps.")] = 40
+    queries: Annotated[int, typer.Option(min=1, help="Let Square ask so many queries an image.")] = 200
+    adaptive: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Attack so many images with the attacks that run the defense at each step."
+        ),
+    ] = 100
+
+
 @reproduce.command("defense-gan")
+@takes_options
 def defense_gan(
     model: ModelOption = "mnist-cnn",
     generator: Annotated[
-        str, typer.Option(metavar="GENERATOR", help="A shipped one, or a folder of sparring generate train.")
+        str,
+        typer.Option(
+            metavar="GENERATOR", help="Use this generator: a shipped one, or a folder of sparring generate train."
+        ),
     ] = "mnist-wgan-gp",
     data: DataOption = "mnist",
-    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Test images, the first of them.")] = 100,
-    eps: Annotated[float, typer.Option(help="The Linf radius.")] = 0.3,
-    steps: Annotated[int, typer.Option(min=1, help="L of the defense.")] = 200,
-    restarts: Annotated[int, typer.Option(min=1, help="R of the defense.")] = 10,
-    craft_steps: Annotated[int, typer.Option(min=1, help="L while it is attacked, once a step.")] = 50,
-    craft_restarts: Annotated[int, typer.Option(min=1, help="R while it is attacked.")] = 2,
-    attack_steps: Annotated[int, typer.Option(min=1, help="Of PGD.")] = 40,
-    queries: Annotated[int, typer.Option(min=1, help="Of Square.")] = 200,
-    adaptive: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Images for the attacks that run the defense at each step.")
-    ] = 100,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, help="Take the first N test images.")] = 100,
     seed: SeedOption = 0,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Table and figures.")] = Path("defense-gan"),
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Write table and figures here.")] = Path(
+        "defense-gan"
+    ),
     json: JsonOption = None,
+    *,
+    sizes: Sizes,
 ) -> None:
     """Defense-GAN, which the report proposes and never runs: the published figures beside adaptive ones.
 
@@ -43,10 +63,7 @@ def defense_gan(
 
     [dim]sparring reproduce defense-gan --n 1000 --adaptive 50 --out runs/defense-gan[/dim]
     """
-    from json import dumps
-
-    from rich.console import Console
-
+    from sparring.cli.console import stderr
     from sparring.cli.loading import check_fit
     from sparring.data import load_data
     from sparring.export.files import check_writable
@@ -56,7 +73,7 @@ def defense_gan(
 
     if json is not None:
         check_writable(json)
-    log = Console(stderr=True)
+    log = stderr()
     test = load_data(data, "test")
     x, y = test.first(min(n, len(test))).tensors()
     loaded = load_model(model)
@@ -66,23 +83,23 @@ def defense_gan(
         load_generator(generator),
         x,
         y,
-        eps=eps,
-        steps=steps,
-        restarts=restarts,
-        craft_steps=craft_steps,
-        craft_restarts=craft_restarts,
-        attack_steps=attack_steps,
-        queries=queries,
-        adaptive=adaptive,
+        **asdict(sizes),
         seed=seed,
-        say=lambda line: log.print(f"attacking: {line}", highlight=False),
+        say=lambda line: log.print(f"attacking: {line}"),
     )
-    text = dumps({"model": model, "generator": generator, "data": data, "seed": seed, **outcome.to_dict()}, indent=1)
+    about = {"model": model, "generator": generator, "data": data, "seed": seed}
+    _write({**about, **outcome.to_dict()}, out, json)
+    _print(outcome, model, out)
+
+
+def _write(content: dict[str, Any], out: Path, json: Path | None) -> None:
+    from json import dumps
+
+    text = dumps(content, indent=1)
     out.mkdir(parents=True, exist_ok=True)
     (out / "defense-gan.json").write_text(text)
     if json is not None:
         json.write_text(text)
-    _print(outcome, model, out)
 
 
 def _print(outcome: Outcome, model: str, out: Path) -> None:
@@ -102,7 +119,7 @@ def _print(outcome: Outcome, model: str, out: Path) -> None:
     for attack, (_, bare, defended) in PUBLISHED.items():
         cells = [f"{value:.1%}" for pair in zip(bare, defended, strict=True) for value in pair]
         published.add_row(attack, *cells)
-    console.print(published, highlight=False)
+    console.print(published)
     console.print()
     title = f"Measured: {model}, {outcome.images} images, L={outcome.steps} R={outcome.restarts}, Linf {outcome.eps:g}"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
@@ -114,13 +131,10 @@ def _print(outcome: Outcome, model: str, out: Path) -> None:
         interval = f"{row.low:.0%} to {row.high:.0%}"
         cells = [f"{row.images:,}", f"{row.accuracy:.1%}", interval, f"{row.l2:.2f}"]
         table.add_row(name, knows[row.kind], *cells)
-    console.print(table, highlight=False)
-    console.print(f"\nwithout the defense, no attack: {outcome.undefended:.1%}", highlight=False)
-    console.print(
-        f"[bold]worst case within eps, image by image, {outcome.adaptive} images: {outcome.worst:.1%}[/bold] "
-        f"({outcome.worst_low:.1%} to {outcome.worst_high:.1%})",
-        highlight=False,
-    )
+    console.print(table)
+    console.print(f"\nwithout the defense, no attack: {outcome.undefended:.1%}")
+    worst = f"worst case within eps, image by image, {outcome.adaptive} images: {outcome.worst:.1%}"
+    console.say(f"{worst} ({outcome.worst_low:.1%} to {outcome.worst_high:.1%})", "bold")
     if outcome.ceiling < 0.95:
         console.print("the ceiling is below 95 %: a claim of robustness has no ground to stand on", style="red")
-    console.print(f"figures: {out / 'defense-gan.json'}", highlight=False)
+    console.print(f"figures: {out / 'defense-gan.json'}")

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sparring.cli.exclusions import ExcludeOption
-from sparring.cli.options import DataOption, JsonOption, SeedOption
-from sparring.cli.reproduce.fgsm_imagenet import reproduce
+from sparring.cli.options import DataOption, JsonOption, SeedOption, takes_options
+from sparring.cli.reproduce.app import reproduce
 
 if TYPE_CHECKING:
+    from sparring.data import ImageData
     from sparring.reproduce.distillation import Outcome
 
 
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How the four nets are trained."""
+
+    epochs: Annotated[int, typer.Option(min=1, help="Train each of the four nets for so many epochs.")] = 4
+    temperature: Annotated[float, typer.Option(min=1, help="Train teacher and students at this temperature.")] = 100.0
+    batch_size: Annotated[int, typer.Option(min=1, help="Train with so many images at once.")] = 128
+
+
 @reproduce.command("distillation")
+@takes_options
 def distillation(
     data: DataOption = "mnist",
-    n: Annotated[int, typer.Option("--n", min=50, help="Test images, the first of them.")] = 1000,
-    epochs: Annotated[int, typer.Option(min=1, help="For each of the four nets.")] = 4,
-    temperature: Annotated[float, typer.Option(min=1, help="Of teacher and students.")] = 100.0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images at once while training.")] = 128,
+    n: Annotated[int, typer.Option("--n", min=50, help="Take the first N test images.")] = 1000,
     exclude: ExcludeOption = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N training images.")] = None,
-    audited: Annotated[int, typer.Option(min=1, help="Test images that are audited.")] = 200,
-    suite: Annotated[str, typer.Option(help="Of the audit: quick, standard or full.")] = "quick",
+    limit: Annotated[int | None, typer.Option(min=1, help="Train on the first N images only.")] = None,
+    audited: Annotated[int, typer.Option(min=1, help="Audit so many test images.")] = 200,
+    suite: Annotated[str, typer.Option(help="Audit with this suite: quick, standard or full.")] = "quick",
     seed: SeedOption = 0,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Nets, figures and report.")] = Path(
-        "distillation"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", help="Write nets, figures and report here.")
+    ] = Path("distillation"),
     json: JsonOption = None,
+    *,
+    training: Training,
 ) -> None:
     """Figures 3.10 and 3.11, as published and set right: 88 % "robust" accuracy that is not there.
 
@@ -41,40 +52,28 @@ def distillation(
 
     [dim]sparring reproduce distillation --data mnist5k --epochs 8 --batch-size 32 --n 200 --out runs/small[/dim]
     """
-    import json as jsonlib
-
-    from rich.console import Console
-
-    from sparring.cli.exclusions import without
+    from sparring.cli.console import stderr
+    from sparring.cli.train.progress import display
     from sparring.data import load_data
-    from sparring.defenses.training.progress import ProgressDisplay
-    from sparring.errors import InputError
     from sparring.export.files import check_writable
     from sparring.reproduce.distillation import distillation as run
-    from sparring.reproduce.distillation_figures import published_figure, truth_figure
     from sparring.reproduce.distillation_nets import train_nets
 
-    log = Console(stderr=True)
-    images, test = load_data(data, "train"), load_data(data, "test")
-    images, _ = without(images, exclude or [])
-    if images.shape != (1, 28, 28):
-        raise InputError(f"Net F takes grey pictures of 28 x 28, {data} has {images.shape}; give mnist or mnist5k")
+    log = stderr()
+    images, test = _images(data, exclude or [], limit), load_data(data, "test")
     if json is not None:
         check_writable(json)
-    images = images.first(min(limit, len(images))) if limit else images
 
-    def display(name: str) -> list[object]:
-        log.print(f"training: {name}", highlight=False)
-        return [ProgressDisplay()]
+    def callbacks(name: str) -> list[object]:
+        log.print(f"training: {name}")
+        return [display()]
 
     nets = train_nets(
         images,
-        temperature=temperature,
-        epochs=epochs,
-        batch_size=batch_size,
+        **asdict(training),
         seed=seed,
         out=out / "nets",
-        callbacks=display,  # type: ignore[arg-type]
+        callbacks=callbacks,  # type: ignore[arg-type]
     )
     x, y = test.first(min(n, len(test))).tensors()
     outcome = run(
@@ -84,22 +83,48 @@ def distillation(
         audited=min(audited, len(x)),
         suite=suite,
         seed=seed,
-        say=lambda line: log.print(line, highlight=False),
+        say=lambda line: log.print(line),
     )
+    _write(outcome, out, json)
+    _print(outcome, out)
+
+
+def _images(data: str, exclude: list[str], limit: int | None) -> ImageData:
+    """The training images, of the size that Net F takes.
+
+    Raises:
+        InputError: they have another.
+    """
+    from sparring.cli.exclusions import without
+    from sparring.data import load_data
+    from sparring.errors import InputError
+
+    images, _ = without(load_data(data, "train"), exclude)
+    if images.shape != (1, 28, 28):
+        raise InputError(f"Net F takes grey pictures of 28 x 28, {data} has {images.shape}; give mnist or mnist5k")
+    return images.first(min(limit, len(images))) if limit else images
+
+
+def _write(outcome: Outcome, out: Path, json: Path | None) -> None:
+    """The numbers first, then the figures and the audits."""
+    from json import dumps
+
+    from sparring.reproduce.distillation_figures import published_figure, truth_figure
+
+    text = dumps(outcome.to_dict(), indent=1)
+    (out / "distillation.json").write_text(text)
+    if json is not None:
+        json.write_text(text)
     (out / "figure-3.10.png").write_bytes(published_figure(outcome, "undefended"))
     (out / "figure-3.11.png").write_bytes(published_figure(outcome, "published"))
     (out / "truth.png").write_bytes(truth_figure(outcome))
     for name, report in outcome.audits.items():
         report.to_html(out / f"audit-{name}.html")
-    text = jsonlib.dumps(outcome.to_dict(), indent=1)
-    (out / "distillation.json").write_text(text)
-    if json is not None:
-        json.write_text(text)
-    _print(outcome, out)
 
 
 def _print(outcome: Outcome, out: Path) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from sparring.cli.console import Stdout
     from sparring.reproduce.distillation import EPSILONS, REPORTED
@@ -130,8 +155,8 @@ def _print(outcome: Outcome, out: Path) -> None:
         truth.add_row(line.what, *(f"{line.values[net]:.2%}" for net in names))
     truth.add_row("all attacks of the audit", *(f"{outcome.audits[net].robust_accuracy:.2%}" for net in names))
     for made in (claim, defects, truth):
-        console.print(made, highlight=False)
+        console.print(made)
         console.print()
     for net, report in outcome.audits.items():
-        console.print(f"[bold]{names[net]}:[/bold] {report.verdict}", highlight=False)
-    console.print(f"\nfigures, audits and nets: {out}", highlight=False)
+        console.print(Text.assemble((f"{names[net]}:", "bold"), f" {report.verdict}"))
+    console.print(f"\nfigures, audits and nets: {out}")

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparring.cli.app import app
-from sparring.cli.loading import channels, check_fit
-from sparring.cli.options import (
-    DeviceOption,
-    JsonOption,
-    MeanOption,
-    ModelOption,
-    SeedOption,
-    StdOption,
-    TrustOption,
-    WeightsOption,
-)
+from sparring.cli.loading import ModelOptions, check_fit
+from sparring.cli.options import JsonOption, ModelOption, SeedOption, takes_options
+from sparring.cli.reproduce.app import reproduce
 
 if TYPE_CHECKING:
     from sparring.reproduce.fgsm_imagenet import Row
@@ -28,68 +20,60 @@ if TYPE_CHECKING:
 DEFAULT_PICTURES = ("chelsea", "coffee")
 DEFAULT_EPS = ("0.01", "8/255", "0.1", "0.15")
 
-reproduce = typer.Typer(help="Run an experiment of the source report, end to end.", no_args_is_help=True)
-app.add_typer(reproduce, name="reproduce")
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoModel(ModelOptions):
+    """A model of photographs, one that the package can have unless said."""
+
+    model: ModelOption = "imagenet:efficientnet-lite0"
 
 
 @reproduce.command("fgsm-imagenet")
+@takes_options
 def fgsm_imagenet(
     files: Annotated[list[str] | None, typer.Argument(metavar="[PICTURE]...", help="Picture files.")] = None,
     pictures: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE", help="Picture files too, or samples: chelsea, coffee, rocket, ..."),
+        typer.Option(metavar="FILE", help="Take these picture files too, or samples: chelsea, coffee, rocket, ..."),
     ] = None,
-    model: ModelOption = "imagenet:efficientnet-lite0",
-    weights: WeightsOption = None,
-    trust: TrustOption = False,
-    mean: MeanOption = None,
-    std: StdOption = None,
     eps: Annotated[
-        list[str] | None, typer.Option(metavar="EPS", help="Linf radius, repeatable: 0.01, 8/255, 0.1, 0.15.")
+        list[str] | None,
+        typer.Option(metavar="EPS", help="Allow this Linf radius; may be given again: 0.01, 8/255, 0.1, 0.15."),
     ] = None,
     target: Annotated[
-        str, typer.Option(metavar="CLASS", help="What to aim at: a name, a number or least-likely.")
+        str, typer.Option(metavar="CLASS", help="Aim at this class: a name, a number or least-likely.")
     ] = "least-likely",
     seed: SeedOption = 0,
-    device: DeviceOption = None,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where PNG and JSON go.")] = Path(
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Write PNG and JSON here.")] = Path(
         "fgsm-imagenet"
     ),
     json: JsonOption = None,
+    *,
+    options: PhotoModel,
 ) -> None:
     """Figures 2.4 to 2.8: FGSM on photographs, label and confidence before and after.
 
     Nobody labelled the pictures: the model's answer to the clean one stands for the truth.
     Without pictures, a cat and a cup of coffee that scikit-image carries are used.
     """
-    from rich.console import Console
-    from rich.markup import escape
-
+    from sparring.cli.console import note, stderr, working
     from sparring.reproduce.fgsm_figure import draw
     from sparring.reproduce.fgsm_imagenet import fgsm_imagenet as run
     from sparring.reproduce.fgsm_imagenet import radius
-    from sparring.zoo.loaders import load_model
 
     epsilons = [radius(text) for text in eps or DEFAULT_EPS]
-    log = Console(stderr=True)
-    with log.status(f"loading {escape(model)}"):
-        loaded = load_model(
-            model,
-            weights=weights,
-            trust=trust,
-            device=device,
-            mean=channels("mean", mean),
-            std=channels("std", std),
-        )
+    log = stderr()
+    with working(log, f"loading {options.model}"):
+        loaded = options.load_model()
     photos = open_photos([*(pictures or []), *(files or [])] or list(DEFAULT_PICTURES), loaded.input_size)
     check_fit(loaded, photos[0].image[None], photos[0].name)
-    with log.status(f"attacking {len(photos)} pictures"):
+    with working(log, f"attacking {len(photos)} pictures"):
         rows = run(loaded, photos, epsilons=epsilons, target=target, seed=seed)
     figure, data = out / "fgsm-imagenet.png", json or out / "fgsm-imagenet.json"
-    draw(rows, figure, loaded.name)
     _save(data, rows, loaded.name, seed)
+    draw(rows, figure, loaded.name)
     _table(rows, loaded.name)
-    log.print(f"figure: {figure}\nnumbers: {data}", markup=False, highlight=False, soft_wrap=True)
+    note(log, f"figure: {figure}\nnumbers: {data}")
 
 
 def open_photos(wanted: list[str], input_size: tuple[int, ...] | None) -> list[Photo]:
@@ -129,13 +113,13 @@ def _save(path: Path, rows: list[Row], model: str, seed: int) -> None:
 
 
 def _table(rows: list[Row], model: str) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from sparring.cli.console import Stdout
     from sparring.reproduce.fgsm_figure import eps_text
 
-    table = Table(title=f"FGSM on {model}", title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(title=Text(f"FGSM on {model}"), title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in ("picture", "goal", "before", "", "eps", "after", "", "fooled"):
         table.add_column(column, justify="right" if column in ("", "eps") else "left")
     for row in rows:
@@ -152,5 +136,4 @@ def _table(rows: list[Row], model: str) -> None:
                 Text("yes", "red") if shot.fooled else Text("no", "green"),
                 end_section=shot is row.shots[-1],
             )
-    # Piped, rich assumes 80 columns and would fold the labels. No markup: a file may be called [red].png.
-    Console(markup=False, width=None if sys.stdout.isatty() else 110).print(table)
+    Stdout(width=None if sys.stdout.isatty() else 110).print(table)  # piped, rich assumes 80 columns: labels would fold

@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from sparring.cli.options import JsonOption, SeedOption
-from sparring.cli.reproduce.fgsm_imagenet import reproduce
+from sparring.cli.reproduce.app import reproduce
 
 
 @reproduce.command("gallery")
 def gallery(
     names: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Members; all unless named.")] = None,
-    n: Annotated[int, typer.Option("--n", min=20, help="Test images of mnist5k, the first of them.")] = 60,
-    cache: Annotated[Path, typer.Option(metavar="DIR", help="Trained nets are kept here.")] = Path("runs/gallery"),
+    n: Annotated[int, typer.Option("--n", min=20, help="Take the first N test images of mnist5k.")] = 60,
+    cache: Annotated[Path, typer.Option(metavar="DIR", help="Keep trained nets here.")] = Path("runs/gallery"),
     page: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the page of the documentation too.")] = None,
     seed: SeedOption = 0,
     json: JsonOption = None,
@@ -30,11 +30,10 @@ def gallery(
 
     Exit code: 1 = a verdict or its cause is wrong.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from sparring.audit.report.document import write
-    from sparring.cli.console import Stdout
+    from sparring.cli.console import Stdout, stderr
     from sparring.data import load_data
     from sparring.errors import InputError
     from sparring.reproduce.gallery import find, run
@@ -47,10 +46,10 @@ def gallery(
     if unknown:
         known = ", ".join(repr(member.name) for member in GALLERY)
         raise InputError(f"the gallery has no {sorted(unknown)[0]!r}; it has {known}")
-    log = Console(stderr=True)
+    log = stderr()
     x, y = load_data("mnist5k", n=n).tensors()
     members = find(names) if names else GALLERY
-    rows = list(run(members, Workshop(cache, seed), x, y, seed=seed, say=lambda name: log.print(name, markup=False)))
+    rows = list(run(members, Workshop(cache, seed), x, y, seed=seed, say=lambda name: log.print(name)))
     table = Table(title=f"The gallery, {n} images, seed {seed}", title_justify="left", box=None, pad_edge=False)
     for column in ("model", "eps", "expected", "seen", "right", "claimed", "by the audit", "passes", "seconds"):
         table.add_column(column, overflow="fold")

@@ -8,26 +8,32 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparring.cli.options import DataOption, JsonOption, SeedOption
-from sparring.cli.reproduce.fgsm_imagenet import reproduce
+from sparring.cli.reproduce.app import reproduce
 
 if TYPE_CHECKING:
     from sparring.reproduce.generators import Outcome
 
-EveryOption = Annotated[int, typer.Option(min=1, help="Iterations between two sheets and two measurements.")]
-NetOption = Annotated[str | None, typer.Option(help="Another pair of nets than the report's: mlp is small and quick.")]
-BatchOption = Annotated[int, typer.Option(min=1, help="Images in a mini-batch; the report's experiments have 32.")]
+EveryOption = Annotated[int, typer.Option(min=1, help="Draw a sheet and measure every N iterations.")]
+NetOption = Annotated[
+    str | None, typer.Option(help="Train another pair of nets than the report's: mlp is small and quick.")
+]
+BatchOption = Annotated[
+    int, typer.Option(min=1, help="Train with so many images in a mini-batch; the report's experiments have 32.")
+]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with what is in DIR.")]
 
 
 @reproduce.command("gan")
 def gan(
     data: DataOption = "mnist",
-    iterations: Annotated[int, typer.Option(min=1, help="Mini-batches; the report's 'epochs'.")] = 3000,
+    iterations: Annotated[
+        int, typer.Option(min=1, help="Train on so many mini-batches (the report's 'epochs').")
+    ] = 3000,
     every: EveryOption = 200,
     net: NetOption = None,
     batch_size: BatchOption = 32,
     seed: SeedOption = 0,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR")] = Path("gan"),
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Write everything here.")] = Path("gan"),
     json: JsonOption = None,
     resume: ResumeOption = False,
 ) -> None:
@@ -41,12 +47,14 @@ def gan(
 @reproduce.command("dcgan")
 def dcgan(
     data: DataOption = "mnist",
-    iterations: Annotated[int, typer.Option(min=1, help="Mini-batches; the report's 'epochs'.")] = 600,
+    iterations: Annotated[
+        int, typer.Option(min=1, help="Train on so many mini-batches (the report's 'epochs').")
+    ] = 600,
     every: EveryOption = 50,
     net: NetOption = None,
     batch_size: BatchOption = 32,
     seed: SeedOption = 0,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR")] = Path("dcgan"),
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Write everything here.")] = Path("dcgan"),
     json: JsonOption = None,
     resume: ResumeOption = False,
 ) -> None:
@@ -60,13 +68,15 @@ def dcgan(
 @reproduce.command("wgan")
 def wgan(
     data: DataOption = "mnist",
-    iterations: Annotated[int, typer.Option(min=1, help="Generator steps, each after 5 of the critic.")] = 600,
+    iterations: Annotated[
+        int, typer.Option(min=1, help="Train the generator for so many steps, each after 5 of the critic.")
+    ] = 600,
     every: EveryOption = 50,
     net: NetOption = None,
     batch_size: BatchOption = 32,
-    beside: Annotated[bool, typer.Option(help="Also DCGAN, for as many iterations.")] = True,
+    beside: Annotated[bool, typer.Option(help="Train DCGAN, too, for as many iterations.")] = True,
     seed: SeedOption = 0,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR")] = Path("wgan"),
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Write everything here.")] = Path("wgan"),
     json: JsonOption = None,
     resume: ResumeOption = False,
 ) -> None:
@@ -106,7 +116,7 @@ def _run(
     outcomes = []
     for method in methods:
         with Progress(iterations, None) as progress:
-            progress.console.print(f"training: {method}", highlight=False)
+            progress.console.print(f"training: {method}")
             outcomes.append(
                 reproduce_generator(
                     method,

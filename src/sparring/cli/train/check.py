@@ -28,13 +28,13 @@ def audited(
     net: nn.Module, test: ImageData, count: int, threat: Threat, suite: str, seed: int, out: Path
 ) -> dict[str, Any]:
     """Audit the first `count` test images, leave the report beside the weights, and say what goes into the card."""
-    from rich.console import Console
 
     from sparring.audit.api import audit
     from sparring.cli.audit.progress import watching
+    from sparring.cli.console import stderr
 
     first = test.first(min(count, len(test)))
-    with watching(Console(stderr=True)) as progress:
+    with watching(stderr()) as progress:
         report = audit(net, first, threat, suite=suite, seed=seed, progress=progress, clean_floor=0)
     report.to_html(out / "report.html")
     report.to_json(out / "report.json")

@@ -13,8 +13,8 @@ from sparring.audit.api import plan_audit
 from sparring.audit.cascade import precision
 from sparring.audit.cascade.precision import Lowered, in_precision
 from sparring.audit.suites.builtin import suite
-from sparring.cli.audit.run_options import keep_options, kept_options
-from sparring.cli.audit.show import command_line
+from sparring.cli.audit.options import AuditOptions, InsteadOptions
+from sparring.cli.options import built, flat
 from sparring.errors import InputError
 
 THREAT = ("Linf", 0.3)
@@ -88,10 +88,14 @@ def test_another_precision_is_refused(digits: tuple[Tensor, Tensor]) -> None:
 
 def test_the_command_is_the_same_whoever_reports(tmp_path: Path, digits: tuple[Tensor, Tensor]) -> None:
     written = {"model": "mnist-cnn", "shard_size": 5, "seed": 3, "eps": "0.3", "precision": "bfloat16"}
-    keep_options(tmp_path, written)
-    kept = kept_options(tmp_path, trust=False)
-    assert {name: kept[name] for name in written} == written
+    given = built(AuditOptions, written)
+    given.keep(tmp_path)
+    kept = InsteadOptions().of(tmp_path)
+    assert {name: flat(kept)[name] for name in written} == written
     report = sp.audit(sp.load_model("mnist-cnn"), (digits[0][:2], digits[1][:2]), THREAT, suite=["fgsm"])
-    first, second = (command_line(report, **options).command for options in (written, kept))
-    assert first == "sparring audit --model mnist-cnn --eps 0.3 --precision bfloat16 --shard-size 5 --seed 3"
-    assert second.replace(" --data mnist5k", "") == first
+    first, second = (options.on(report).command for options in (given, kept))
+    assert (
+        first
+        == "sparring audit --model mnist-cnn --data mnist5k --eps 0.3 --precision bfloat16 --shard-size 5 --seed 3"
+    )
+    assert second == first

@@ -17,7 +17,7 @@ from sparring.errors import InputError
         ("0.3=0.88", Claim(0.88, 0.3)),
         ("0.88", Claim(0.88)),
         (0.88, Claim(0.88)),
-        ("88", Claim(0.88)),
+        ("88%", Claim(0.88)),
         ("1", Claim(1.0)),
         ("pgd=0.5", Claim(0.5, None, "pgd")),
         ("pgd:steps=40,restarts=2=0.5", Claim(0.5, None, "pgd:steps=40,restarts=2")),

@@ -17,7 +17,7 @@ from sparring.errors import InputError
         ("robust@0.3 >= 85%", Requirement("robust", 0.85, 0.3)),
         ("robust@8/255>=0.45", Requirement("robust", 0.45, 8 / 255)),
         ("robust ≥ 45 %", Requirement("robust", 0.45)),
-        (" clean >= 97 ", Requirement("clean", 0.97)),
+        (" clean >= 97% ", Requirement("clean", 0.97)),
         ("clean >= 1", Requirement("clean", 1.0)),
         ("clean >= 1%", Requirement("clean", 0.01)),
     ],

@@ -134,10 +134,33 @@ def test_other_images_under_the_same_name_are_noticed(images: tuple[Tensor, Tens
 
 
 def test_another_model_may_not_go_on_with_a_run(folder: Path, images: tuple[Tensor, Tensor]) -> None:
-    with pytest.raises(InputError, match="holds a run with other settings: model"):
+    with pytest.raises(InputError, match="holds a run with other settings: weights of the model differ"):
         sp.audit(linear(0.1), images, THREAT, folder=folder, resume=True, **options())
     with pytest.raises(InputError, match="holds this run already; go on with it"):
         sp.audit(linear(), images, THREAT, folder=folder, **options())
+
+
+def test_a_model_whose_code_has_changed_may_not_go_on_with_a_run(tmp_path: Path, images: tuple[Tensor, Tensor]) -> None:
+    """The weights are the same, so the plan is; the answers are not."""
+
+    class Edited(nn.Module):
+        def __init__(self, sign: float) -> None:
+            super().__init__()
+            self.inner, self.sign = linear(), sign
+
+        def forward(self, x: Tensor) -> Tensor:
+            answer: Tensor = self.sign * self.inner(x)
+            return answer
+
+    home = tmp_path / "run"
+    sp.audit(Edited(1.0), images, THREAT, folder=home, **options())
+    last = sorted((home / "shards").glob("0*.safetensors"))[-1]
+    last.unlink()
+    with pytest.raises(InputError, match=r"answers \d of 5 clean images otherwise than when the run in .* began"):
+        sp.audit(Edited(-1.0), images, THREAT, folder=home, resume=True, **options())
+    assert not last.exists()
+    sp.audit(Edited(1.0), images, THREAT, folder=home, resume=True, **options())
+    assert last.exists()
 
 
 def test_every_break_is_in_the_shards_and_none_in_memory(folder: Path, images: tuple[Tensor, Tensor]) -> None:

@@ -20,7 +20,8 @@ from sparring.audit.run.order import KEY, Measured, ordered_by, reordered
 from sparring.audit.suites.builtin import suite as find_suite
 from sparring.audit.suites.stage import Stage, Suite
 from sparring.cli.app import app
-from sparring.cli.audit.run_options import kept_options, words_of
+from sparring.cli.audit.options import InsteadOptions
+from sparring.cli.options import flat, words_of
 from sparring.errors import InputError
 
 THREAT = sp.Threat("Linf", 0.1)
@@ -150,16 +151,16 @@ def test_the_order_is_part_of_what_a_run_is(before: tuple[Path, Report], tmp_pat
         plan_audit(sp.load_model("mnist-cnn"), data, THREAT, suite=DEAR_FIRST, order_from=run)
         for run in (None, before[0])
     )
-    Run.open(usual, tmp_path)
+    Run.open(usual, tmp_path).store.save(0, ({}, {}))
     with pytest.raises(InputError, match="stages"):
         Run.open(learnt, tmp_path, resume=True)
 
 
 def test_the_option_is_kept_with_the_run(tmp_path: Path) -> None:
     (tmp_path / "options.json").write_text(json.dumps({"model": "mnist-cnn", "order_from": "runs/old"}))
-    kept = kept_options(tmp_path, trust=False)
-    assert kept["order_from"] == Path("runs/old")
-    assert "--order-from=runs/old" in words_of(kept)
+    kept = InsteadOptions().of(tmp_path)
+    assert kept.settings.order_from == Path("runs/old")
+    assert "--order-from=runs/old" in words_of(flat(kept))
 
 
 # --- what is no report to learn from ------------------------------------------------------------------------------

@@ -1,0 +1,123 @@
+"""The options of an audit, as one value: given on the command line, kept in the folder of a run, and read back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparring.audit.inputs.settings import AuditSettings
+from sparring.cli.loading import LoadOptions
+from sparring.cli.options import DeviceOption, ThreatOptions, TrustOption, WeightsOption, built, flat, printed
+
+if TYPE_CHECKING:
+    from sparring.audit.report.report import Report
+    from sparring.audit.run.plan import Plan
+
+FILE = "options.json"
+"in the folder of a run"
+
+RunModel = Annotated[
+    str,
+    typer.Option(
+        "--model", "-m", metavar="SPEC", help="Take this model instead of the run's.", rich_help_panel="Model and data"
+    ),
+]
+RunData = Annotated[
+    str,
+    typer.Option(
+        "--data", "-d", metavar="SPEC", help="Take these images instead of the run's.", rich_help_panel="Model and data"
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditOptions:
+    """All that the result of `sparring audit` depends on."""
+
+    load: LoadOptions
+    threat: ThreatOptions
+    settings: AuditSettings
+
+    def plan(self) -> Plan:
+        """What the audit will do; loads the model and the images."""
+        from sparring.audit.api import plan_of
+        from sparring.threat import Threat
+
+        model, images = self.load.load()
+        return plan_of(model, images, Threat(self.threat.norm, self.threat.eps), self.settings)
+
+    def on(self, report: Report) -> Report:
+        """The report with the command that repeats it, and the options in its settings."""
+        return replace(report, command=self.command, settings={**report.settings, "options": flat(self)})
+
+    @property
+    def command(self) -> str:
+        """What a person types to repeat the audit."""
+        return f"sparring audit {printed(self)}"
+
+    def keep(self, folder: Path) -> None:
+        """Write them into the folder of a run."""
+        from sparring.scale.files import write_json
+
+        write_json(folder / FILE, flat(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class InsteadOptions:
+    """What a command that works on a run may put in the place of the run's own options."""
+
+    model: RunModel = ""
+    weights: WeightsOption = None
+    data: RunData = ""
+    trust: TrustOption = False
+    device: DeviceOption = None
+
+    def of(self, folder: Path) -> AuditOptions:
+        """The options that the run in `folder` was started with, and these in their place.
+
+        Raises:
+            InputError: there are none; or they name code, and nobody has said that it may run: a folder from somebody
+                else is not believed.
+        """
+        from sparring.errors import InputError
+
+        known = recorded(folder)
+        if not self.model and not self.trust and _runs_code(known["model"]):
+            raise InputError(
+                f"the run in {folder} is about {known['model']}, which is code: to run it, name it (--model "
+                f"{known['model']}) or say --trust"
+            )
+        chosen = {name: value for name, value in flat(self).items() if value}
+        return built(AuditOptions, {**known, **chosen, "trust": self.trust})
+
+
+def recorded(folder: Path) -> dict[str, Any]:
+    """The options as they lie in the folder of a run, by name.
+
+    Raises:
+        InputError: there are none.
+    """
+    import json
+
+    from sparring.errors import InputError
+
+    path = folder / FILE
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder} holds no run of sparring audit: there is no {FILE} in it") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); give the folder of a run") from None
+    if not isinstance(known, dict) or not isinstance(known.get("model"), str):
+        raise InputError(f"{path} does not say which model was audited; give the folder of a run")
+    return known
+
+
+def _runs_code(spec: str) -> bool:
+    from sparring.zoo.loaders import SCHEMES
+
+    scheme, colon, _ = spec.partition(":")
+    return bool(colon) and scheme not in SCHEMES

@@ -1,0 +1,10 @@
+"""`sparring reproduce ...`: the experiments of the source report, a command each."""
+
+from __future__ import annotations
+
+import typer
+
+from sparring.cli.app import app
+
+reproduce = typer.Typer(help="Run an experiment of the source report, end to end.", no_args_is_help=True)
+app.add_typer(reproduce, name="reproduce")

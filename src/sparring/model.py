@@ -63,6 +63,7 @@ class Model:
         self.outputs: Outputs = outputs
         self.mode = mode
         self._guarded: torch.dtype | None = None
+        self._writes: bool | None = None  # does the net write into its input? None = not looked at yet
         self.name = name or type(net).__name__
         self.input_size = input_size
         self.classes = None if classes is None else tuple(classes)
@@ -95,8 +96,7 @@ class Model:
         if self.std is not None:
             x = x / self._like(self.std, x)
         try:
-            dtype = self._guarded or self.dtype
-            answer = self.net(x if dtype is None else x.to(dtype))
+            answer = self.answer(x)
         except (RuntimeError, ValueError) as error:
             if x.dim() != 3:
                 raise
@@ -105,6 +105,41 @@ class Model:
                 f"one image): {error}"
             ) from error
         return rows_of(unpack(answer), len(x))
+
+    def answer(self, x: Tensor) -> Any:
+        """Whatever the net returns for exactly these numbers, in its own type. `x` stays as it is.
+
+        Many nets write into their input (`x.clamp_`, a first ReLU(inplace=True)). The first call inside a guard
+        therefore hands over a copy and looks whether it was written to; if so, so does every later call.
+
+        Raises:
+            OutputError: the net began to write into its input later on.
+        """
+        dtype = self._guarded or self.dtype
+        given = x if dtype is None else x.to(dtype)
+        if given is not x:  # a copy already
+            return self.net(given)
+        if self._writes:
+            return self.net(x.clone())
+        if self._writes is None:
+            given = x.clone()
+            answer = self.net(given)
+            self._writes = _version(given) != 0 or not torch.equal(given.detach(), x.detach())
+            return answer
+        before = _version(x)
+        try:
+            answer = self.net(x)
+        except RuntimeError as error:  # torch refuses before anything is written
+            if not (x.requires_grad and x.is_leaf and "in-place" in str(error)):
+                raise
+            self._writes = True
+            return self.net(x.clone())
+        if _version(x) != before:
+            raise OutputError(
+                "the model wrote into its input, though not for the images that it saw first; let its forward work on "
+                "a copy, x = x.clone()"
+            )
+        return answer
 
     def read(self, raw: Tensor) -> Tensor:
         """The net's answer (see `raw`) as logits [B, K], at least float32."""
@@ -176,6 +211,8 @@ class Model:
         device = self.device
         devices = [device] if device is not None and device.type == "cuda" else []
         outer, self._guarded = self._guarded, self.dtype  # looked up once, not at every pass
+        if outer is None:
+            self._writes = None  # the code of a net may have changed since
         with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
             try:
                 for module, _ in modes if self.mode == "eval" else []:
@@ -278,6 +315,11 @@ def check_labels(labels: Tensor | None, batch: int, classes: int, what: str = "l
             f"(0..{classes - 1})"
         )
     return labels.long()
+
+
+def _version(x: Tensor) -> int:
+    """How often a tensor was written to; 0 where torch does not count, in inference mode."""
+    return 0 if x.is_inference() else x._version
 
 
 def _channels(values: Sequence[float] | float | None, what: str) -> Tensor | None:

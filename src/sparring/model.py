@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -9,6 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from sparring.class_numbers import integers
+from sparring.default_dtype import float32_by_default, users_default
 from sparring.errors import InputError, OutputError
 from sparring.outputs import as_logits, classes, refuse_probabilities, rows_of, unpack
 from sparring.threat import Box
@@ -17,6 +20,8 @@ Access = Literal["decision", "score", "gradient"]
 Outputs = Literal["logits", "probabilities", "log_probabilities"]
 LEVELS: tuple[Access, ...] = ("decision", "score", "gradient")
 "the levels of access, each including those before it"
+_ONE_AT_A_TIME = threading.RLock()
+"held inside `Model.guard`: modes, buffers and torch's random state belong to the whole process"
 
 
 class Model:
@@ -96,7 +101,8 @@ class Model:
         if self.std is not None:
             x = x / self._like(self.std, x)
         try:
-            answer = self.answer(x)
+            with users_default():
+                answer = self.answer(x)
         except (RuntimeError, ValueError) as error:
             if x.dim() != 3:
                 raise
@@ -203,10 +209,32 @@ class Model:
 
         Restores the mode of each module, requires_grad, buffers and the random state, also after an error.
         `mode="as_is"` leaves the modes alone, for nets whose randomness is meant (dropout at test time).
+        One thread at a time: others wait.
+
+        Raises:
+            InputError: weights that do not exist yet (lazy modules), or that no gradient can pass (inference mode).
         """
+        self._refuse_unready()
+        with _ONE_AT_A_TIME, float32_by_default():
+            yield from self._guard()
+
+    def _refuse_unready(self) -> None:
+        """Weights that can't be used, or not with gradients, in one line."""
+        tensors = list(self._tensors())
+        if any(nn.parameter.is_lazy(tensor) for tensor in tensors):
+            raise InputError(
+                f"{self.name} has lazy modules that have never seen an input; show it one image first: net(x[:1])"
+            )
+        if self.access == "gradient" and any(tensor.is_inference() for tensor in tensors):
+            raise InputError(
+                f"{self.name} has weights that were made inside torch.inference_mode(), which no gradient can pass; "
+                "build or load it outside of it (torch.no_grad() does no harm)"
+            )
+
+    def _guard(self) -> Iterator[None]:
         modules = list(self.net.modules()) if isinstance(self.net, nn.Module) else []
         modes = [(module, module.training) for module in modules if hasattr(module, "training")]  # not if frozen by jit
-        wanted = [p for m in modules for p in m.parameters(recurse=False) if p.requires_grad]
+        wanted = [p for m in modules for p in m.parameters(recurse=False) if p.requires_grad and not p.is_inference()]
         buffers = [(m, n, b, b.detach().clone()) for m in modules for n, b in m.named_buffers(recurse=False)]
         device = self.device
         devices = [device] if device is not None and device.type == "cuda" else []
@@ -293,12 +321,9 @@ def _cause(low: float, high: float, box: Box) -> str:
     return "pass pixels inside the box, or state the true box in wrap(..., box=)"
 
 
-def check_labels(labels: Tensor | None, batch: int, classes: int, what: str = "labels") -> Tensor:
-    """Class numbers as int64 [B], or a clear `InputError`. One-hot rows [B, K] are understood."""
-    if labels is None:
-        raise InputError(f"the {what} are None; give one class number for each image")
-    if not isinstance(labels, Tensor):
-        labels = torch.as_tensor(labels)
+def check_labels(labels: Any, batch: int, classes: int, what: str = "labels") -> Tensor:
+    """Class numbers as int64 [B], or a clear `InputError`. One-hot rows [B, K] are understood, and see `integers`."""
+    labels = integers(labels, what)
     if labels.dim() == 2 and labels.shape == (batch, classes) and classes > 1:
         rows = labels.double()
         if bool(((rows == 0) | (rows == 1)).all()) and bool((rows.sum(1) == 1).all()):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from sparring import norms
+from sparring.class_numbers import integers
 from sparring.errors import InputError
 
 Box = tuple[float, float]
@@ -232,7 +233,7 @@ class Targeted(Goal):
     targeted = True
 
     def __init__(self, t: Tensor | int, y: Tensor | None = None) -> None:
-        self.t, self.y = torch.as_tensor(t), y
+        self.t, self.y = integers(t, "target classes"), y
 
     @property
     def label(self) -> Tensor:

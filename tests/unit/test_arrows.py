@@ -17,7 +17,8 @@ ATTACKS = [path for path in sorted((ROOT / "attacks").rglob("*.py")) if path.nam
 
 FLOORS = (
     {"errors", "_callable"},
-    {"rng", "seeds", "checkpoint", "budget", "outputs", "data"},
+    {"class_numbers", "default_dtype", "seeds"},
+    {"rng", "checkpoint", "budget", "outputs", "data"},
     {"kernels"},
     {"norms"},
     {"ball", "threat"},

@@ -25,6 +25,7 @@ from sparring.audit.suites.replay import replay_stage
 from sparring.audit.suites.stage import Suite, unfit
 from sparring.errors import InputError
 from sparring.model import Model, wrap
+from sparring.seeds import whole_seed
 from sparring.threat import Threat
 
 
@@ -123,7 +124,7 @@ def plan_audit(
     precision: str = FULL,
 ) -> Plan:
     """What an audit will do, once it is known that it can be done; see `audit` for all that it takes."""
-    model = wrap(model)
+    model, seed = wrap(model), whole_seed(seed)
     training = training_modules(model)  # before anything is asked of it
     threat = _audited(threat, model)
     for what, value in (("batch size", batch_size), ("shard size", shard_size)):

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from sparring.class_numbers import integers
 from sparring.data.pixels import Images, TensorImages
 from sparring.errors import InputError
+from sparring.seeds import torch_seed, whole_seed
 
 CHUNK = 256  # images held at once while a whole data set is read through
 
@@ -96,7 +98,9 @@ class ImageData(Dataset[tuple[Tensor, int]]):
         if batch_size < 1:
             raise InputError(f"batch size {batch_size}; expected at least 1")
         # Without a generator of its own, a DataLoader draws from the global one even if it does not shuffle.
-        return DataLoader(self, batch_size, shuffle=shuffle, generator=torch.Generator().manual_seed(seed))
+        return DataLoader(
+            self, batch_size, shuffle=shuffle, generator=torch.Generator().manual_seed(torch_seed(whole_seed(seed)))
+        )
 
     def first(self, n: int) -> ImageData:
         """The first n images. Raises InputError unless 1 <= n <= len."""
@@ -157,7 +161,7 @@ def _eight_bits(x: Tensor) -> bytes:
 
 
 def _labels(labels: Tensor | Sequence[int], n: int) -> Tensor:
-    y = torch.as_tensor(labels).detach().cpu()
+    y = integers(labels).cpu()
     if y.ndim != 1 or len(y) != n:
         raise InputError(f"labels have shape {list(y.shape)}; expected [{n}], one for each image")
     if n and (y.dtype.is_floating_point or y.dtype.is_complex or y.dtype == torch.bool):

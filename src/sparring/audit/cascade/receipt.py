@@ -20,6 +20,7 @@ from sparring.audit.suites.stage import Stage
 from sparring.batches import run_batches
 from sparring.model import Model
 from sparring.result import Doubt, Result, worst_case
+from sparring.seeds import torch_seed
 
 if TYPE_CHECKING:
     from sparring.audit.inputs.clean import Clean
@@ -84,7 +85,7 @@ def lots(clean: Clean, seed: int) -> Tensor:
     """[r] numbers of the images to run again, in order: 2 %, at least 20, of those that the model gets right."""
     right = clean.correct.nonzero().squeeze(1)
     count = max(LEAST, round(SHARE * len(clean.correct)))
-    order = torch.randperm(len(right), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(right), generator=torch.Generator().manual_seed(torch_seed(seed)))
     return right[order[:count]].sort().values
 
 

@@ -22,6 +22,7 @@ from sparring.audit.run.plan import Plan
 from sparring.audit.run.prepare import Head, prepare
 from sparring.audit.run.records import pack, unpack
 from sparring.audit.run.shard import Part
+from sparring.default_dtype import float32_by_default
 from sparring.errors import InputError
 from sparring.export.files import open_folder
 from sparring.scale.memory import give_back
@@ -50,6 +51,7 @@ class Run:
         open_folder(home, force=(home / "plan.json").exists())
         return cls(plan, Store.open(home, plan.identity(), resume))
 
+    @float32_by_default()
     def head(self) -> Head:
         """What every shard needs: from the folder, or made now, or waited for where another process makes it."""
 
@@ -73,6 +75,7 @@ class Run:
             raise InputError(f"share {i}/{n}; write i/n with i from 1 to n, as 2/4")
         return list(range(i - 1, len(self.store), n))
 
+    @float32_by_default()
     def work(
         self,
         numbers: Sequence[int] | None = None,
@@ -102,6 +105,7 @@ class Run:
             if not made:
                 time.sleep(WAIT)
 
+    @float32_by_default()
     def report(self) -> Report:
         """The conclusion, from the folder. The points stay there: `report.worst.x_adv` is [N, 0].
 

@@ -29,6 +29,7 @@ from sparring.defenses.training.standard import Standard
 from sparring.defenses.training.watch import Watch, stopped
 from sparring.errors import InputError
 from sparring.model import check_labels, wrap
+from sparring.seeds import whole_seed
 
 STANDARD = Standard()
 
@@ -106,6 +107,7 @@ def fit(
         raise InputError(f"epochs={epochs}, batch_size={batch_size}, lr={lr}; all must be above 0")
     if batch_size < devices:
         raise InputError(f"batch_size is {batch_size}; it must be at least {devices}, one image a process")
+    seed = whole_seed(seed)
     data = as_data(train, "train on")
     settings = {
         "epochs": epochs,

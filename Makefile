@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check bench gallery clean
+.PHONY: help demo test exam lint types check bench gallery clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -24,8 +24,11 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 demo: $(VENV)/.demo ## a claim beside the truth: audit the distilled classifier on real digits, write an HTML report
 	$(BIN)/sparring audit --model mnist-cnn-distilled --data mnist5k --n 200 --norm Linf --eps 0.3 --suite quick --claim fgsm:0.3=0.88 --force --out runs/demo
 
-test: $(VENV)/.test ## the whole fast test suite
+test: $(VENV)/.test ## the fast tests: every room, every attack under its main norm
 	$(BIN)/python -m pytest -n 2
+
+exam: $(VENV)/.test ## the whole exam: every attack under all of its norms
+	$(BIN)/python -m pytest -n 2 -m 'exam or not exam' tests/exam
 
 lint: $(VENV)/.test ## ruff
 	$(BIN)/ruff check .
@@ -34,7 +37,7 @@ lint: $(VENV)/.test ## ruff
 types: $(VENV)/.test ## mypy, strict
 	$(BIN)/mypy
 
-check: test lint types ## all that CI runs
+check: lint types test exam ## all that CI runs
 
 bench: ## side by side with the peers, in an environment of their own
 	$(PYTHON) benchmarks/run.py

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sparring.audit.report.document import json_text, seal
+
 NET = """
 import torch
 from torch import nn
@@ -73,8 +75,8 @@ def done(run: Run, home: Path) -> Path:
 def plain(folder: Path) -> dict[str, Any]:
     """The report less what tells the time."""
     document: dict[str, Any] = json.loads((folder / "report.json").read_text())
-    for name in ("seconds", "created"):
-        del document[name]
+    for name in ("seconds", "created", "seal", "shards"):
+        document.pop(name, None)
     for one in document["attacks"]:
         del one["seconds"]
     return document
@@ -118,10 +120,11 @@ def test_verify_says_what_holds(run: Run, home: Path, done: Path, tmp_path: Path
     report = json.loads((done / "report.json").read_text())
     dressed = tmp_path / "dressed"
     shutil.copytree(done, dressed)
-    (dressed / "report.json").write_text(json.dumps({**report, "standing": report["standing"] + 2}))
+    forged = {**report, "standing": report["standing"] + 2}
+    (dressed / "report.json").write_text(json_text({**forged, "seal": seal(forged)}))
     code, stdout, _ = run("verify", dressed, "--trust")
     assert code == 1
-    assert f"the report says that {report['standing'] + 2} images stand" in stdout
+    assert f"report.json says standing = {report['standing'] + 2}; the shards say {report['standing']}" in stdout
 
 
 def test_code_that_a_run_names_is_not_run_unasked(run: Run, done: Path) -> None:

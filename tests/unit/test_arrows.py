@@ -1,10 +1,14 @@
-"""Arrows point down: no room of the package imports from one above it. And the house rules for attack files."""
+"""Arrows point down: no module imports one above it, and no two import each other. And the rules for attack files.
+
+Every import counts, wherever it stands: inside functions and for types, too.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,90 +20,129 @@ MODULES = sorted(ROOT.rglob("*.py"))
 ATTACKS = [path for path in sorted((ROOT / "attacks").rglob("*.py")) if path.name != "__init__.py"]
 
 FLOORS = (
-    {"errors", "_callable"},
+    {"errors", "_callable", "_version", "_lazy", "spec", "shares", "storage"},
     {"class_numbers", "default_dtype", "seeds"},
     {"rng", "checkpoint", "budget", "outputs", "data"},
     {"kernels"},
     {"norms"},
-    {"ball", "threat"},
+    {"ball"},
+    {"threat"},
     {"losses", "model", "result"},
-    {"referee", "zoo", "optimality", "defended"},
+    {"referee", "zoo", "optimality", "preprocess"},
     {"bout"},
     {"attack"},
     {"blocks", "batches"},
     {"attacks"},
     {"generators"},
-    {"defenses", "export", "minimum", "testing"},
-    {"scale"},
+    {"defenses", "export", "minimum", "testing", "crosscheck"},
+    {"certify", "scale"},
     {"audit"},
     {"reproduce"},
     {"cli", "web"},
+    {"__main__"},
 )
 """The rooms of the package from the ground up. A room may import from the floors below its own."""
 
-LAZY = {("attack", "attacks"), ("defended", "defenses")}
-"""The arrows that point up, inside functions: looking up an attack or a stage fills the register first."""
+INSIDE = {
+    "audit": (
+        {"suites", "statistics"},
+        {"inputs"},
+        {"probes"},
+        {"cascade"},
+        {"checks"},
+        {"report"},
+        {"run"},
+        {"api"},
+    ),
+    "cli": (
+        {"app", "console"},
+        {"options", "tables", "progress", "loading"},
+        {"exclusions", "audit"},
+        {"attack", "train", "generate", "reproduce", "crosscheck", "models", "data", "certify", "defend"},
+    ),
+}
+"""The floors inside the two largest rooms."""
 
 
-def floor(room: str) -> int:
-    return next(i for i, rooms in enumerate(FLOORS) if room in rooms)
+def name_of(path: Path) -> str:
+    """The dotted name of a module within the package: "audit.run.plan"; a folder's own file is the folder."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {name_of(path): path for path in MODULES}
+
+
+@cache
+def imports_of(path: Path) -> frozenset[str]:
+    """The modules of this package that a module imports from, anywhere in it; "" is the package itself."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            wanted = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            wanted = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in wanted:
+            package, _, rest = name.partition(".")
+            if package == "sparring":
+                found.add(rest if rest in NAMES else rest.rpartition(".")[0])
+    return frozenset(found)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_names_of_the_package_itself_that_stand_below_are_imported(path: Path) -> None:
+    assert "" not in imports_of(path) or name_of(path) in ("", "__main__"), "import from where a thing is defined"
+
+
+def test_no_two_modules_import_each_other() -> None:
+    graph = {name: imports_of(path) - {"", name} for name, path in NAMES.items() if name}
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"a circle: {' <- '.join(error.args[1])}")
+
+
+def floor(room: str, floors: tuple[set[str], ...]) -> int:
+    return next(i for i, rooms in enumerate(floors) if room in rooms)
 
 
 def room_of(path: Path) -> str:
-    return path.relative_to(ROOT).parts[0].removesuffix(".py")
-
-
-def imported_rooms(tree: ast.AST) -> Iterator[str]:
-    """The rooms that a module imports from, anywhere in it; "" for the package itself."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports are absolute"
-            whole = node.module or ""
-            names = [f"{whole}.{alias.name}" for alias in node.names] if whole == "sparring" else [whole]
-        else:
-            continue
-        for name in names:
-            package, _, rest = name.partition(".")
-            if package == "sparring":
-                yield rest.partition(".")[0]
+    return name_of(path).partition(".")[0]
 
 
 def test_every_room_has_its_floor() -> None:
-    rooms = {room_of(path) for path in MODULES} - {"__init__"}
+    rooms = {room_of(path) for path in MODULES} - {""}
     assert rooms <= set().union(*FLOORS), "a new room? give it a floor in FLOORS"
     assert sum(map(len, FLOORS)) == len(set().union(*FLOORS))
+    for house, floors in INSIDE.items():
+        inner = {path.relative_to(ROOT / house).parts[0].removesuffix(".py") for path in (ROOT / house).rglob("*.py")}
+        assert inner - {"__init__"} <= set().union(*floors), f"a new room in {house}? give it a floor in INSIDE"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_point_down(path: Path) -> None:
     room = room_of(path)
-    if room == "__init__":
+    if not room:
         return  # it names what the floors offer, and loads none of it (test_import_time.py)
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for other in imported_rooms(tree):
-        if other in ("", "__version__"):  # the package itself is there for its version only
-            used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and _is_package(node.value)}
-            assert used <= {"__version__", room}, f"{path.name} reaches through the top of the package for {used}"
-        elif other != room and (room, other) not in LAZY:
-            assert floor(other) < floor(room), (
-                f"{path.relative_to(ROOT)} ({room}) imports from {other}, which is not below"
-            )
+    for other in imports_of(path) - {""}:
+        below = other.partition(".")[0]
+        if below != room:
+            assert floor(below, FLOORS) < floor(room, FLOORS), f"{name_of(path)} imports {other}, which is not below"
 
 
-def _is_package(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and node.id == "sparring"
-
-
-@pytest.mark.parametrize(("room", "above"), sorted(LAZY))
-def test_a_lazy_arrow_is_inside_functions_only(room: str, above: str) -> None:
-    tree = ast.parse((ROOT / f"{room}.py").read_text(encoding="utf-8"))
-    assert above not in set().union(*(set(imported_rooms(node)) for node in tree.body if not _holds_code(node)))
-
-
-def _holds_code(node: ast.AST) -> bool:
-    return isinstance(node, (ast.FunctionDef, ast.ClassDef))
+@pytest.mark.parametrize("path", [p for p in MODULES if room_of(p) in INSIDE and "." in name_of(p)], ids=name_of)
+def test_imports_point_down_inside_the_large_rooms(path: Path) -> None:
+    house, _, rest = name_of(path).partition(".")
+    room = rest.partition(".")[0]
+    for other in imports_of(path):
+        home, _, inner = other.partition(".")
+        below = inner.partition(".")[0]
+        if home == house and below not in ("", room):
+            lower, own = floor(below, INSIDE[house]), floor(room, INSIDE[house])
+            assert lower < own, f"{name_of(path)} imports {other}, which is not below"
 
 
 # --- house rules ----------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from sparring.errors import InputError
 from sparring.result import finite
 
 MARK = ".sparring"
+MARK_TEXT = "sparring wrote this folder, and may replace what it wrote.\n"
 "the file by which a folder that was written by this package is known"
 
 
@@ -98,7 +99,7 @@ def open_folder(folder: Path, *, force: bool = False) -> Path:
                 f"{folder} holds files that sparring did not write ({shown}); name another folder, or use --force "
                 "(force=True) to write beside them"
             )
-        (folder / MARK).write_text("sparring wrote this folder, and may replace what it wrote.\n", encoding="utf-8")
+        (folder / MARK).write_text(MARK_TEXT, encoding="utf-8")
     return folder
 
 

@@ -95,8 +95,16 @@ class Store:
         """Numbers of the shards that are not done."""
         return [number for number in range(len(self)) if not self.done(number)]
 
-    def load(self, number: Number) -> Record:
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the file of each shard that is there, by its name."""
+        names: list[Number] = ["head", *range(len(self))]
+        return {_name(one): hashlib.sha256(self.path(one).read_bytes()).hexdigest() for one in names if self.done(one)}
+
+    def load(self, number: Number, keep_damaged: bool = False) -> Record:
         """What a shard left behind.
+
+        Args:
+            keep_damaged: leave a damaged file where it is, for readers that must not change the folder.
 
         Raises:
             InputError: the file is damaged. It is put aside, so that a resumed run makes it again.
@@ -115,7 +123,9 @@ class Store:
             return tensors, json.loads(record["values"])
         except FileNotFoundError:
             raise InputError(f"shard {number} of {self.folder} is not there; finish the run with --resume") from None
-        except (SafetensorError, ValueError, KeyError, OSError) as error:
+        except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+            if keep_damaged:
+                raise InputError(f"shard {number} of {self.folder} is damaged ({error})") from None
             aside = path.with_suffix(".damaged")
             with explained(aside):
                 path.replace(aside)

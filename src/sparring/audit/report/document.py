@@ -5,6 +5,7 @@ So a report that was read back from disk gives the same pages as a fresh one, by
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -44,7 +45,23 @@ def read(path: str | Path) -> dict[str, Any]:
     missing = [name for name in NEEDED if name not in plain]
     if missing:
         raise InputError(f"{file} is damaged: it lacks {', '.join(missing)}")
+    if not sealed(plain):
+        raise InputError(
+            f"{file} was changed after sparring wrote it; make it again (sparring audit ... --resume), or see what "
+            "changed with sparring verify"
+        )
     return plain
+
+
+def seal(plain: Document) -> str:
+    """SHA-256 of a report without its seal. It shows accidents and careless changes, not a forger: see `verify`."""
+    rest = {name: value for name, value in plain.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def sealed(plain: Document) -> bool:
+    """The report is as it was written. Reports of version 0.1 have no seal."""
+    return "seal" not in plain or plain["seal"] == seal(plain)
 
 
 def figure(plain: Mapping[str, Any]) -> Figure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ class Report:
         certified: proved to stand, of all; the truth lies between this and `robust`. None = nothing was proved.
         survival: which successes outlive a file format. requirements: what was required, and whether it is met.
         passes: forward plus backward passes of all images together. cost: the same by part. seconds: wall time.
+        shards: SHA-256 of each file of the run that the report was made from, by its name; empty without a folder.
     """
 
     verdict: str
@@ -85,6 +86,7 @@ class Report:
     tried: tuple[Tried, ...] = ()
     requirements: tuple[Judged, ...] = ()
     certified: Figure | None = None
+    shards: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def clean_accuracy(self) -> float:

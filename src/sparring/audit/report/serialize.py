@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sparring.audit.cascade.outcome import Outcome
 from sparring.audit.checks.doubts import MEANINGS, meaning
 from sparring.audit.report import breakdown
-from sparring.audit.report.document import FORMAT
+from sparring.audit.report.document import FORMAT, seal
 from sparring.audit.report.per_attack import knowledge, on_the_subset, over_queries, standing_over_eps
 from sparring.audit.report.taxonomy import tags
 from sparring.audit.report.thumbnails import triple
@@ -79,8 +79,10 @@ def plain(report: Report) -> dict[str, Any]:
         "samples": list(report.samples),
         "gallery": _gallery(report),
     }
+    if report.shards:
+        found["shards"] = dict(report.shards)
     strict: dict[str, Any] = finite(found)
-    return strict
+    return {**strict, "seal": seal(strict)}
 
 
 def _attack(report: Report, one: Outcome) -> dict[str, Any]:

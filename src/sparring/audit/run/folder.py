@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,8 @@ class Run:
                 f"({_listed(missing)}); go on with --resume, or bring them from other machines with sparring merge"
             )
         head = Head.of_record(self.plan, self.store.load(HEAD))
-        return conclude(self.plan, head, [part.light() for part in self.parts()], self._pixels)
+        report = conclude(self.plan, head, [part.light() for part in self.parts()], self._pixels)
+        return replace(report, shards=self.store.digests())
 
     def parts(self) -> Iterator[Part]:
         """The parts in order, one at a time, with their points."""

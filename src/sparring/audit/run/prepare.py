@@ -30,6 +30,8 @@ class Head:
         probes: what the model is like. parts: SHA-256 of the images of each shard.
         model, data: for the report. seconds: that it took.
         region: the pixels that may change, kept so that a run can be verified by itself; None = all.
+        certified: [N] proved radii, None = none. left_out, settings: as in the plan, for the report; None = not kept
+            (runs of version 0.1).
     """
 
     clean: Clean
@@ -40,6 +42,9 @@ class Head:
     data: dict[str, Any]
     seconds: float
     region: Tensor | None = None
+    certified: Tensor | None = None
+    left_out: tuple[str, ...] | None = None
+    settings: dict[str, Any] | None = None
 
     @property
     def draws(self) -> int:
@@ -49,9 +54,10 @@ class Head:
     def to_record(self) -> Record:
         """For the store."""
         tensors = {"y": self.clean.y, "logits": self.clean.logits, "subset": self.subset}
-        if self.region is not None:
-            tensors["region"] = self.region
+        optional = {"region": self.region, "certified": self.certified}
+        tensors |= {name: value for name, value in optional.items() if value is not None}
         values = {"parts": self.parts, "model": self.model, "data": self.data, "seconds": self.seconds}
+        values |= {"left_out": self.left_out, "settings": self.settings}
         return tensors, {**values, "probes": self.probes.to_dict()}
 
     @classmethod
@@ -63,7 +69,18 @@ class Head:
         clean = Clean(pixels, tensors["y"], logits, *known(plan.model, plan.source, logits.shape[1]))
         probes = Probes.of_dict(values["probes"])
         facts = {name: values[name] for name in ("model", "data", "seconds")}
-        return cls(clean, tensors["subset"], probes, tuple(values["parts"]), **facts, region=tensors.get("region"))
+        left_out = values.get("left_out")
+        return cls(
+            clean,
+            tensors["subset"],
+            probes,
+            tuple(values["parts"]),
+            **facts,
+            region=tensors.get("region"),
+            certified=tensors.get("certified"),
+            left_out=None if left_out is None else tuple(left_out),
+            settings=values.get("settings"),
+        )
 
 
 def prepare(plan: Plan) -> Head:
@@ -94,6 +111,9 @@ def prepare(plan: Plan) -> Head:
         about_data(clean, sha256),
         time.perf_counter() - began,
         plan.threat.region,
+        plan.certified,
+        plan.left_out,
+        plan.settings,
     )
 
 

@@ -1,52 +1,50 @@
-"""Verification: every break that a run has recorded, proved once more with one forward pass.
+"""Verification: all that a run has written, held against the model, the data, and itself.
 
-Nothing is taken on trust but the images and the model that are given: that a stored point lies in the box and the ball
-is measured against the image itself, and that it fools is asked of the model.
+1. Files: each is whole, is written as sparring writes it, and belongs to this run.
+2. Model and data: they are those of the run, by hash; labels are those of the data.
+3. Points: the model is asked about every clean image and every stored point, also those not called a success; each
+   point is measured against its image.
+4. Report: it is derived again from the shards, and every figure, doubt and word of it is compared; pages and tables
+   are made again from it.
+
+The folder is only read. Whoever owns the model and the data can still make a run that verifies, for instance with
+weaker attacks than it says (the points would be honest, the search would not): see docs/audit_runs.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from sparring.audit.cascade.cascade import subset_of
 from sparring.audit.inputs.clean import data_sha256
-from sparring.audit.inputs.provenance import about_model, code_name, tensor_sha256
+from sparring.audit.inputs.provenance import about_model, code_name
+from sparring.audit.inputs.requirements import Requirement, parse_requirement
 from sparring.audit.inputs.source import Data, Source
-from sparring.audit.run.plan import FORMAT
+from sparring.audit.report.document import FILE, json_text, read
+from sparring.audit.report.formats.all import FORMS
+from sparring.audit.report.report import Report
+from sparring.audit.run.conclude import conclude
+from sparring.audit.run.in_process import clean_image
+from sparring.audit.run.plan import FORMAT, Plan
+from sparring.audit.run.prepare import Head
+from sparring.audit.run.records import unpack
+from sparring.audit.run.restore import plan_of, threat_of
+from sparring.audit.run.shard import Part
+from sparring.audit.run.verify_points import Radius, Witness, clean_findings, points_at
+from sparring.audit.run.verify_report import differences, forms_findings, report_findings
 from sparring.errors import InputError
-from sparring.export.answers import ask
+from sparring.export.files import MARK, MARK_TEXT
 from sparring.model import Model
-from sparring.scale.store import Store
-from sparring.threat import Threat
+from sparring.scale.files import json_bytes
+from sparring.scale.store import Record, Store
 
-SLACK = 1e-5
-"of eps: forgiven to rounding, as by the referee"
-GRID_SLACK = 1e-3
-"of the distance of two levels: the same"
-
-
-@dataclass(frozen=True)
-class Radius:
-    """The breaks at one radius: how many the run claims, and of these, how many fool the model here, and how many lie
-    in the ball and the box."""
-
-    eps: float
-    claimed: int
-    fooled: int
-    inside: int
-    proved: int
-
-    @property
-    def holds(self) -> bool:
-        return self.proved == self.claimed
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {**self.__dict__, "holds": self.holds}
+HEAD = "head"
 
 
 @dataclass(frozen=True)
@@ -54,10 +52,11 @@ class Verification:
     """What came of it.
 
     Attributes:
-        folder: the run. shards, of: how many were there to be looked at.
-        radii: the breaks by radius, the audited one first. images: how many were looked at.
+        folder: the run. shards, of: how many were there to be looked at. images: how many these hold.
+        radii: the breaks by radius, the audited one first.
         same: by part (model, data, code), whether it is what the run was made with.
         standing: images that nothing in the run breaks, as proved here; claimed: as report.json says, None without one.
+        findings: all else that does not hold, a line each. not_covered: what could not be checked, and why.
     """
 
     folder: str
@@ -68,27 +67,38 @@ class Verification:
     same: dict[str, bool]
     standing: int
     claimed: int | None
+    findings: tuple[str, ...] = ()
+    not_covered: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
-        """Model and data are the run's, and every break is one. Another version of the code is no objection."""
-        counted = self.claimed is None or self.shards < self.of or self.claimed == self.standing
-        return self.same["model"] and self.same["data"] and counted and all(one.holds for one in self.radii)
+        """Nothing was found. Another version of the code is no objection."""
+        known = self.same["model"] and self.same["data"]
+        return known and not self.findings and all(one.holds for one in self.radii)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         plain = {**self.__dict__, "radii": [one.to_dict() for one in self.radii]}
-        return {"format": "sparring-verify-1", "holds": self.holds, **plain}
+        return {"format": "sparring-verify-2", "holds": self.holds, **plain}
 
 
-def verify(folder: str | Path, model: Model, data: Data, batch_size: int = 256) -> Verification:
-    """Show every stored break to the model once.
+def verify(
+    folder: str | Path,
+    model: Model,
+    data: Data,
+    batch_size: int = 256,
+    *,
+    options: Mapping[str, Any] | None = None,
+    command: str | None = None,
+) -> Verification:
+    """Check everything that a run has written.
 
     Args:
         folder: of a run, finished or not. model, data: what it was made with; hashes tell.
+        options, command: of `sparring audit`, as kept with the run; None = the report's are not compared.
 
     Raises:
-        InputError: no run, a damaged shard, images of another shape or number.
+        InputError: no run, or images of another shape or number.
     """
     store = Store.read(Path(folder))
     if store.plan.get("format") != FORMAT:
@@ -96,90 +106,200 @@ def verify(folder: str | Path, model: Model, data: Data, batch_size: int = 256) 
             f"{folder} holds no audit that this version can verify; its format is {store.plan.get('format')!r}"
         )
     try:
-        return _proved(store, model, Source(data), batch_size)
-    except (KeyError, TypeError, IndexError, RuntimeError, ZeroDivisionError) as error:  # written by anybody
+        return _Verifier(store, model, Source(data), batch_size, options, command).result()
+    except (KeyError, TypeError, IndexError, RuntimeError, ValueError, AttributeError, ZeroDivisionError) as error:
+        if isinstance(error, InputError):
+            raise
+        # Anybody may have written the files: what they hold can be anything.
         raise InputError(f"{folder} is not as sparring writes it ({type(error).__name__}: {error})") from error
 
 
-def _proved(store: Store, model: Model, source: Source, batch_size: int) -> Verification:
-    plan, folder = store.plan, store.folder
-    size = int(plan["shard_size"])
-    if len(source) < plan["data"]["n"]:
-        raise InputError(f"{folder} is about {plan['data']['n']} images, here are {len(source)}; give it the same data")
-    if len(store) != -(-plan["data"]["n"] // size):
-        raise InputError(f"{folder} says it has {len(store)} shards of {size} images for {plan['data']['n']} images")
-    kept, head = store.load("head")
-    threat = _threat(plan, kept.get("region"))
-    now = {name: value for name, value in about_model(model).items() if name in plan["model"]}
-    same = {
-        "model": all(plan["model"][name] == now[name] for name in now if name != "device"),
-        "data": True,
-        "code": plan["code"] == code_name(),
-    }
-    counts = [[0, 0, 0, 0] for _ in plan["radii"]]
-    done = [number for number in range(len(store)) if store.done(number)]
-    images = right = 0
-    for number in done:
-        tensors, _ = store.load(number)
-        x, y = source.part(number * size, min((number + 1) * size, plan["data"]["n"]))
-        x = model.accept(x).cpu()
-        same["data"] &= data_sha256(x, y) == head["parts"][number]
-        images += len(x)
-        right += int(tensors["worst/0/clean_correct"].sum())
-        for count, found in zip(counts, _breaks(threat, plan["radii"], tensors, model, x, y, batch_size), strict=True):
-            for k, value in enumerate(found):
-                count[k] += value
-    radii = tuple(Radius(eps, *count) for eps, count in zip(plan["radii"], counts, strict=True))
-    return Verification(
-        str(folder), len(done), len(store), images, radii, same, right - radii[0].proved, _said(Path(folder))
-    )
+class _Verifier:
+    """One verification on its way."""
 
+    def __init__(
+        self,
+        store: Store,
+        model: Model,
+        source: Source,
+        batch_size: int,
+        options: Mapping[str, Any] | None,
+        command: str | None,
+    ) -> None:
+        self.store = store
+        self.model = model
+        self.source = source
+        self.batch_size = batch_size
+        self.options = options
+        self.command = command
+        self.findings: list[str] = []
+        self.not_covered: list[str] = []
+        self.size = int(store.plan["shard_size"])
+        self.n = int(store.plan["data"]["n"])
+        self.finished = (store.folder / FILE).exists()
+        if len(source) < self.n:
+            raise InputError(f"{store.folder} is about {self.n} images, here are {len(source)}; give it the same data")
+        if len(store) != -(-self.n // self.size):
+            raise InputError(f"{store.folder} says it has {len(store)} shards of {self.size} for {self.n} images")
 
-def _threat(plan: dict[str, Any], region: Tensor | None) -> Threat:
-    """What was allowed, from the run's own words, which must agree with each other."""
-    known = plan["threat"]
-    if plan["region"] != (None if region is None else tensor_sha256(region)):
-        raise InputError("the region in the run is not the one that it was planned with; it cannot be verified")
-    return Threat(known["norm"], known["eps"], tuple(known["box"]), known["levels"], region)
+    def result(self) -> Verification:
+        plan = self.store.plan
+        same = {"model": self._same_model(), "data": True, "code": plan["code"] == code_name()}
+        self._files()
+        empty = tuple(Radius(eps, 0, 0, 0, 0) for eps in plan["radii"])
+        head = self._load(HEAD)
+        if head is None:
+            return self._made(0, 0, empty, {**same, "data": False}, 0)
+        radii, images, right, done = list(empty), 0, 0, 0
+        for number in range(len(self.store)):
+            record = self._load(number) if self.store.done(number) else None
+            if record is None:
+                continue
+            here, correct, alike = self._shard(number, record, head)
+            radii = [a + b for a, b in zip(radii, here, strict=True)]
+            same["data"] &= alike
+            images += len(correct)
+            right += int(correct.sum())
+            done += 1
+        if not self.finished and any((self.store.folder / name).exists() for name in FORMS):
+            self.findings.append(f"pages of a report are there, but {FILE} is not")
+        if done < len(self.store) and self.finished:
+            self.findings.append(f"{FILE} is there, but {len(self.store) - done} of {len(self.store)} shards are not")
+        elif self.finished and same["data"]:
+            self._report(head, same["code"])
+        return self._made(done, images, tuple(radii), same, right - radii[0].proved)
 
+    def _made(
+        self, done: int, images: int, radii: tuple[Radius, ...], same: dict[str, bool], standing: int
+    ) -> Verification:
+        claimed = None
+        if self.finished:
+            try:
+                claimed = int(read(self.store.folder)["standing"])
+            except (InputError, TypeError, ValueError) as error:
+                self.findings.append(str(error))
+        return Verification(
+            str(self.store.folder), done, len(self.store), images, radii, same, standing, claimed,
+            tuple(dict.fromkeys(self.findings)), tuple(self.not_covered),
+        )  # fmt: skip
 
-def _breaks(
-    threat: Threat, radii: list[float], tensors: dict[str, Tensor], model: Model, x: Tensor, y: Tensor, batch_size: int
-) -> Iterator[tuple[int, int, int, int]]:
-    """By radius: breaks claimed, those that fool, those inside, those that do both."""
-    assert threat.box is not None
-    low, high = threat.box
-    for k, eps in enumerate(radii):
-        hit = tensors[f"worst/{k}/success"] & tensors[f"worst/{k}/clean_correct"]
-        z = tensors[f"worst/{k}/x_adv"][hit]
-        if z.shape[1:] != x.shape[1:]:
-            raise InputError(
-                f"the run is about images of shape {tuple(z.shape[1:])}, here they are {tuple(x.shape[1:])}; "
-                "give it the same data"
+    def _same_model(self) -> bool:
+        known = self.store.plan["model"]
+        now = {name: value for name, value in about_model(self.model).items() if name in known}
+        return all(known[name] == now[name] for name in now if name != "device")
+
+    def _files(self) -> None:
+        """plan.json and options.json are written as sparring writes them."""
+        for name, plain in (("plan.json", self.store.plan), ("options.json", self.options)):
+            path = self.store.folder / name
+            if plain is not None and path.read_bytes() != json_bytes(dict(plain)):
+                self.findings.append(f"{name} is not written as sparring writes it")
+        mark = self.store.folder / MARK
+        if not mark.exists() or mark.read_bytes() != MARK_TEXT.encode():
+            self.findings.append(f"{MARK}, which marks the folder as sparring's, is not as sparring writes it")
+
+    def _load(self, number: int | str) -> Record | None:
+        try:
+            return self.store.load(number, keep_damaged=True)
+        except InputError as error:
+            self.findings.append(str(error))
+            return None
+
+    def _shard(self, number: int, record: Record, head: Record) -> tuple[list[Radius], Tensor, bool]:
+        """Its breaks by radius, which of its images are right, and whether the images are those of the run."""
+        tensors, values = record
+        plan = self.store.plan
+        rows = slice(number * self.size, min((number + 1) * self.size, self.n))
+        x, y = self.source.part(rows.start, rows.stop)
+        x = self.model.accept(x).cpu()
+        alike = data_sha256(x, y) == head[1]["parts"][number]
+        correct = tensors["worst/0/clean_correct"]
+        if values["first"] != rows.start:
+            self.findings.append(f"shard {number} says that it begins with image {values['first']}")
+        witness = self._witness(head)
+        self.findings += clean_findings(witness, x, y, head[0], correct, rows)
+        threat = threat_of(plan, head[0].get("region"))
+        radii = []
+        for k, eps in enumerate(plan["radii"]):
+            radius, findings = points_at(witness, threat, eps, k, tensors, x, y)
+            radii.append(radius)
+            self.findings += findings
+        return radii, correct, alike
+
+    def _witness(self, head: Record) -> Witness:
+        logits = head[0]["logits"]
+        return Witness(self.model, self._head(head).draws, self.store.plan["seed"], logits.shape[1], self.batch_size)
+
+    def _plan(self, head: Record) -> Plan:
+        threat = threat_of(self.store.plan, head[0].get("region"))
+        return plan_of(self.store.plan, self.model, self.source, threat, head[0].get("certified"))
+
+    def _head(self, head: Record) -> Head:
+        return Head.of_record(self._plan(head), head)
+
+    # --- the report -------------------------------------------------------------------------------------------
+
+    def _report(self, record: Record, same_code: bool) -> None:
+        """Derive the report again; compare it, and every page made from it."""
+        if not same_code:
+            self.not_covered.append(
+                f"the words of {FILE}, and the pages made from it: another version of the code wrote them; "
+                "its figures, its doubts and its status are compared"
             )
-        shown = z.nan_to_num(low).clamp(low, high)  # what lies elsewhere is not inside anyway
-        fooled = ask(model, shown, batch_size).prediction != y[hit]
-        inside = allowed(z, x[hit], threat, eps)
-        yield len(z), int(fooled.sum()), int(inside.sum()), int((fooled & inside).sum())
+        derived = self._derived(record)
+        plain = derived.to_dict()
+        self.findings += report_findings(self.store.folder, plain, self.store.plan["code"], same_code)
+        try:
+            stored = read(self.store.folder)
+        except InputError as error:
+            self.findings.append(str(error))
+            return
+        self.findings += list(self._by_options(derived, stored)) if same_code else []
+        if same_code:
+            self.findings += forms_findings(self.store.folder, stored)
+
+    def _derived(self, record: Record) -> Report:
+        plan, head = self._plan(record), self._head(record)
+        parts = [unpack(plan, self.store.load(number, keep_damaged=True)) for number in range(len(self.store))]
+        if not torch.equal(head.subset, subset_of(head.clean, plan.suite.subset)):
+            self.findings.append("the sanity subset is not the first images that the model gets right")
+        report = conclude(plan, head, [part.light() for part in parts], lambda numbers: _pixels(plan, parts, numbers))
+        for k, row in enumerate(report.samples):
+            if (row["status"] == "broken") != bool(report.worst.success[k] & report.worst.clean_correct[k]):
+                self.findings.append(f"image {k} is {row['status']} by the attacks' records, not by its stored point")
+                break
+        return replace(report, shards=self.store.digests())
+
+    def _by_options(self, derived: Report, stored: dict[str, Any]) -> Iterator[str]:
+        """Requirements, settings and the command of the report."""
+        required = [
+            Requirement(one["metric"], one["least"], one["eps"], one["counted"]) for one in stored["requirements"]
+        ]
+        judged = [one.to_dict() for one in derived.requiring(required).requirements]
+        if list(differences(judged, stored["requirements"])):
+            yield f"{FILE} judges a requirement otherwise than its figures do"
+        settings = dict(stored["settings"])
+        said = settings.pop("options", None)
+        if json_text(settings) != json_text(dict(derived.settings)):
+            yield f"the settings in {FILE} are not those of the run"
+        if self.options is None:
+            self.not_covered.append("the command and the requirements: the run was not started by sparring audit")
+            return
+        if said != dict(self.options):
+            yield f"the options in {FILE} are not those in options.json"
+        if self.command is not None and stored["command"] != self.command:
+            yield f"the command in {FILE} is not the one that options.json gives"
+        asked = [
+            parse_requirement(text).at(float(self.store.plan["threat"]["eps"])) for text in self.options["require"]
+        ]
+        if [one for one in required if not one.counted] != asked:
+            yield f"the requirements in {FILE} are not those in options.json"
 
 
-def allowed(z: Tensor, x: Tensor, threat: Threat, eps: float) -> Tensor:
-    """bool [n]: points [n, ...] that lie in the box, the ball, the region and the grid around images x [n, ...]."""
-    assert threat.box is not None
-    low, high = threat.box
-    flat = z.flatten(1)
-    inside = (threat.norm.size(z - x) <= eps * (1 + SLACK)) & (flat >= low).all(1) & (flat <= high).all(1)
-    mask = threat.mask(x)
-    if mask is not None:
-        inside &= ((z == x) | mask).flatten(1).all(1)
-    if threat.levels is not None:
-        step = (flat - low) * ((threat.levels - 1) / (high - low))
-        inside &= ((step - step.round()).abs() <= GRID_SLACK).all(1)
-    return inside
-
-
-def _said(folder: Path) -> int | None:
-    """What the report says of how many stand."""
-    from sparring.audit.report.document import FILE, read
-
-    return int(read(folder)["standing"]) if (folder / FILE).exists() else None
+def _pixels(plan: Plan, parts: list[Part], numbers: Any) -> dict[int, tuple[Tensor, Tensor]]:
+    """The clean image and the worst point of each of these images."""
+    found = {}
+    for i in numbers:
+        part = parts[i // plan.shard_size]
+        found[i] = (clean_image(plan, i), part.worst[0].x_adv[i - part.first])
+    return found

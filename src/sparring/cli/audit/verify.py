@@ -41,13 +41,13 @@ def verify(
     """
     from sparring.audit.report.document import json_text, write
     from sparring.audit.run.verify import verify as prove
-    from sparring.cli.audit.run_options import kept_options, subject_of
+    from sparring.cli.audit.run_options import kept_options, recorded, subject_of
     from sparring.export.files import check_writable
 
     if json is not None:
         check_writable(json)
     options = kept_options(run, trust, model=model, weights=weights, data=data, device=device)
-    found = prove(run, *subject_of(options), batch_size)
+    found = prove(run, *subject_of(options), batch_size, options=recorded(run))
     if json is not None:
         write(json, json_text(found.to_dict()))
     if not quiet:
@@ -74,7 +74,9 @@ def _print(found: Verification) -> None:
     for part, same in found.same.items():
         note = "the same" if same else ("another version" if part == "code" else "NOT the one that was audited")
         console.print(Text(f"{part}: {note}", "green" if same else ("yellow" if part == "code" else "red")))
-    if found.claimed is not None and found.shards == found.of and found.claimed != found.standing:
-        console.print(Text(f"the report says that {found.claimed} images stand; proved are {found.standing}", "red"))
+    for line in found.findings:
+        console.print(Text(f"does not hold: {line}", "red"), soft_wrap=True)
+    for line in found.not_covered:
+        console.print(Text(f"not covered: {line}", "yellow"), soft_wrap=True)
     text = "All of it holds." if found.holds else "Not all of it holds."
     console.print(Text(text, "green" if found.holds else "red"))

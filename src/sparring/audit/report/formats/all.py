@@ -21,10 +21,12 @@ FORMS = {
 "file -> what makes its text"
 
 
+def texts(document: Document) -> dict[str, str]:
+    """All forms but report.json itself: path -> text."""
+    hub = {f"huggingface/{name}": text for name, text in huggingface.files(document).items()}
+    return {**{name: make(document) for name, make in FORMS.items()}, **hub}
+
+
 def save(document: Document, folder: str | Path) -> dict[str, Path]:
     """Write all forms but report.json itself into `folder`: name -> path."""
-    folder = Path(folder)
-    saved = {name: write(folder / name, make(document)) for name, make in FORMS.items()}
-    for path in huggingface.write(document, folder / "huggingface"):
-        saved[path.relative_to(folder).as_posix()] = path
-    return saved
+    return {name: write(Path(folder) / name, text) for name, text in texts(document).items()}

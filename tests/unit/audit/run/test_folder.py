@@ -59,8 +59,8 @@ def images() -> tuple[Tensor, Tensor]:
 def plain(report: Report) -> dict[str, Any]:
     """The report less what tells the time."""
     document = report.to_dict()
-    for name in ("seconds", "created"):
-        del document[name]
+    for name in ("seconds", "created", "seal", "shards"):
+        document.pop(name, None)
     for one in document["attacks"]:
         del one["seconds"]
     return document

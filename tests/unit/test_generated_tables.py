@@ -1,4 +1,4 @@
-"""The tables in the README are those that the register and the cards give."""
+"""The tables in the pages are those that the register and the cards give."""
 
 from __future__ import annotations
 
@@ -15,35 +15,37 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script, turned to a README of its own."""
-    spec = importlib.util.spec_from_file_location("readme_tables", ROOT / "scripts" / "readme_tables.py")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generated_tables", ROOT / "scripts" / "generated_tables.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "README", tmp_path / "README.md")
     return module
 
 
-def test_the_readme_is_up_to_date(script: ModuleType) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name, table in script.tables().items():
-        assert script.updated(text, name, table) == text, "run python scripts/readme_tables.py"
+def test_the_pages_are_up_to_date(script: ModuleType) -> None:
+    for name in script.PAGES:
+        text, wanted = script.page(ROOT, name)
+        assert text == wanted, f"{name}: run python scripts/generated_tables.py"
 
 
 def test_the_script_writes_what_it_then_finds_up_to_date(
-    script: ModuleType, capsys: pytest.CaptureFixture[str]
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    marks = "# Top\n<!-- attacks:begin -->\n{}\n<!-- attacks:end -->\n"
-    marks += "<!-- models:begin -->\n{}\n<!-- models:end -->\nrest\n"
-    script.README.write_text(marks.format("old", "old"), encoding="utf-8")
-    assert script.main(["--check"]) == 1
+    for name, tables in script.PAGES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        marks = "".join(f"<!-- {marker}:begin -->\nold\n<!-- {marker}:end -->\n" for marker in tables)
+        (tmp_path / name).write_text(f"# Top\n{marks}rest\n", encoding="utf-8")
+    assert script.main(["--check"], tmp_path) == 1
     assert "out of date" in capsys.readouterr().err
-    assert script.main([]) == 0
-    assert script.main(["--check"]) == 0
-    text = script.README.read_text(encoding="utf-8")
-    assert text == marks.format(script.tables()["attacks"], script.tables()["models"])
+    assert script.main([], tmp_path) == 0
+    assert script.main(["--check"], tmp_path) == 0
+    for name, tables in script.PAGES.items():
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert text.startswith("# Top\n")
+        assert text.endswith("rest\n")
+        assert all(make() in text for make in tables.values())
 
 
 @pytest.mark.parametrize("text", ["", "{B}", "{E}{B}", "{B}{E}{B}", "{B}{E}{E}", "{E}{B}{E}"])

@@ -22,6 +22,8 @@ MOST = 32
 "images"
 STEP = 1e-4
 "of the box: the smallest move that any smooth classifier notices in float32"
+FARTHEST = 1 / 3
+"of the way across the box: beyond it a random point of the ball is a random image, and says nothing of this one"
 LOOKS, WAYS, DRAWS = 10, 20, 10
 
 
@@ -103,7 +105,9 @@ def _faithful(model: Model, x: Tensor, y: Tensor, stride: float, noise: Noise) -
 def _aligned(model: Model, x: Tensor, y: Tensor, threat: Threat, noise: Noise) -> float | None:
     """G5: do gradients at the image and nearby point the same way? Of those that have any."""
     here = _slope(model, x, y, losses.cross_entropy).flatten(1)
-    there = _slope(model, _ball(model, x, threat, 1.0).sample(noise), y, losses.cross_entropy).flatten(1)
+    assert threat.eps is not None
+    near = min(1.0, FARTHEST * threat.within(model.box).reach(x[0].numel()) / threat.eps)
+    there = _slope(model, _ball(model, x, threat, near).sample(noise), y, losses.cross_entropy).flatten(1)
     alive = (here != 0).any(1) & (there != 0).any(1)
     if 2 * int(alive.sum()) < len(x) or not len(x):
         return None

@@ -5,6 +5,7 @@ Each probe only measures; `checks` says what is doubtful.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from sparring.ball import Ball
 from sparring.batches import batches, run_batches
 from sparring.bout import LossFunction
 from sparring.model import Model
+from sparring.norms import L0
 from sparring.rng import Noise, digest
 from sparring.threat import Threat, Untargeted
 
@@ -220,10 +222,20 @@ def _flat(model: Model, points: list[Tensor], y: Tensor, loss: LossFunction, bat
 def _moved(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, batch_size: int) -> tuple[float, float]:
     """Shares of the images that FGSM moved at all, and as far as the threat allows."""
     threat = replace(threat, levels=None)
-    last = run_batches(attack("fgsm"), model, (x, y), threat, batch_size=batch_size, seed=seed, keep="last")
+    clean = model.accept(x).cpu()
+
+    def size(eps: float) -> Tensor:
+        there = replace(threat, eps=eps)
+        last = run_batches(attack("fgsm"), model, (x, y), there, batch_size=batch_size, seed=seed, keep="last")
+        return threat.norm.size(last.x_adv - clean)
+
     assert threat.eps is not None
-    size = threat.norm.size(last.x_adv - model.accept(x).cpu())
-    return _share(size > 0), _share(size >= 0.99 * threat.eps)
+    usable = math.floor(threat.eps * (1 + 1e-6)) if threat.norm is L0 else threat.eps
+    far = size(threat.eps)
+    most = torch.full_like(far, usable)
+    if bool((far < 0.99 * usable).any()):  # the box, or the region, may not let it any further along the gradient
+        most = torch.minimum(most, size(threat.within(model.box).reach(clean[0].numel())))
+    return _share(far > 0), _share((far >= 0.99 * most) & (far > 0))
 
 
 def _share(flags: Tensor) -> float:

@@ -93,6 +93,7 @@ def prepare(plan: Plan) -> Head:
     began = time.perf_counter()
     size = plan.suite.subset
     clean, sha256, parts = look(plan.model, plan.source, plan.batch_size, plan.shard_size, size)
+    _refuse_unreachable(plan, clean)
     refuse_chance(plan.model, clean, plan.clean_floor)
     subset = subset_of(clean, size)
     trials = rehearse(plan, clean)
@@ -115,6 +116,16 @@ def prepare(plan: Plan) -> Head:
         plan.left_out,
         plan.settings,
     )
+
+
+def _refuse_unreachable(plan: Plan, clean: Clean) -> None:
+    """Refuse a radius that none of the images can use up."""
+    low, high = plan.threat.within(plan.model.box).box or plan.model.box
+    whole = len(clean.x) == len(clean)
+    furthest = [torch.maximum(part - low, high - part) for part in torch.split(clean.x, 256)] if whole else []
+    reach = max((float(plan.threat.norm.size(part.double()).max()) for part in furthest), default=None)
+    for eps in plan.radii():
+        replace(plan.threat.within(plan.model.box), eps=eps).refuse_unreachable(clean.x[0].numel(), reach)
 
 
 def rehearse(plan: Plan, clean: Clean) -> tuple[Trial, ...]:

@@ -20,6 +20,8 @@ def notes(probes: Probes, draws: int, worst: Result) -> dict[str, str]:
             f"zero cross-entropy gradients for {percent(probes.flat_ce)} of the images, median margin "
             f"{probes.gap:.3g}, FGSM moved {percent(probes.moved)} of them"
         )
+    if probes.rounded is not None:
+        told["low-precision"] = f"{probes.rounded}; in float32 the same weights show none of it"
     conduct, local = probes.conduct, probes.local
     if probes.training and probes.active and conduct is not None:
         said = []

@@ -30,6 +30,15 @@ MEANINGS: dict[str, Meaning] = {
         cause="it says one class for nearly every image, and what stands is the share of that class",
         fine="Predictions are spread like the labels",
     ),
+    "low-precision": Meaning(
+        "The net computes in low precision",
+        "bfloat16 or half keep 8 or 11 bits: small moves and small gradients are rounded away, which hinders attacks "
+        "that use gradients. In float32 the same weights are attacked without trouble.",
+        "Audit the net in float32 (net.float()): what breaks it there breaks it here, nearly always.",
+        severe=True,
+        cause="the net's low precision, which rounds small moves and gradients away",
+        fine="The net computes precisely enough",
+    ),
     "loss-saturation": Meaning(
         "The loss is saturated",
         "The softmax is so sure of itself that cross-entropy rounds to 0 and its gradient to exactly 0: attacks that "

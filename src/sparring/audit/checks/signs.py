@@ -12,6 +12,18 @@ from sparring.audit.probes.probe import Probes, saturated
 from sparring.audit.statistics.proportion import percent
 from sparring.result import Doubt
 
+ROUNDING = frozenset(
+    {
+        "loss-saturation",
+        "saturated-outputs",
+        "zero-gradients",
+        "piecewise-constant",
+        "unfaithful-gradients",
+        "unstable-outputs",
+        "budget-not-used",
+    }
+)
+"signs that low precision alone can give"
 LEAST = 3
 "images that must show a sign"
 
@@ -21,10 +33,21 @@ def of_probes(probes: Probes, classes: int) -> list[Doubt]:
     return [
         *planted(probes.canary),
         *behaviour(probes, classes),
-        *gradients(probes),
-        *neighbourhood(probes),
-        *budget_used(probes),
+        *rounding(probes, [*gradients(probes), *neighbourhood(probes), *budget_used(probes)]),
     ]
+
+
+def rounding(probes: Probes, found: list[Doubt]) -> Iterable[Doubt]:
+    """Signs that are gone where the same weights compute in float32: one doubt that names the precision instead."""
+    due = [doubt for doubt in found if doubt.code in ROUNDING] if probes.rounded is not None else []
+    yield from (doubt for doubt in found if doubt not in due)
+    if due:
+        yield Doubt(
+            "low-precision",
+            f"the net computes in {probes.rounded}: {', '.join(doubt.code for doubt in due)}; in float32 the same "
+            "weights show none of it",
+            max(doubt.share for doubt in due),
+        )
 
 
 def behaviour(probes: Probes, classes: int) -> Iterable[Doubt]:
@@ -127,10 +150,11 @@ def neighbourhood(probes: Probes) -> Iterable[Doubt]:
             "(0.3 and more after honest adversarial training)",
             min(1.0, 1 - local.aligned),
         )
-    if local.unstable > 0.1:
+    if local.unstable > 0.1 and local.jump > 0.3:
         yield Doubt(
             "unstable-outputs",
-            f"at random points of a tenth of the radius the loss changes by {percent(local.unstable)} on average",
+            f"a tenth of the way to random points of the ball the loss changes by {percent(local.unstable)} on "
+            f"average, and {percent(local.jump)} of that is there after a hundredth (10 % for smooth nets)",
             local.unstable,
         )
 

@@ -5,6 +5,7 @@ Each probe only measures; `checks` says what is doubtful.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -52,6 +53,8 @@ class Probes:
         outputs: what the net was said to give. twins: images that appear more than once, of those looked at.
         local, conduct: see there; local is None for models that answer at random, and without images to look at.
         in_eval: right, and standing against PGD, in eval mode, of up to 100 images; for models left in train mode.
+        rounded: the net's precision, where it is below float32 and the same weights in float32 have smooth logits and
+            true gradients.
         canary: what the suite's attacks made of what was planted, see `canary`; the control is among them.
     """
 
@@ -76,6 +79,7 @@ class Probes:
     conduct: Conduct | None = None
     in_eval: tuple[Figure, Figure] | None = None
     canary: tuple[Trial, ...] = ()
+    rounded: str | None = None
 
     @property
     def random(self) -> bool:
@@ -148,9 +152,11 @@ def probe(
     local = look_around(model, x, y, threat, seed) if len(x) and not changed else None
     conduct = observe(model, clean.x, clean.y[: len(clean.x)], changed > 0, batch_size)
     passes += conduct.passes + (0 if local is None else local.passes)
-    active = bool(training) and model.mode == "as_is"
-    in_eval, more = measure_in_eval(model, clean, threat, seed, batch_size) if active else (None, 0)
+    rounded, more = _rounded(model, x, y, threat, seed, batch_size) if len(x) and not changed else (None, 0)
     passes += more
+    active = bool(training) and model.mode == "as_is"
+    in_eval, extra = measure_in_eval(model, clean, threat, seed, batch_size) if active else (None, 0)
+    passes += extra
     return Probes(
         n=len(x),
         training=training,
@@ -172,7 +178,26 @@ def probe(
         local=local,
         conduct=conduct,
         in_eval=in_eval,
+        rounded=rounded,
     )
+
+
+def _rounded(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, batch_size: int) -> tuple[str | None, int]:
+    """The low precision that accounts for odd gradients, if a copy in float32 has none; and the passes it took."""
+    if model.dtype not in (torch.float16, torch.bfloat16) or model.access != "gradient":
+        return None, 0
+    name = str(model.dtype).removeprefix("torch.")
+    try:
+        twin = copy.deepcopy(model)
+        assert isinstance(twin.net, nn.Module)
+        twin.net.float()
+        points = _points(twin, x, threat, seed)
+        flat, _ = _flat(twin, points, y, losses.margin, batch_size)
+        local = look_around(twin, x, y, threat, seed)
+    except (RuntimeError, TypeError, ValueError):  # it cannot be copied, or casts by itself
+        return None, 0
+    sound = flat < 0.05 and local.constant <= 0.5 and local.faithful is not None and local.faithful >= 0.5
+    return name if sound else None, local.passes + 2 * len(points) * len(x)
 
 
 def _changed(model: Model, clean: Clean, batch_size: int) -> float:

@@ -137,7 +137,7 @@ def plan_audit(
     stages = in_precision(stages, precision, model.device)
     if replay is not None:
         stages = (replay_stage(Path(replay)), *stages)
-    source = Source(data, n)
+    source = Source(data, n, model.classes)
     return Plan(
         model,
         source,

@@ -44,7 +44,7 @@ def load_subject(
 
         loaded = defend(loaded, defense)
     check_fit(loaded, images[0][0][None], data)
-    return loaded, images
+    return loaded, images.named_as(loaded.classes)
 
 
 def channels(what: str, text: str | None) -> list[float] | None:

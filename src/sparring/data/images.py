@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from sparring.class_numbers import integers
+from sparring.data.class_names import by_name
 from sparring.data.pixels import Images, TensorImages
 from sparring.errors import InputError
 from sparring.seeds import torch_seed, whole_seed
@@ -126,6 +127,19 @@ class ImageData(Dataset[tuple[Tensor, int]]):
         part.__dict__.update(self.__dict__)
         part.labels, part._rows = self.labels[chosen], self._rows[chosen]
         part.paths = None if self.paths is None else tuple(self.paths[i] for i in chosen.tolist())
+        return part
+
+    def named_as(self, classes: Sequence[str] | None) -> ImageData:
+        """The same images, each under the number that its class has among `classes`, a model's; see `by_name`.
+
+        Raises:
+            InputError: the names differ; with both lists.
+        """
+        numbers = by_name(self.classes, classes)
+        if numbers is None or classes is None:
+            return self
+        part = self.subset(torch.arange(len(self)))
+        part.labels, part.classes = torch.tensor(numbers)[self.labels], tuple(classes)
         return part
 
     def without(self, other: ImageData) -> ImageData:

@@ -90,6 +90,12 @@ MEANINGS: dict[str, Meaning] = {
         "not see through that loop.",
         "Measure the static model first, attack it, and show its examples to the whole; BPDA through the loop.",
     ),
+    "label-order": Meaning(
+        "The classes may be in another order",
+        "Some classes are predicted as another one nearly always, and that one is not confused with them by chance: "
+        "numbers of classes mean other things to the model than to the data.",
+        "Compare the names of the classes of both; wrap(net, classes=[...]) matches them by name.",
+    ),
     "wrong-range": Meaning(
         "Another range of pixels suits the model better",
         "On the same images with pixels in another range it is right more often: it was trained for that range.",

@@ -78,6 +78,13 @@ def behaviour(probes: Probes, classes: int) -> Iterable[Doubt]:
         yield Doubt("dynamic-inference", "the model asks for gradients while it answers")
     if conduct is not None and conduct.scale is not None:
         yield Doubt("wrong-range", f"{conduct.scale}, more often than on the pixels that it was given")
+    if probes.renamed is not None:
+        yield Doubt(
+            "label-order",
+            f"with its classes renamed the model would be right on {percent(probes.renamed)}: their order may differ "
+            "between the model and the data",
+            probes.renamed,
+        )
     if probes.outputs != "logits":
         yield Doubt(
             "probabilities", f"the model gives {probes.outputs.replace('_', '-')}; their logarithm was attacked"

@@ -55,6 +55,7 @@ class Probes:
         in_eval: right, and standing against PGD, in eval mode, of up to 100 images; for models left in train mode.
         rounded: the net's precision, where it is below float32 and the same weights in float32 have smooth logits and
             true gradients.
+        renamed: share that is right once the classes are renamed one to one, where that is clearly more.
         canary: what the suite's attacks made of what was planted, see `canary`; the control is among them.
     """
 
@@ -80,6 +81,7 @@ class Probes:
     in_eval: tuple[Figure, Figure] | None = None
     canary: tuple[Trial, ...] = ()
     rounded: str | None = None
+    renamed: float | None = None
 
     @property
     def random(self) -> bool:
@@ -179,7 +181,24 @@ def probe(
         conduct=conduct,
         in_eval=in_eval,
         rounded=rounded,
+        renamed=_renamed(clean),
     )
+
+
+def _renamed(clean: Clean) -> float | None:
+    """The clean accuracy under the best renaming of the classes, if it is higher by 5 points and 5 images at least.
+
+    A class is renamed where most of its predictions are of one other class, and most of that class are predicted so.
+    """
+    table = torch.zeros(clean.classes, clean.classes, dtype=torch.int64)
+    table.index_put_((clean.prediction.long(), clean.y.long()), torch.ones_like(clean.y.long()), accumulate=True)
+    count, truth = table.max(1)
+    sure = (count >= 3) & (2 * count > table.sum(1)) & (2 * count > table.sum(0)[truth])
+    moved = sure & (truth != torch.arange(clean.classes))
+    gain = int(count[moved].sum()) - int((table.diagonal()[moved]).sum())
+    gain -= sum(int(table[k, k]) for k in truth[moved].tolist() if not bool(moved[k]))
+    share = gain / len(clean)
+    return clean.accuracy.value + share if share >= 0.05 and gain >= 5 else None
 
 
 def _rounded(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, batch_size: int) -> tuple[str | None, int]:

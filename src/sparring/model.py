@@ -214,11 +214,11 @@ class Model:
         Raises:
             InputError: weights that do not exist yet (lazy modules), or that no gradient can pass (inference mode).
         """
-        self._refuse_unready()
+        self.refuse_unready()
         with _ONE_AT_A_TIME, float32_by_default():
             yield from self._guard()
 
-    def _refuse_unready(self) -> None:
+    def refuse_unready(self) -> None:
         """Weights that can't be used, or not with gradients, in one line."""
         tensors = list(self._tensors())
         if any(nn.parameter.is_lazy(tensor) for tensor in tensors):

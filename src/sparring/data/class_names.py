@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sparring.errors import InputError
 
-CODE = re.compile(r"n\d{8}|label_\d+|class_?\d+|\d+", re.IGNORECASE)
+CODE = re.compile(r"n\d{8}|label_?\d+|class_?\d+|\d+", re.IGNORECASE)
 "names that say nothing: numbers, and the codes of WordNet, whose order is that of ImageNet's classes"
 
 

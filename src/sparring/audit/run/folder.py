@@ -19,7 +19,7 @@ from sparring.audit.report.report import Report
 from sparring.audit.run.conclude import conclude
 from sparring.audit.run.in_process import clean_image, seeded, work_on
 from sparring.audit.run.plan import Plan
-from sparring.audit.run.prepare import Head, prepare
+from sparring.audit.run.prepare import Head, prepare, refuse_another_model
 from sparring.audit.run.records import pack, unpack
 from sparring.audit.run.shard import Part
 from sparring.default_dtype import float32_by_default
@@ -59,10 +59,16 @@ class Run:
             with seeded(self.plan.seed):
                 return prepare(self.plan).to_record()
 
+        made = False
         while not self.store.done(HEAD):
-            if not self.store.make(HEAD, make):
+            made = self.store.make(HEAD, make)
+            if not made:
                 time.sleep(WAIT)
-        return Head.of_record(self.plan, self.store.load(HEAD))
+        head = Head.of_record(self.plan, self.store.load(HEAD))
+        if not made:
+            with seeded(self.plan.seed):
+                refuse_another_model(self.plan, head)
+        return head
 
     def share(self, part: tuple[int, int]) -> list[int]:
         """Numbers of the shards of the i-th of n machines, from 1: every n-th.

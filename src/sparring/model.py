@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ Access = Literal["decision", "score", "gradient"]
 Outputs = Literal["logits", "probabilities", "log_probabilities"]
 LEVELS: tuple[Access, ...] = ("decision", "score", "gradient")
 "the levels of access, each including those before it"
+MISFIT = re.compile(r"shapes cannot be multiplied|expected input.* to have \d+ channels|Kernel size can't be greater")
+"what torch says of images of another size than the net was made for"
 _ONE_AT_A_TIME = threading.RLock()
 "held inside `Model.guard`: modes, buffers and torch's random state belong to the whole process"
 
@@ -68,6 +71,7 @@ class Model:
         self.outputs: Outputs = outputs
         self.mode = mode
         self._guarded: torch.dtype | None = None
+        self._columns: int | None = None  # logits an image, seen in this guard: 0 = none yet, None = not inside one
         self._writes: bool | None = None  # does the net write into its input? None = not looked at yet
         self.name = name or type(net).__name__
         self.input_size = input_size
@@ -104,11 +108,11 @@ class Model:
             with users_default():
                 answer = self.answer(x)
         except (RuntimeError, ValueError) as error:
-            if x.dim() != 3:
+            if x.dim() != 3 and not (isinstance(error, RuntimeError) and MISFIT.search(str(error))):
                 raise
             raise InputError(
                 f"the model can't take images of shape {tuple(x.shape)}; most take [B, C, H, W] (x.unsqueeze(0) for "
-                f"one image): {error}"
+                f"one image): {' '.join(str(error).split())}"
             ) from error
         return rows_of(unpack(answer), len(x))
 
@@ -152,6 +156,13 @@ class Model:
         logits = as_logits(raw, self.outputs)
         if self.num_classes is not None and logits.shape[1] != self.num_classes:
             raise OutputError(f"the model gave {logits.shape[1]} logits where num_classes={self.num_classes} was said")
+        if self._columns is not None:
+            self._columns = self._columns or logits.shape[1]
+            if logits.shape[1] != self._columns:
+                raise OutputError(
+                    f"the model gave {self._columns} logits an image at first and {logits.shape[1]} now; a batch of "
+                    "another size must not change what it returns"
+                )
         return logits
 
     def logits(self, x: Tensor) -> Tensor:
@@ -239,6 +250,7 @@ class Model:
         device = self.device
         devices = [device] if device is not None and device.type == "cuda" else []
         outer, self._guarded = self._guarded, self.dtype  # looked up once, not at every pass
+        columns, self._columns = self._columns, self._columns or 0
         if outer is None:
             self._writes = None  # the code of a net may have changed since
         with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
@@ -249,7 +261,7 @@ class Model:
                     parameter.requires_grad_(False)
                 yield
             finally:
-                self._guarded = outer
+                self._guarded, self._columns = outer, columns
                 for module, mode in modes:
                     module.training = mode
                 for parameter in wanted:

@@ -48,6 +48,8 @@ def as_logits(answer: Tensor, outputs: str = "logits") -> Tensor:
         raise OutputError(
             f"the model returned shape {tuple(answer.shape)}, not [batch, classes]; only classifiers can be judged"
         )
+    if not answer.shape[1]:
+        raise OutputError(f"the model returned shape {tuple(answer.shape)}: logits of no class at all")
     if answer.dtype in (torch.float16, torch.bfloat16):
         answer = answer.float()
     if answer.shape[1] == 1:

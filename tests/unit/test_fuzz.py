@@ -35,13 +35,13 @@ from sparring.zoo.hf import preprocessing
 from sparring.zoo.state import read_state
 
 CASES = int(os.environ.get("SPARRING_FUZZ", "300"))
-TESTS = 15
+TESTS = 14
 fuzz = settings(
-    max_examples=max(1, CASES // TESTS),
+    max_examples=-(-CASES // TESTS),
     deadline=None,
     derandomize=CASES <= 300,
     database=None,
-    verbosity=Verbosity.quiet,
+    verbosity=Verbosity.normal,
     suppress_health_check=list(HealthCheck),
 )
 
@@ -60,9 +60,11 @@ def ends_well(call: Callable[[], Any]) -> Any:
 
 # --- text -----------------------------------------------------------------------------------------------------
 
-PIECES = ["pgd", "fgsm", "square", ":", ",", "=", "steps", "eps", "8/255", "1e400", "-1", "nan", "inf", "None", "loss", "dlr",
-          "view", "eot:20", "@", ">=", "%", "robust", "clean", "0.3", "/", " ", "\n", "\0", "[", "?", "&", "é", "１", "restarts",
-          "folder", "npz", "true", "1e-999", "0x1", "_", "--", "9" * 50]  # fmt: skip
+PIECES = [
+    *("pgd", "fgsm", "square", ":", ",", "=", "steps", "eps", "8/255", "1e400", "-1", "nan", "inf", "None", "loss"),
+    *("view", "eot:20", "@", ">=", "%", "robust", "clean", "0.3", "/", " ", "\n", "\0", "[", "?", "&", "é", "１"),
+    *("restarts", "folder", "npz", "1e-999", "0x1", "_", "--", "9" * 50, "dlr", "true"),
+]
 TEXT = st.one_of(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), st.text(max_size=30))
 
 
@@ -104,9 +106,10 @@ def test_suites(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> N
 # --- numbers ----------------------------------------------------------------------------------------------------
 
 ANY = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.complex_numbers(), st.text(max_size=5), st.binary(max_size=5),
-    st.lists(st.integers(-3, 5), max_size=4), st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
-)  # fmt: skip
+    *(st.none(), st.booleans(), st.integers(), st.floats(), st.complex_numbers(), st.text(max_size=5)),
+    *(st.binary(max_size=5), st.lists(st.integers(-3, 5), max_size=4)),
+    st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
+)
 
 
 @fuzz
@@ -198,7 +201,7 @@ def test_model_answers(answer: Any, outputs: Any, access: Any) -> None:
     x, y = torch.full((2, 1, 2, 2), 0.5), torch.tensor([0, 1])
     spec = {"gradient": "fgsm", "score": "square:queries=2", "decision": "square:queries=2"}[access]
     result = ends_well(lambda: sp.attack(spec)(model, x, y, ("Linf", 0.1)))
-    if result is not None:
+    if result is not None and isinstance(answer, Tensor) and answer.dim() == 2:
         assert torch.equal(result.success, ~result.clean_correct), "a constant cannot be fooled"
 
 

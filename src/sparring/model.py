@@ -333,9 +333,9 @@ def _cause(low: float, high: float, box: Box) -> str:
     return "pass pixels inside the box, or state the true box in wrap(..., box=)"
 
 
-def check_labels(labels: Any, batch: int, classes: int, what: str = "labels") -> Tensor:
+def check_labels(given: Any, batch: int, classes: int, what: str = "labels") -> Tensor:
     """Class numbers as int64 [B], or a clear `InputError`. One-hot rows [B, K] are understood, and see `integers`."""
-    labels = integers(labels, what)
+    labels = integers(given, what)
     if labels.dim() == 2 and labels.shape == (batch, classes) and classes > 1:
         rows = labels.double()
         if bool(((rows == 0) | (rows == 1)).all()) and bool((rows.sum(1) == 1).all()):

@@ -99,7 +99,9 @@ def gather(data: Data, n: int | None) -> tuple[Tensor, Tensor]:
     elif isinstance(tensors, tuple):  # a TensorDataset
         source = tensors
     alone = isinstance(source, tuple) and len(source) == 2 and hasattr(source[0], "__array__")
-    xs, ys, count = [], [], 0
+    xs: list[Tensor] = []
+    ys: list[Tensor] = []
+    count = 0
     try:
         pairs = [source] if alone else iter(source)
     except TypeError:

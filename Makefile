@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test exam lint types check bench gallery clean
+.PHONY: help demo test fuzz exam lint types check bench gallery clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -29,6 +29,9 @@ test: $(VENV)/.test ## the fast tests: every room, every attack under its main n
 
 exam: $(VENV)/.test ## the whole exam: every attack under all of its norms
 	$(BIN)/python -m pytest -n 2 -m 'exam or not exam' tests/exam
+
+fuzz: $(VENV)/.test ## 10,000 random cases of everything that the library is handed
+	SPARRING_FUZZ=10000 $(BIN)/python -m pytest tests/unit/test_fuzz.py
 
 lint: $(VENV)/.test ## ruff
 	$(BIN)/ruff check .

@@ -10,8 +10,9 @@ from __future__ import annotations
 import argparse
 import time
 
-import sparring as sp
 from sparring.audit.checks.doubts import SEVERE
+
+import sparring as sp
 from sparring.audit.suites.builtin import SUITES
 from sparring.audit.suites.stage import Suite
 

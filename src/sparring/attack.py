@@ -24,6 +24,7 @@ from sparring.norms import Norm
 from sparring.referee import Keep, Referee, TrainingReferee
 from sparring.result import Result
 from sparring.rng import Noise, TrainingNoise
+from sparring.seeds import whole_seed
 from sparring.threat import Goal, Targeted, Threat, Untargeted, parse_eps
 
 Aim = Literal["budget", "minimum", "both", "own"]
@@ -70,6 +71,7 @@ class Attack(ABC):
         trace: bool = False,
         region: Tensor | None = None,
     ) -> Result:
+        seed = whole_seed(seed)
         model = wrap(model).exposed() if self.exposes else wrap(model)
         threat = (threat if isinstance(threat, Threat) else Threat(*threat)).within(model.box)
         threat = threat if region is None else replace(threat, region=region)
@@ -102,6 +104,7 @@ class Attack(ABC):
         Nothing is judged, so no pass is spent beyond the search itself, and nobody leaves early. The points are inside
         the threat; whether they fool is not known. Arguments: as for a call. The model is left exactly as it was.
         """
+        seed = whole_seed(seed)
         model = wrap(model).exposed() if self.exposes else wrap(model)
         threat = (threat if isinstance(threat, Threat) else Threat(*threat)).within(model.box)
         self._check(model, threat)
@@ -225,7 +228,7 @@ class AttackInfo:
     @property
     def summary(self) -> str:
         """The first line of its documentation."""
-        return (self.cls.__doc__ or "").strip().splitlines()[0]
+        return (self.cls.__doc__ or "").strip().partition("\n")[0] or self.title
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema of its fields, defaults as they are written in specs."""

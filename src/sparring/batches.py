@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sparring.attack import Attack
 from sparring.budget import Budget
+from sparring.class_numbers import integers
 from sparring.errors import InputError
 from sparring.model import Model
 from sparring.referee import Keep
@@ -66,14 +67,14 @@ def batches(data: Data, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """(x, y) batches of at most `batch_size` from tensors, or whatever a loader gives, labels as tensors."""
     if isinstance(data, tuple) and isinstance(data[0], Tensor):
         x, y = data
-        y = torch.as_tensor(y)
+        y = integers(y)
         if len(x) != len(y):
             raise InputError(f"there are {len(x)} images but {len(y)} labels; give one label for each image")
         for start in range(0, len(x), batch_size):
             yield x[start : start + batch_size], y[start : start + batch_size]
     else:
         for x, y in data:
-            yield x, torch.as_tensor(y)
+            yield x, integers(y)
 
 
 def target_policy(name: str, model: Model) -> Callable[[Tensor, Tensor], Goal]:

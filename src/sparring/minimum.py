@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from sparring.attacks.gradient.min_norm import PASSES, MinimumNorm
 from sparring.budget import Budget
+from sparring.class_numbers import integers
 from sparring.errors import InputError
 from sparring.model import Model, wrap
 from sparring.norms import Norm
@@ -52,7 +52,7 @@ def minimum_norm(
     model = wrap(model)
     limit = budget or Budget(passes=PASSES)
     threat = Threat(norm, None, levels=levels, region=region)
-    goal = y if isinstance(y, Goal) else Untargeted(torch.as_tensor(y))
+    goal = y if isinstance(y, Goal) else Untargeted(integers(y))
     attack = MinimumNorm()
     starts = range(0, max(len(x), 1), batch_size)
     results = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -9,6 +11,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from sparring.class_numbers import integers
+from sparring.default_dtype import float32_by_default, users_default
 from sparring.errors import InputError, OutputError
 from sparring.outputs import as_logits, classes, refuse_probabilities, rows_of, unpack
 from sparring.threat import Box
@@ -17,6 +21,10 @@ Access = Literal["decision", "score", "gradient"]
 Outputs = Literal["logits", "probabilities", "log_probabilities"]
 LEVELS: tuple[Access, ...] = ("decision", "score", "gradient")
 "the levels of access, each including those before it"
+MISFIT = re.compile(r"shapes cannot be multiplied|expected input.* to have \d+ channels|Kernel size can't be greater")
+"what torch says of images of another size than the net was made for"
+_ONE_AT_A_TIME = threading.RLock()
+"held inside `Model.guard`: modes, buffers and torch's random state belong to the whole process"
 
 
 class Model:
@@ -63,6 +71,8 @@ class Model:
         self.outputs: Outputs = outputs
         self.mode = mode
         self._guarded: torch.dtype | None = None
+        self._columns: int | None = None  # logits an image, seen in this guard: 0 = none yet, None = not inside one
+        self._writes: bool | None = None  # does the net write into its input? None = not looked at yet
         self.name = name or type(net).__name__
         self.input_size = input_size
         self.classes = None if classes is None else tuple(classes)
@@ -95,22 +105,64 @@ class Model:
         if self.std is not None:
             x = x / self._like(self.std, x)
         try:
-            dtype = self._guarded or self.dtype
-            answer = self.net(x if dtype is None else x.to(dtype))
+            with users_default():
+                answer = self.answer(x)
         except (RuntimeError, ValueError) as error:
-            if x.dim() != 3:
+            if x.dim() != 3 and not (isinstance(error, RuntimeError) and MISFIT.search(str(error))):
                 raise
             raise InputError(
                 f"the model can't take images of shape {tuple(x.shape)}; most take [B, C, H, W] (x.unsqueeze(0) for "
-                f"one image): {error}"
+                f"one image): {' '.join(str(error).split())}"
             ) from error
         return rows_of(unpack(answer), len(x))
+
+    def answer(self, x: Tensor) -> Any:
+        """Whatever the net returns for exactly these numbers, in its own type. `x` stays as it is.
+
+        Many nets write into their input (`x.clamp_`, a first ReLU(inplace=True)). The first call inside a guard
+        therefore hands over a copy and looks whether it was written to; if so, so does every later call.
+
+        Raises:
+            OutputError: the net began to write into its input later on.
+        """
+        dtype = self._guarded or self.dtype
+        given = x if dtype is None else x.to(dtype)
+        if given is not x:  # a copy already
+            return self.net(given)
+        if self._writes:
+            return self.net(x.clone())
+        if self._writes is None:
+            given = x.clone()
+            answer = self.net(given)
+            self._writes = _version(given) != 0 or not torch.equal(given.detach(), x.detach())
+            return answer
+        before = _version(x)
+        try:
+            answer = self.net(x)
+        except RuntimeError as error:  # torch refuses before anything is written
+            if not (x.requires_grad and x.is_leaf and "in-place" in str(error)):
+                raise
+            self._writes = True
+            return self.net(x.clone())
+        if _version(x) != before:
+            raise OutputError(
+                "the model wrote into its input, though not for the images that it saw first; let its forward work on "
+                "a copy, x = x.clone()"
+            )
+        return answer
 
     def read(self, raw: Tensor) -> Tensor:
         """The net's answer (see `raw`) as logits [B, K], at least float32."""
         logits = as_logits(raw, self.outputs)
         if self.num_classes is not None and logits.shape[1] != self.num_classes:
             raise OutputError(f"the model gave {logits.shape[1]} logits where num_classes={self.num_classes} was said")
+        if self._columns is not None:
+            self._columns = self._columns or logits.shape[1]
+            if logits.shape[1] != self._columns:
+                raise OutputError(
+                    f"the model gave {self._columns} logits an image at first and {logits.shape[1]} now; a batch of "
+                    "another size must not change what it returns"
+                )
         return logits
 
     def logits(self, x: Tensor) -> Tensor:
@@ -168,14 +220,39 @@ class Model:
 
         Restores the mode of each module, requires_grad, buffers and the random state, also after an error.
         `mode="as_is"` leaves the modes alone, for nets whose randomness is meant (dropout at test time).
+        One thread at a time: others wait.
+
+        Raises:
+            InputError: weights that do not exist yet (lazy modules), or that no gradient can pass (inference mode).
         """
+        self.refuse_unready()
+        with _ONE_AT_A_TIME, float32_by_default():
+            yield from self._guard()
+
+    def refuse_unready(self) -> None:
+        """Weights that can't be used, or not with gradients, in one line."""
+        tensors = list(self._tensors())
+        if any(nn.parameter.is_lazy(tensor) for tensor in tensors):
+            raise InputError(
+                f"{self.name} has lazy modules that have never seen an input; show it one image first: net(x[:1])"
+            )
+        if self.access == "gradient" and any(tensor.is_inference() for tensor in tensors):
+            raise InputError(
+                f"{self.name} has weights that were made inside torch.inference_mode(), which no gradient can pass; "
+                "build or load it outside of it (torch.no_grad() does no harm)"
+            )
+
+    def _guard(self) -> Iterator[None]:
         modules = list(self.net.modules()) if isinstance(self.net, nn.Module) else []
         modes = [(module, module.training) for module in modules if hasattr(module, "training")]  # not if frozen by jit
-        wanted = [p for m in modules for p in m.parameters(recurse=False) if p.requires_grad]
+        wanted = [p for m in modules for p in m.parameters(recurse=False) if p.requires_grad and not p.is_inference()]
         buffers = [(m, n, b, b.detach().clone()) for m in modules for n, b in m.named_buffers(recurse=False)]
         device = self.device
         devices = [device] if device is not None and device.type == "cuda" else []
         outer, self._guarded = self._guarded, self.dtype  # looked up once, not at every pass
+        columns, self._columns = self._columns, self._columns or 0
+        if outer is None:
+            self._writes = None  # the code of a net may have changed since
         with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
             try:
                 for module, _ in modes if self.mode == "eval" else []:
@@ -184,7 +261,7 @@ class Model:
                     parameter.requires_grad_(False)
                 yield
             finally:
-                self._guarded = outer
+                self._guarded, self._columns = outer, columns
                 for module, mode in modes:
                     module.training = mode
                 for parameter in wanted:
@@ -256,12 +333,9 @@ def _cause(low: float, high: float, box: Box) -> str:
     return "pass pixels inside the box, or state the true box in wrap(..., box=)"
 
 
-def check_labels(labels: Tensor | None, batch: int, classes: int, what: str = "labels") -> Tensor:
-    """Class numbers as int64 [B], or a clear `InputError`. One-hot rows [B, K] are understood."""
-    if labels is None:
-        raise InputError(f"the {what} are None; give one class number for each image")
-    if not isinstance(labels, Tensor):
-        labels = torch.as_tensor(labels)
+def check_labels(given: Any, batch: int, classes: int, what: str = "labels") -> Tensor:
+    """Class numbers as int64 [B], or a clear `InputError`. One-hot rows [B, K] are understood, and see `integers`."""
+    labels = integers(given, what)
     if labels.dim() == 2 and labels.shape == (batch, classes) and classes > 1:
         rows = labels.double()
         if bool(((rows == 0) | (rows == 1)).all()) and bool((rows.sum(1) == 1).all()):
@@ -278,6 +352,11 @@ def check_labels(labels: Tensor | None, batch: int, classes: int, what: str = "l
             f"(0..{classes - 1})"
         )
     return labels.long()
+
+
+def _version(x: Tensor) -> int:
+    """How often a tensor was written to; 0 where torch does not count, in inference mode."""
+    return 0 if x.is_inference() else x._version
 
 
 def _channels(values: Sequence[float] | float | None, what: str) -> Tensor | None:

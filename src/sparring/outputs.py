@@ -48,12 +48,23 @@ def as_logits(answer: Tensor, outputs: str = "logits") -> Tensor:
         raise OutputError(
             f"the model returned shape {tuple(answer.shape)}, not [batch, classes]; only classifiers can be judged"
         )
+    if not answer.shape[1]:
+        raise OutputError(f"the model returned shape {tuple(answer.shape)}: logits of no class at all")
     if answer.dtype in (torch.float16, torch.bfloat16):
         answer = answer.float()
-    if answer.shape[1] == 1:  # sigmoid(z) = softmax([0, z])[1]
-        z = torch.logit(answer, eps=1e-7) if outputs == "probabilities" else answer
-        return torch.cat([torch.zeros_like(z), z], 1)
+    if answer.shape[1] == 1:
+        return _two_classes(answer, outputs)
     return answer.clamp(min=1e-38).log() if outputs == "probabilities" else answer
+
+
+def _two_classes(answer: Tensor, outputs: str) -> Tensor:
+    """The one number [B, 1] of a binary classifier, about class 1, as logits [B, 2] of classes 0 and 1."""
+    if outputs == "logits":  # softmax([-z/2, z/2])[1] = sigmoid(z); with [0, z] gradients round to 0 from z = 17 on
+        return torch.cat([-answer / 2, answer / 2], 1)
+    p = answer if outputs == "probabilities" else answer.exp()
+    log_p = answer.clamp(min=1e-38).log() if outputs == "probabilities" else answer
+    least = torch.finfo(p.dtype).eps / 4  # half of what 1 - p can be apart from 0
+    return torch.cat([(1 - p).clamp(min=least).log(), log_p], 1)
 
 
 def classes(logits: Tensor) -> Tensor:

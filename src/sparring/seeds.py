@@ -5,8 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import torch
+
+from sparring.errors import InputError
+
+
+def whole_seed(seed: Any) -> int:
+    """A seed as a whole number of any size and sign. Raises InputError: None, a fraction, text."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise InputError(f"seed is {seed!r}; it must be a whole number, such as 0")
+    return int(seed)
+
+
+def torch_seed(seed: int) -> int:
+    """A whole number of any size and sign as one that torch's generators take: those that they take stay themselves."""
+    return seed if -(2**63) <= seed < 2**63 else derived_seed(seed)
 
 
 def derived_seed(seed: int, *tags: int | str) -> int:
@@ -29,9 +45,9 @@ def private_rng(device: torch.device, seed: int) -> Iterator[None]:
     cpu_state = torch.get_rng_state()
     accelerator_state = accelerator.get_rng_state() if accelerator else None
     # torch.manual_seed would reseed every device; the default generator is the CPU's alone.
-    torch.default_generator.manual_seed(seed)
+    torch.default_generator.manual_seed(torch_seed(seed))
     if accelerator:
-        accelerator.manual_seed(seed)
+        accelerator.manual_seed(torch_seed(seed))
     try:
         yield
     finally:

@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from numbers import Real
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sparring import norms
 from sparring.ball import Ball
+from sparring.class_numbers import integers
 from sparring.errors import InputError
 
 Box = tuple[float, float]
@@ -30,11 +34,27 @@ def parse_eps(text: str | float | None) -> float | None:
     if text is None:
         return None
     if isinstance(text, str):
+        if not NUMBER.fullmatch(plain := text.replace(" ", "")):
+            raise InputError(f"eps {_short(text)} is not a number; write it like 0.3 or 8/255")
         try:
-            return float(Fraction(text.replace(" ", "")))
-        except (ValueError, ZeroDivisionError):
-            raise InputError(f"eps {text!r} is not a number; write it like 0.3 or 8/255") from None
-    return float(text)
+            return float(Fraction(plain))
+        except (ValueError, ZeroDivisionError, OverflowError):
+            raise InputError(f"eps {_short(text)} is not a number that fits; write it like 0.3 or 8/255") from None
+    if isinstance(text, bool) or not isinstance(text, Real | Tensor | np.ndarray):
+        raise InputError(f"eps is {_short(text)}; it must be one number, like 0.3 or '8/255'")
+    try:
+        return float(text)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise InputError(f"eps is {_short(text)}; it must be one number, like 0.3 or '8/255'") from None
+
+
+NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e[+-]?\d{1,3})?(/\d{1,40})?", re.IGNORECASE)
+"a decimal number, or a fraction; of a length that can be worked out at once"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -100,6 +120,42 @@ class Threat:
                 f"the region has shape {tuple(self.region.shape)}, the images {tuple(x.shape)}; give the shape of one "
                 "image, its height and width, or one region for each image"
             ) from None
+
+    def reach(self, pixels: int) -> float:
+        """The distance of two opposite corners of the box, settled, for images of so many numbers."""
+        assert self.box is not None
+        across = torch.full((1, pixels), self.box[1] - self.box[0], dtype=torch.float64)
+        return float(self.norm.size(across))
+
+    def refuse_unreachable(self, pixels: int, reach: float | None = None) -> None:
+        """Refuse a radius that no image can use up: whatever is measured with it says nothing about that radius.
+
+        Args:
+            pixels: numbers in an image. reach: the largest distance from an image to a corner of the box; None = from
+                one corner to the opposite one. The threat's box must be settled, see `within`.
+
+        Raises:
+            InputError: with the likely cause.
+        """
+        assert self.box is not None
+        if self.eps is None:
+            return
+        low, high = self.box
+        most = self.reach(pixels)
+        if reach is not None:
+            most = min(reach, most)
+        if self.eps > most * (1 + 1e-5):
+            scaled = self.eps * (high - low) / 255
+            fits = self.norm is not norms.L0 and high - low <= 2 and scaled <= most / 2
+            hint = f'; on the scale 0 to 255 write eps="{self.eps:g}/255"' if fits else ""
+            raise InputError(
+                f"eps {self.eps:g} is more than any image can use: inside the box {self.box} none can be moved further "
+                f"than {self.norm} {most:.4g}{hint}"
+            )
+        if self.norm is norms.L0 and 0 < self.eps < 1:
+            raise InputError(
+                f"eps {self.eps:g} lets no pixel change: under L0 it is a number of pixels, of {pixels} in an image"
+            )
 
     def rows(self, at: slice | Tensor) -> Threat:
         """The threat for some of the images that it was made for: the same, unless each has a region of its own."""
@@ -251,7 +307,7 @@ class Targeted(Goal):
     targeted = True
 
     def __init__(self, t: Tensor | int, y: Tensor | None = None) -> None:
-        self.t, self.y = torch.as_tensor(t), y
+        self.t, self.y = integers(t, "target classes"), y
 
     @property
     def label(self) -> Tensor:

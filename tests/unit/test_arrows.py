@@ -21,8 +21,8 @@ ATTACKS = [path for path in sorted((ROOT / "attacks").rglob("*.py")) if path.nam
 
 FLOORS = (
     {"errors", "_callable", "_version", "_lazy", "durations"},
-    {"spec", "shares", "storage"},
-    {"rng", "seeds", "checkpoint", "budget", "outputs", "data"},
+    {"spec", "shares", "storage", "class_numbers", "default_dtype", "seeds"},
+    {"rng", "checkpoint", "budget", "outputs", "data"},
     {"kernels"},
     {"norms"},
     {"ball"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import FrozenInstanceError
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -158,3 +159,54 @@ def test_the_ball_of_a_threat() -> None:
 def test_a_threat_without_a_box_has_no_ball() -> None:
     with pytest.raises(InputError, match=r"no box; write Threat\('Linf', 0\.3, box=\(0, 1\)\), or use within\(box\)"):
         Threat("Linf", 0.3).ball(torch.zeros(1, 1, 2, 2))
+# --- radii that cannot be meant --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("eps", ["1e400", "1e3000000", "-1e400", "1/0", "", "/", "0x1", "inf", "nan", "9" * 5000])
+def test_text_that_is_no_finite_number_is_refused_at_once(eps: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Threat("Linf", eps)
+    assert len(str(caught.value)) < 120
+
+
+@pytest.mark.parametrize("eps", [[0.1, 0.2], type(None), 1j, True, (), {}, b"0.1", 10**400])
+def test_what_is_not_one_number_is_refused(eps: Any) -> None:
+    with pytest.raises(InputError, match="eps is"):
+        Threat("Linf", eps)
+
+
+@pytest.mark.parametrize("eps", [torch.tensor(0.25), np.float32(0.25), np.array(0.25), "1/4", " 2.5e-1 "])
+def test_one_number_of_any_kind_is_taken(eps: Any) -> None:
+    assert Threat("Linf", eps).eps == 0.25
+
+
+@pytest.mark.parametrize(
+    ("norm", "eps", "said"),
+    [
+        ("Linf", 8, 'write eps="8/255"'),
+        ("Linf", 1.5, "Linf 1"),
+        ("Linf", 1e7, "Linf 1"),
+        ("L2", 4.5, "L2 4"),
+        ("L2", 255, 'write eps="255/255"'),
+        ("L1", 17, "L1 16"),
+        ("L0", 17, "L0 16"),
+        ("L0", 0.5, "no pixel"),
+    ],
+)
+def test_a_radius_that_no_image_can_use_up_is_refused(norm: str, eps: float, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Threat(norm, eps, box=(0, 1)).refuse_unreachable(16)
+    with pytest.raises(InputError):
+        Threat(norm, eps, box=(0, 255)).refuse_unreachable(16, reach=eps / 2 if eps >= 1 else None)
+
+
+@pytest.mark.parametrize(("norm", "eps"), [("Linf", 1), ("L2", 4), ("L1", 16), ("L0", 16), ("L0", 5.9)])
+def test_the_largest_radius_that_an_image_can_use_is_taken(norm: str, eps: float) -> None:
+    Threat(norm, eps, box=(0, 1)).refuse_unreachable(16)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
+    result = sp.FGSM()(net, torch.zeros(2, 1, 4, 4), torch.tensor([0, 1]), (norm, eps))
+    assert bool((result.distance[result.success] <= eps).all())
+
+
+def test_pixels_from_0_to_255_have_radii_of_their_own() -> None:
+    Threat("Linf", 8, box=(0, 255)).refuse_unreachable(16)

@@ -92,7 +92,7 @@ def plan_of(
     stages = in_precision(stages, settings.precision, model.device)
     if settings.replay is not None:
         stages = (replay_stage(Path(settings.replay)), *stages)
-    source = Source(data, settings.n)
+    source = Source(data, settings.n, model.classes)
     return Plan(
         model,
         source,

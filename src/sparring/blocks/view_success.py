@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sparring.blocks.chain import Show
 from sparring.blocks.transforms import transform as named
+from sparring.class_numbers import integers
 from sparring.errors import InputError
 from sparring.model import Model, wrap
 from sparring.rng import Noise
@@ -43,7 +44,7 @@ def view_success(
     model = wrap(model)
     with model.guard(), torch.no_grad():
         x = model.accept(x_adv)
-        goal = y_or_goal if isinstance(y_or_goal, Goal) else Untargeted(torch.as_tensor(y_or_goal))
+        goal = y_or_goal if isinstance(y_or_goal, Goal) else Untargeted(integers(y_or_goal))
         goal = goal.map(lambda classes: classes.to(x.device).long().expand(len(x)))
         fooled = x.new_zeros(len(x))
         for seen in fresh_views(x, transform, draws, model.box, seed):

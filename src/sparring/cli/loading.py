@@ -89,7 +89,7 @@ class LoadOptions(ModelOptions):
 
             loaded = defend(loaded, self.defense)
         check_fit(loaded, images[0][0][None], self.data)
-        return loaded, images
+        return loaded, images.named_as(loaded.classes)
 
     @property
     def title(self) -> str:

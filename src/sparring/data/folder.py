@@ -8,14 +8,18 @@ Class ids are the positions of the sub-folders' names in sorted order (by code p
 names in all splits together, so an id means the same class in each. Hidden files and files that are not
 pictures (by their ending) are ignored. Order: classes round robin, and by path within a class.
 
-Options: `folder:PATH?size=224&resize=256&crop=1&gray=0`, all optional; see `pictures.Recipe`. A folder
-without splits is one data set, called "all", whichever split is asked for.
+Splits may have other usual names, in any case (Training/ and Testing/, train/ and dev/). What archives and systems
+leave behind (__MACOSX/) is ignored; a folder that is neither a split nor a class is refused, by name.
+
+Options: `folder:PATH?size=224&resize=256&crop=1&gray=0&classes=cat,dog`, all optional; see `pictures.Recipe`. With
+`classes`, only pictures of these are read, under the ids that they have among all. A folder without splits is one
+data set, called "all", whichever split is asked for.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
@@ -30,12 +34,17 @@ from sparring.data.order import interleave
 from sparring.data.pictures import Recipe, read_picture, suffixes
 from sparring.data.registry import DataInfo, Options, Source, check_split
 
+VALIDATION = ("val", "valid", "validation", "dev", "devel", "development")
 SPLITS = {
-    "train": ("train",),
-    "test": ("test", "val", "valid", "validation"),
-    "val": ("val", "valid", "validation"),
+    "train": ("train", "training", "trn"),
+    "test": ("test", "testing", "tst", "eval", "evaluation", "holdout", *VALIDATION),
+    "val": VALIDATION,
 }
+"""The names, in any case, of a folder that may hold each split, the best first."""
 SPLIT_NAMES = frozenset(name for names in SPLITS.values() for name in names)
+FOREIGN = frozenset({"__macosx", "__pycache__", "thumbs", "lost+found", "$recycle.bin", "system volume information"})
+"""Folders, in lower case, that systems and archives leave behind; as those that begin with a dot or an @, they are
+never classes."""
 THREADS = min(8, os.cpu_count() or 1)
 
 
@@ -74,22 +83,33 @@ def load(argument: str, split: str, options: Options) -> ImageData:
     """The pictures below a folder. Raises DataError: no folder, no classes, no pictures, a bad option."""
     check_split("folder:", split, tuple(SPLITS))
     recipe = recipe_from(options)
+    only = tuple(filter(None, str(options["classes"]).split(","))) if "classes" in options else None
     root = Path(argument).expanduser()
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; expected one with a sub-folder of pictures for each class")
     try:
-        return _load(root, f"folder:{argument}", split, recipe)
+        return _load(root, f"folder:{argument}", split, recipe, only)
     except OSError as error:
         raise DataError(f"{error.filename or root} cannot be read: {error.strerror or error}") from error
 
 
-def _load(root: Path, name: str, split: str, recipe: Recipe) -> ImageData:
+def _load(root: Path, name: str, split: str, recipe: Recipe, only: tuple[str, ...] | None) -> ImageData:
     parts = _split_folders(root)
     chosen, found = (root, "all") if not parts else _choose(root, parts, split)
     classes = sorted({child.name for part in parts or [root] for child in _subfolders(part)})
+    if missing := [name for name in only or () if name not in classes]:
+        raise DataError(f"classes={','.join(only or ())}: {root} has no {_listed(missing)}; it has {_listed(classes)}")
     if not classes:
         raise DataError(f"{root} has no sub-folders; expected one for each class, holding its pictures")
-    files = [(path, label) for label, each in enumerate(classes) for path in _pictures(chosen / each)]
+    files = [
+        (path, label)
+        for label, each in enumerate(classes)
+        if only is None or each in only
+        for path in _pictures(chosen / each)
+    ]
+    if only is None:
+        _refuse_empty(root, parts or [root], classes)
+        _refuse_nested(root, classes)
     if not files:
         raise DataError(f"no pictures in the {len(classes)} class folders of {chosen} (.png, .jpg, .webp, ...)")
     order = interleave(np.array([label for _, label in files], dtype=np.int64)).tolist()
@@ -122,33 +142,92 @@ def info() -> DataInfo:
 
 
 def _split_folders(root: Path) -> list[Path]:
-    """The folders of splits, if that is what the sub-folders are; a class may be called "train", too."""
+    """The folders of splits, if there are any among the sub-folders; a class may be called "train", too.
+
+    Beside two splits, or one that has classes, any other folder is no class (labels/, a nested copy): if it holds
+    pictures, it is not known what it is.
+
+    Raises:
+        DataError: something else that holds pictures lies beside the splits.
+    """
     below = _subfolders(root)
-    if below and all(child.name in SPLIT_NAMES and _subfolders(child) for child in below):
-        return below
-    return []
+    named = [child for child in below if child.name.lower() in SPLIT_NAMES and _subfolders(child)]
+    others = [child for child in below if child not in named]
+    if not named or (len(named) == 1 and others and not _same_classes(named, others)):
+        return []
+    if odd := [child.name for child in others if child.name.lower() not in SPLIT_NAMES and _any_picture(child)]:
+        raise DataError(
+            f"{root} has the splits {_listed([child.name for child in named])}, and beside them {_listed(odd)} with "
+            f"pictures: move it away, or give the folder with the classes, as folder:{named[0]}"
+        )
+    twice = {child.name.lower() for child in named}
+    if len(twice) < len(named):
+        raise DataError(f"{root} has {_listed([child.name for child in named])}: two names of one split; keep one")
+    return named
+
+
+def _same_classes(named: list[Path], others: list[Path]) -> bool:
+    """None of the others holds pictures of its own, so that it could be a class beside a class called "train"."""
+    return not any(_any_picture(child) for child in others)
+
+
+def _any_picture(folder: Path) -> bool:
+    return next(_walk(folder), None) is not None
+
+
+def _refuse_empty(root: Path, parts: list[Path], classes: list[str]) -> None:
+    """Refuse a folder without any picture beside those with some: it may be no class, and would shift the others."""
+    filled = [name for name in classes if any((part / name).is_dir() and _any_picture(part / name) for part in parts)]
+    empty = [name for name in classes if name not in filled]
+    if empty and filled:
+        raise DataError(
+            f"{root} has no pictures in {_listed(empty)}, beside the classes {_listed(filled)}: if it is no class, "
+            f"move it away; if it is one, name those to read (?classes={','.join(filled[:2])}), and it keeps its number"
+        )
+
+
+def _refuse_nested(root: Path, classes: list[str]) -> None:
+    """Refuse folders that are no classes: all pictures lie one level further down, in sub-folders of the same names."""
+    below = {frozenset(child.name for child in _subfolders(root / each)) for each in classes if (root / each).is_dir()}
+    if len(classes) < 2 or len(below) != 1 or len(shared := below.pop()) < 2:
+        return
+    if any(path.suffix.lower() in suffixes() for each in classes for path in (root / each).iterdir()):
+        return
+    raise DataError(
+        f"{root} has {_listed(classes)}, each with the sub-folders {_listed(sorted(shared))}: these look like the "
+        f"classes; give one of the folders above them, as folder:{root / classes[0]}"
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
 
 
 def _choose(root: Path, parts: list[Path], split: str) -> tuple[Path, str]:
     for name in SPLITS[split]:
-        if root / name in parts:
-            return root / name, name
+        for part in parts:
+            if part.name.lower() == name:
+                return part, name
     raise DataError(f"{root} has {', '.join(part.name for part in parts)}, but nothing for split {split!r}")
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    return sorted(child for child in folder.iterdir() if child.is_dir() and not _foreign(child.name))
+
+
+def _foreign(name: str) -> bool:
+    return name.startswith((".", "@")) or name.lower() in FOREIGN
 
 
 def _pictures(folder: Path) -> list[Path]:
-    found: list[Path] = []
-    if not folder.is_dir():  # a class that this split lacks
-        return found
+    return sorted(_walk(folder)) if folder.is_dir() else []  # a class that this split lacks
+
+
+def _walk(folder: Path) -> Iterator[Path]:
     for where, inside, files in os.walk(folder, onerror=_fail):  # by default, walk skips what it may not read
-        inside[:] = [name for name in inside if not name.startswith(".")]
+        inside[:] = sorted(name for name in inside if not _foreign(name))
         paths = (Path(where, name) for name in files if not name.startswith("."))
-        found += [path for path in paths if path.suffix.lower() in suffixes() and path.is_file()]
-    return sorted(found)
+        yield from (path for path in paths if path.suffix.lower() in suffixes() and path.is_file())
 
 
 def _fail(error: OSError) -> None:
@@ -159,4 +238,4 @@ def _size(path: Path, picture: Tensor) -> str:
     return f"{path} has {picture.shape[2]} x {picture.shape[1]} pixels"
 
 
-SOURCE = Source("folder", load, info, argument="PATH", options=("size", "resize", "crop", "gray"))
+SOURCE = Source("folder", load, info, argument="PATH", options=("size", "resize", "crop", "gray", "classes"))

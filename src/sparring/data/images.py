@@ -11,8 +11,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from sparring.class_numbers import integers
+from sparring.data.class_names import by_name
 from sparring.data.pixels import Images, TensorImages
 from sparring.errors import InputError
+from sparring.seeds import torch_seed, whole_seed
 
 CHUNK = 256  # images held at once while a whole data set is read through
 
@@ -96,7 +99,9 @@ class ImageData(Dataset[tuple[Tensor, int]]):
         if batch_size < 1:
             raise InputError(f"batch size {batch_size}; expected at least 1")
         # Without a generator of its own, a DataLoader draws from the global one even if it does not shuffle.
-        return DataLoader(self, batch_size, shuffle=shuffle, generator=torch.Generator().manual_seed(seed))
+        return DataLoader(
+            self, batch_size, shuffle=shuffle, generator=torch.Generator().manual_seed(torch_seed(whole_seed(seed)))
+        )
 
     def first(self, n: int) -> ImageData:
         """The first n images. Raises InputError unless 1 <= n <= len."""
@@ -122,6 +127,19 @@ class ImageData(Dataset[tuple[Tensor, int]]):
         part.__dict__.update(self.__dict__)
         part.labels, part._rows = self.labels[chosen], self._rows[chosen]
         part.paths = None if self.paths is None else tuple(self.paths[i] for i in chosen.tolist())
+        return part
+
+    def named_as(self, classes: Sequence[str] | None) -> ImageData:
+        """The same images, each under the number that its class has among `classes`, a model's; see `by_name`.
+
+        Raises:
+            InputError: the names differ; with both lists.
+        """
+        numbers = by_name(self.classes, classes)
+        if numbers is None or classes is None:
+            return self
+        part = self.subset(torch.arange(len(self)))
+        part.labels, part.classes = torch.tensor(numbers)[self.labels], tuple(classes)
         return part
 
     def without(self, other: ImageData) -> ImageData:
@@ -157,7 +175,7 @@ def _eight_bits(x: Tensor) -> bytes:
 
 
 def _labels(labels: Tensor | Sequence[int], n: int) -> Tensor:
-    y = torch.as_tensor(labels).detach().cpu()
+    y = integers(labels).cpu()
     if y.ndim != 1 or len(y) != n:
         raise InputError(f"labels have shape {list(y.shape)}; expected [{n}], one for each image")
     if n and (y.dtype.is_floating_point or y.dtype.is_complex or y.dtype == torch.bool):

@@ -43,11 +43,19 @@ def load(argument: str, split: str, options: Options) -> ImageData:
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist; expected an .npz file with x and y") from error
     except zipfile.BadZipFile as error:
-        raise DataError(f"{path} is not an .npz file, or is damaged ({error}); write one with numpy.savez") from error
+        raise DataError(
+            f"{path} is not an .npz file, or is damaged ({_short(error)}); write one with numpy.savez"
+        ) from error
     except (OSError, EOFError, zlib.error, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+        raise DataError(f"{path} cannot be read: {_short(error)}") from error
     except InputError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def _short(error: Exception) -> str:
+    """What a library says of a damaged file may quote all of it."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else text[:197] + "..."
 
 
 def info() -> DataInfo:

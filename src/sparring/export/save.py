@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sparring._version import __version__
+from sparring.class_numbers import integers
 from sparring.errors import InputError
 from sparring.export.answers import Answers, ask
 from sparring.export.files import clear, open_folder, write_json
@@ -84,9 +85,7 @@ def save_result(
     """
     folder = open_folder(Path(folder), force=force)
     model = None if model is None else wrap(model)
-    goal = (y if isinstance(y, Goal) else Untargeted(torch.as_tensor(y))).map(
-        lambda classes: classes.detach().cpu().long()
-    )
+    goal = (y if isinstance(y, Goal) else Untargeted(integers(y))).map(lambda classes: classes.detach().cpu().long())
     x, index = _checked(result, x, goal, index)
     names = classes if classes is not None or model is None else model.classes
     clear(folder, (REPORT, TABLE, TENSORS, GRID, f"{PICTURES}/[0-9]*.png", f"{PICTURES}/{MANIFEST}"))

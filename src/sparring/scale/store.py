@@ -199,7 +199,7 @@ def read_plan(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder} holds no run: there is no plan.json in it") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}); give the folder of a run") from None
-    if not isinstance(plan, dict) or not isinstance(plan.get("shards"), int):
+    if not isinstance(plan, dict) or type(plan.get("shards")) is not int or not 0 <= plan["shards"] < 2**62:
         raise InputError(f"{path} is not the plan of a run; give the folder of a run")
     return plan
 

@@ -5,10 +5,12 @@ Importing the file runs it, exactly as `python file.py` would: name only code th
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Real
@@ -54,8 +56,14 @@ def load_factory(where: str, name: str, options: Options) -> Model:
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Inside, modules beside the user's file can be imported, as when Python runs it."""
+    """Inside, modules beside the user's file can be imported, as when Python runs it.
+
+    Modules of the same names that another folder's code has imported before step aside for good: what already runs
+    keeps its own.
+    """
     before = list(sys.path)
+    for name in _namesakes(folder):
+        del sys.modules[name]
     sys.path.insert(0, str(folder))
     try:
         yield
@@ -63,10 +71,30 @@ def _importable(folder: Path) -> Iterator[None]:
         sys.path[:] = before
 
 
+def _namesakes(folder: Path) -> list[str]:
+    """Imported modules that have the name of a file or package in `folder`, but come from elsewhere."""
+    beside = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    found = []
+    for name, module in list(sys.modules.items()):
+        origin = getattr(module, "__file__", None)
+        if name.partition(".")[0] not in beside or origin is None or name == "__main__":
+            continue
+        if not Path(origin).resolve().is_relative_to(folder) and not _installed(Path(origin)):
+            found.append(name)
+    return found
+
+
+def _installed(path: Path) -> bool:
+    """A module of Python or of an installed package: a user's file of its name never was what `import` meant."""
+    homes = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return any(path.is_relative_to(home) for home in homes if home) or path.is_relative_to(Path(__file__).parents[1])
+
+
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise InputError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(f"sparring_user_{path.stem}", path)
+    mark = hashlib.sha256(str(path.resolve()).encode(errors="surrogateescape")).hexdigest()[:12]
+    spec = importlib.util.spec_from_file_location(f"sparring_user_{path.stem}_{mark}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

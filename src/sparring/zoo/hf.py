@@ -22,6 +22,13 @@ from sparring.zoo.options import Options
 from sparring.zoo.state import put_state, read_state
 
 PREPROCESSOR = "preprocessor_config.json"
+NO_PIXELS = {
+    "do_color_quantize": "colour classes",
+    "clusters": "colour classes",
+    "max_num_patches": "patches",
+    "do_pan_and_scan": "several crops of a picture",
+}
+"keys of image processors whose output is not one picture"
 
 
 def load_hf(name: str, options: Options) -> Model:
@@ -126,19 +133,36 @@ def preprocessing(config: dict[str, Any] | None) -> Preprocessing:
     Processors compute (255 x * rescale_factor - offset - mean) / std for x in [0, 1]; this is folded into one
     mean and one std over x.
 
+    EfficientNet's divides by std once more (`include_top`), which is folded in, too.
+
     Raises:
-        InputError: it normalises with a mean or std that it does not state.
+        InputError: it normalises with a mean or std that it does not state, or gives the net no pixels.
     """
     if config is None:
         return Preprocessing()
+    for key, what in NO_PIXELS.items():
+        if config.get(key):
+            raise InputError(
+                f"{PREPROCESSOR} says {key}: the net sees {what}, not pixels; such nets cannot be attacked"
+            )
     flipped = bool(config.get("do_flip_channel_order"))
     mean, std = [0.0], [1.0]
     # MobileViT, which flips, is the one that lists a mean without using it, and then leaves do_normalize out.
     if config.get("do_normalize", "image_mean" in config and not flipped):
         mean, std = _floats(config, "image_mean"), _floats(config, "image_std")
-    scale = 255 * float(config.get("rescale_factor") or 1 / 255) if config.get("do_rescale", True) else 255.0
+    factor = config.get("rescale_factor")
+    factor = 1 / 255 if factor is None or isinstance(factor, bool) else factor
+    if not isinstance(factor, (int, float)) or not 1e-6 < factor < 1e6:
+        raise InputError(f"{PREPROCESSOR} has rescale_factor {factor!r}; a number above 0 is expected")
+    scale = 255 * float(factor) if config.get("do_rescale", True) else 255.0
     scale = 1.0 if abs(scale - 1) < 1e-6 else scale
     offset = 1.0 if config.get("rescale_offset") else 0.0
+    if config.get("include_top") and "EfficientNet" in str(config.get("image_processor_type", "EfficientNet")):
+        again = _floats(config, "image_std")
+        std = [
+            a * b
+            for a, b in zip(std * (len(again) // len(std) or 1), again * (len(std) // len(again) or 1), strict=True)
+        ]
     crop = config.get("crop_size") if config.get("do_center_crop") else None
     return Preprocessing(
         [(m + offset) / scale for m in mean],
@@ -152,7 +176,12 @@ def _floats(config: dict[str, Any], key: str) -> list[float]:
     values = config.get(key)
     if isinstance(values, (int, float)):
         values = [values]
-    if not isinstance(values, list) or not values or not all(isinstance(v, (int, float)) for v in values):
+    least = 1e-6 if key == "image_std" else -1e6
+    if (
+        not isinstance(values, list)
+        or len(values) not in (1, 3)
+        or not all(isinstance(v, (int, float)) and least <= v <= 1e6 for v in values)
+    ):
         raise InputError(f"{PREPROCESSOR} normalises but its {key} is {values!r}; give --mean and --std, or mend it")
     return [float(v) for v in values]
 
@@ -164,7 +193,7 @@ def _pair(size: Any) -> tuple[int, int] | None:
         size = [size.get("height", edge), size.get("width", edge)]
     if isinstance(size, int):
         size = [size, size]
-    if isinstance(size, (list, tuple)) and len(size) == 2 and all(isinstance(side, int) for side in size):
+    if isinstance(size, (list, tuple)) and len(size) == 2 and all(type(side) is int and side > 0 for side in size):
         return int(size[0]), int(size[1])
     return None
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from sparring.errors import InputError
+from sparring.seeds import torch_seed, whole_seed
 
 
 class NetFactory(Protocol):
@@ -143,7 +144,7 @@ def make_net(name: str, *, in_channels: int = 1, num_classes: int = 10, size: in
         raise InputError(f"pictures of {size} x {size} pixels are too small for {name!r}; use {MIN_SIZE} or more")
     with torch.random.fork_rng(devices=[]):
         # The CPU generator alone: torch.manual_seed would also reseed every accelerator for good.
-        torch.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(torch_seed(whole_seed(seed)))
         return NETS[name](in_channels, num_classes, size)
 
 

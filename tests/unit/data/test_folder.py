@@ -302,3 +302,61 @@ def test_an_empty_subset_still_has_a_shape(tmp_path: Path) -> None:
     data = load_data(f"folder:{tmp_path}")
     assert data.shape == (3, 5, 7)
     assert data.subset([]).tensors()[0].shape == (0, 3, 5, 7)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("Training", "Testing"), ("Train", "Test"), ("TRAIN", "TEST"), ("train", "dev"), ("training", "Validation")],
+)
+def test_splits_have_many_names(tmp_path: Path, train: str, test: str) -> None:
+    for part, extra in ((train, "1.png"), (train, "2.png"), (test, "3.png")):
+        for name in ("cat", "dog"):
+            put(tmp_path / part / name / extra)
+    assert len(load_data(f"folder:{tmp_path}", "train")) == 4
+    data = load_data(f"folder:{tmp_path}")
+    assert (data.classes, sorted(data.labels.tolist())) == (("cat", "dog"), [0, 1])
+
+
+@pytest.mark.parametrize("extra", ["labels", "__MACOSX", "docs", ".git", "@eaDir"])
+def test_a_folder_beside_the_splits_is_no_class(tmp_path: Path, extra: str) -> None:
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            put(tmp_path / part / name / "1.png")
+    (tmp_path / extra).mkdir()
+    (tmp_path / extra / "readme.txt").write_text("no picture")
+    assert load_data(f"folder:{tmp_path}").classes == ("cat", "dog")
+
+
+def test_a_nested_copy_beside_the_splits_is_named(tmp_path: Path) -> None:
+    for part in ("train", "test", "chest_xray/train", "chest_xray/test"):
+        for name in ("cat", "dog"):
+            put(tmp_path / part / name / "1.png")
+    with pytest.raises(DataError, match="chest_xray with pictures"):
+        load_data(f"folder:{tmp_path}")
+
+
+def test_folders_that_are_no_classes_are_named(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        put(tmp_path / name / "1.png")
+    put(tmp_path / "__MACOSX" / "._1.png")
+    assert load_data(f"folder:{tmp_path}").classes == ("cat", "dog")
+    (tmp_path / "annotations").mkdir()
+    with pytest.raises(DataError, match="no pictures in annotations"):
+        load_data(f"folder:{tmp_path}")
+
+
+def test_folders_one_level_too_high_are_named(tmp_path: Path) -> None:
+    for part in ("fold1", "fold2"):
+        for name in ("cat", "dog"):
+            put(tmp_path / part / name / "1.png")
+    with pytest.raises(DataError, match="these look like the classes"):
+        load_data(f"folder:{tmp_path}")
+
+
+def test_some_classes_keep_their_numbers(tmp_path: Path) -> None:
+    for name in ("ant", "cat", "dog"):
+        put(tmp_path / name / "1.png")
+    data = load_data(f"folder:{tmp_path}?classes=cat,dog")
+    assert (data.classes, data.labels.tolist()) == (("ant", "cat", "dog"), [1, 2])
+    with pytest.raises(DataError, match="has no cow; it has ant, cat, dog"):
+        load_data(f"folder:{tmp_path}?classes=cow")

@@ -166,7 +166,7 @@ GOOD = torch.zeros(2, 1, 2, 2)
         (GOOD.long(), [0, 0], None, "images are torch.int64; expected uint8"),
         (GOOD, [0], None, r"labels have shape \[1\]; expected \[2\]"),
         (GOOD, [[0], [1]], None, r"labels have shape \[2, 1\]"),
-        (GOOD, [0.0, 1.0], None, "labels are torch.float32; expected integers"),
+        (GOOD, [0.0, 1.0], None, "labels are torch.float64; expected integers"),
         (GOOD, [True, False], None, "labels are torch.bool"),
         (GOOD, [0, -1], None, "label -1"),
         (GOOD, [0, 2], ("a", "b"), "label 2, but only 2 classes"),

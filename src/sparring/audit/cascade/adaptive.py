@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sparring.audit.checks.doubts import meaning
 from sparring.audit.probes.probe import Probes, saturated
 from sparring.audit.statistics.proportion import Figure
 from sparring.audit.suites.stage import Stage, unfit
@@ -62,9 +61,8 @@ class Tried:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        title = "Stages before the model" if self.code == DEFENDED else meaning(self.code).title
         known = {"oblivious": self.oblivious.to_dict(), "adaptive": self.adaptive.to_dict()}
-        return {"code": self.code, "title": title, "remedy": self.what, **known}
+        return {"code": self.code, "remedy": self.what, **known}
 
 
 def remedies(

@@ -17,6 +17,7 @@ from sparring.batches import batches
 from sparring.model import Model
 from sparring.referee import Keep
 from sparring.result import Result
+from sparring.seeds import torch_seed
 
 DRAWS = 10
 "looks at each point, unless said otherwise"
@@ -37,7 +38,7 @@ def looks(model: Model, x: Tensor, y: Tensor, draws: int, seed: int, batch_size:
     seen = []
     with model.guard(), torch.no_grad(), torch.random.fork_rng():
         for draw in range(draws):
-            torch.manual_seed(APART + 7919 * seed + draw)
+            torch.manual_seed(torch_seed(APART + 7919 * seed + draw))
             parts = [model.labels(model.accept(part)).cpu() for part, _ in batches((x, y), batch_size)]
             seen.append(torch.cat(parts))
     return torch.stack(seen)

@@ -19,7 +19,8 @@ from sparring.audit.cascade.outcome import LADDER, STANDING
 from sparring.audit.suites.stage import Stage
 from sparring.batches import run_batches
 from sparring.model import Model
-from sparring.result import Doubt, Result, worst_case
+from sparring.result import Result, worst_case
+from sparring.seeds import torch_seed
 
 if TYPE_CHECKING:
     from sparring.audit.inputs.clean import Clean
@@ -56,16 +57,6 @@ class Receipt:
     def __str__(self) -> str:
         return f"{self.times:.1f} times fewer passes, {self.equal} of {len(self.rows)} verdicts equal"
 
-    def doubts(self) -> list[Doubt]:
-        """A sign where the shortcuts have cost a verdict."""
-        if not self.missed:
-            return []
-        text = (
-            f"the plain loop broke {len(self.missed)} of {len(self.rows)} random images that the suite's shortcuts "
-            "had given up; they are counted, others like them are not: run --suite full"
-        )
-        return [Doubt("shortcuts-missed", text, len(self.missed) / len(self.rows))]
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
@@ -84,7 +75,7 @@ def lots(clean: Clean, seed: int) -> Tensor:
     """[r] numbers of the images to run again, in order: 2 %, at least 20, of those that the model gets right."""
     right = clean.correct.nonzero().squeeze(1)
     count = max(LEAST, round(SHARE * len(clean.correct)))
-    order = torch.randperm(len(right), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(right), generator=torch.Generator().manual_seed(torch_seed(seed)))
     return right[order[:count]].sort().values
 
 

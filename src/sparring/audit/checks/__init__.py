@@ -1,1 +1,1 @@
-"""The checks of an audit and the verdict: pure functions of what was measured. A check is one object, see `registry`."""
+"""The checks of an audit and its verdict: pure functions of what was measured. A check is one object."""

@@ -14,8 +14,8 @@ CONTROL = "control"
     severe=True,
     title="The attacks missed planted successes",
     cause="the attacks missed successes that were planted for them",
-    means="The suite was tried on a planted classifier, on which every image can be fooled within the radius. No attack "
-    "found all of these successes. So what the attacks say about the model proves nothing.",
+    means="The suite was tried on a planted classifier, on which every image can be fooled within the radius. No "
+    "attack found all of these successes. So what the attacks say about the model proves nothing.",
     remedy="Give the attacks more steps or queries. Look for an attack that is broken.",
     fine="The attacks find what is planted for them",
     early=True,
@@ -56,8 +56,8 @@ def attack_does_nothing(seen: Evidence) -> Outcome:
     severe=True,
     title="The control stands",
     cause="the attacks do not break a plain net that every working attack breaks",
-    means="A plain digit classifier was attacked with the same suite. Every working attack breaks it at this radius, and "
-    "the suite did not.",
+    means="A plain digit classifier was attacked with the same suite. Every working attack breaks it at this radius, "
+    "and the suite did not.",
     remedy="Use a stronger suite. Look for an attack that is broken.",
     early=True,
 )

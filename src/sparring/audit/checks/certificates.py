@@ -9,9 +9,10 @@ from sparring.audit.checks.registry import Found, Outcome, Skipped, check
 @check(
     "certificate-broken",
     title="A certificate is broken",
-    means="An attack found a point inside a radius that was proved to hold none. The proof or its code is wrong, and the "
-    "lower bound means nothing.",
-    remedy="Look at the image that is named. Check the norm, the preprocessing and the rounding behind the certificates.",
+    means="An attack found a point inside a radius that was proved to hold none. The proof or its code is wrong, and "
+    "the lower bound means nothing.",
+    remedy="Look at the image that is named. Check the norm, the preprocessing and the rounding behind the "
+    "certificates.",
 )
 def certificate_broken(seen: Evidence) -> Outcome:
     """Any image is broken inside its certified radius."""
@@ -24,7 +25,7 @@ def certificate_broken(seen: Evidence) -> Outcome:
     certified = int((worst.clean_correct & (radii > 0)).sum())
     count, first = int(broken.sum()), int(broken.nonzero()[0, 0])
     return Found(
-        f"{count} of {certified} certified images are broken inside their radius; the first is image {first}, certified "
-        f"to {float(radii[first]):.4g} and broken at {float(worst.distance[first]):.4g}",
+        f"{count} of {certified} certified images are broken inside their radius; the first is image {first}, "
+        f"certified to {float(radii[first]):.4g} and broken at {float(worst.distance[first]):.4g}",
         count / certified,
     )

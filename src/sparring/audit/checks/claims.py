@@ -21,9 +21,7 @@ def clean_mismatch(seen: Evidence) -> Outcome:
     """The clean accuracy differs from its claim by more than 1 point and more than half its 95 % interval."""
     claims = [one for one in seen.claims if one.claim.clean]
     return [
-        Found(
-            f"clean accuracy was claimed as {percent(one.claim.accuracy)}; it is {one.truth}", min(1.0, abs(one.gap))
-        )
+        Found(f"clean accuracy was claimed as {percent(one.claim.accuracy)}; it is {one.truth}", min(1.0, abs(one.gap)))
         for one in claims
         if abs(one.gap) > one.tolerance
     ] or (None if claims else NO_CLAIM)
@@ -58,8 +56,8 @@ def claim_not_reproduced(seen: Evidence) -> Outcome:
 @check(
     "weaker-than-one-step",
     title="The claimed iterations do less than one step",
-    means="An iterative attack was claimed to leave as much as a single step of FGSM leaves here. Iterations begin with "
-    "that step. So one gradient was used for all steps, or the attack has a bug.",
+    means="An iterative attack was claimed to leave as much as a single step of FGSM leaves here. Iterations begin "
+    "with that step. So one gradient was used for all steps, or the attack has a bug.",
     remedy="Take a new gradient in every step. Compare the attack with sparring's `bim` or `pgd`.",
 )
 def weaker_than_one_step(seen: Evidence) -> Outcome:

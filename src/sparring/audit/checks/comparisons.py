@@ -81,8 +81,8 @@ def noise_beats_gradient(seen: Evidence) -> Outcome:
     severe=True,
     title="Transfer beats gradients",
     cause="the gradients mislead: examples made for another net break images that gradient attacks do not",
-    means="Examples made for another net, without any look at this one, fool it where attacks with its own gradients do "
-    "not. The gradients mislead.",
+    means="Examples made for another net, without any look at this one, fool it where attacks with its own gradients "
+    "do not. The gradients mislead.",
     remedy="Find what bends the gradients. Use BPDA or averaged gradients, and more queries.",
     fine="Examples made for another net find nothing that gradients miss",
 )
@@ -95,8 +95,8 @@ def transfer_beats_white_box(seen: Evidence) -> Outcome:
 @check(
     "few-attacks",
     title="Few attacks could run",
-    means="Attacks with gradients and attacks without gradients did not both run under this norm, access level or suite. "
-    "The figure is a weak upper bound.",
+    means="Attacks with gradients and attacks without gradients did not both run under this norm, access level or "
+    "suite. The figure is a weak upper bound.",
     remedy="Grant more access, or use a norm that more attacks work under.",
 )
 def few_attacks(seen: Evidence) -> Outcome:

@@ -27,13 +27,15 @@ RISING_SHARE = 0.05
 @check(
     "not-converged",
     title="The searches were not over",
-    means="More of the same finds more. The figure says what these attacks had time for; a longer search would lower it.",
+    means="More of the same finds more. The figure says what these attacks had time for; a longer search would lower "
+    "it.",
     remedy="Use more steps and restarts: --suite full, or a suite of your own.",
     fine="The searches had settled when they ended",
 )
 def not_converged(seen: Evidence) -> Outcome:
     """Twice the steps break over 0.5 % more of the sanity subset, or five restarts over 1 % (at least 3 images); or
-    over 5 % of the images that stand (at least 3) made over 5 % of their progress on the last ten looks of each climb."""
+    over 5 % of the images that stand (at least 3) made over 5 % of their progress on the last ten looks of each
+    climb."""
     found = [*_by_more(seen)]
     late = _least_late(seen)
     if late is not None:
@@ -102,8 +104,8 @@ def _averaged(outcomes: Sequence[Attacked], copies: int) -> Attacked | None:
 @check(
     "shortcuts-missed",
     title="The shortcuts missed something",
-    means="Random images were attacked again without any shortcut, and some fell that the suite had given up as too far. "
-    "Others like them, not drawn, are still counted as robust.",
+    means="Random images were attacked again without any shortcut, and some fell that the suite had given up as too "
+    "far. Others like them, not drawn, are still counted as robust.",
     remedy="Run --suite full, which gives up no image.",
 )
 def shortcuts_missed(seen: Evidence) -> Outcome:
@@ -113,5 +115,6 @@ def shortcuts_missed(seen: Evidence) -> Outcome:
         return Skipped("no receipt was asked for")
     if not receipt.missed:
         return None
-    text = f"the plain loop broke {len(receipt.missed)} of {len(receipt.rows)} random images that the suite had given up"
-    return Found(f"{text}; these are counted, others like them are not", len(receipt.missed) / len(receipt.rows))
+    count, of = len(receipt.missed), len(receipt.rows)
+    text = f"the plain loop broke {count} of {of} random images that the suite had given up"
+    return Found(f"{text}; these are counted, others like them are not", count / of)

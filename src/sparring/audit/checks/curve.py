@@ -19,8 +19,8 @@ def _curve(seen: Evidence) -> Curve | None:
     severe=True,
     title="Even huge perturbations fail",
     cause="even a perturbation as large as the image does not fool the model",
-    means="With a budget that allows a grey image, or any image at all, attacks should reach chance. Yet images survive: "
-    "the attack fails, not the perturbation.",
+    means="With a budget that allows a grey image, or any image at all, attacks should reach chance. Yet images "
+    "survive: the attack fails, not the perturbation.",
     remedy="Use another loss, BPDA, or attacks without gradients.",
     fine="Huge perturbations fool the model",
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sparring.audit.checks.evidence import Evidence
-from sparring.audit.checks.registry import LEAST, Found, Outcome, Skipped, check
+from sparring.audit.checks.registry import CHECKS, LEAST, Found, Outcome, Skipped, check
 from sparring.audit.probes.probe import saturated
 from sparring.audit.statistics.proportion import percent
 
@@ -34,6 +36,7 @@ def _saturation_note(seen: Evidence) -> str | None:
     measured="zero cross-entropy gradients for {} of the images",
     note=_saturation_note,
     early=True,
+    imprecise=True,
 )
 def loss_saturation(seen: Evidence) -> Outcome:
     """Cross-entropy gradients are exactly zero for over 1 point more images than those of the margin (at least 3
@@ -44,8 +47,8 @@ def loss_saturation(seen: Evidence) -> Outcome:
         return None
     ce, margin = seen.probes.flat_ce or 0.0, seen.probes.flat_margin or 0.0
     return Found(
-        f"the cross-entropy gradient is exactly zero for {percent(ce)} of {seen.probes.n} images, the margin's gradient "
-        f"for {percent(margin)}; the median margin is {seen.probes.gap:.4g}",
+        f"the cross-entropy gradient is exactly zero for {percent(ce)} of {seen.probes.n} images, the margin's "
+        f"gradient for {percent(margin)}; the median margin is {seen.probes.gap:.4g}",
         max(ce, seen.probes.certain),
     )
 
@@ -53,10 +56,11 @@ def loss_saturation(seen: Evidence) -> Outcome:
 @check(
     "saturated-outputs",
     title="Logits are far apart",
-    means="Many probabilities are 1 to the last bit. Gradients of the cross-entropy are not zero, but parts of them are "
-    "lost to rounding.",
+    means="Many probabilities are 1 to the last bit. Gradients of the cross-entropy are not zero, but parts of them "
+    "are lost to rounding.",
     remedy="Prefer the margin and DLR losses.",
     early=True,
+    imprecise=True,
 )
 def saturated_outputs(seen: Evidence) -> Outcome:
     """Not saturated, but the median margin is above 16.6, or half of the images have a probability of exactly 1."""
@@ -80,6 +84,7 @@ def saturated_outputs(seen: Evidence) -> Outcome:
     fine="Gradients are not zero",
     measured="for {} of the images",
     early=True,
+    imprecise=True,
 )
 def zero_gradients(seen: Evidence) -> Outcome:
     """The gradient is exactly zero for 5 % of the images or more, even on the logits."""
@@ -98,12 +103,13 @@ def zero_gradients(seen: Evidence) -> Outcome:
     severe=True,
     title="The model is flat in steps",
     cause="the model rounds or encodes its input, so gradients are zero",
-    means="Tiny moves of every pixel leave the logits as they were, to the last bit. The input is rounded or encoded, and "
-    "a gradient through such steps is zero or meaningless.",
+    means="Tiny moves of every pixel leave the logits as they were, to the last bit. The input is rounded or encoded, "
+    "and a gradient through such steps is zero or meaningless.",
     remedy="Give the rounding a differentiable stand-in (BPDA; the identity will do), or attack without gradients.",
     fine="Tiny moves change the logits",
     measured="{} of tiny moves change nothing",
     early=True,
+    imprecise=True,
 )
 def piecewise_constant(seen: Evidence) -> Outcome:
     """Over 50 % of tiny moves (1e-4 of the box in every pixel) leave the logits as they were, to the last bit."""
@@ -132,10 +138,12 @@ def _faithful_note(seen: Evidence) -> str | None:
     cause="the gradients do not match how the loss changes",
     means="Along random directions the loss does not change as its gradient says. The backward pass does not belong to "
     "the forward pass, or the surface is too rugged for the radius.",
-    remedy="Average the gradients, use finite differences or `square`, and look for a layer with its own backward pass.",
+    remedy="Average the gradients, use finite differences or `square`, and look for a layer with its own backward "
+    "pass.",
     fine="Gradients match how the loss changes",
     note=_faithful_note,
     early=True,
+    imprecise=True,
 )
 def unfaithful_gradients(seen: Evidence) -> Outcome:
     """The median rank correlation of slopes and differences along random directions is below 0.5."""
@@ -187,21 +195,24 @@ def misaligned_gradients(seen: Evidence) -> Outcome:
     severe=True,
     title="Outputs jump",
     cause="the outputs jump within a tenth of the radius",
-    means="A random move of a tenth of the radius changes the loss by more than a tenth of itself. Gradients hold for no "
-    "step of useful length.",
+    means="A random move of a tenth of the radius changes the loss by more than a tenth of itself. Gradients hold for "
+    "no step of useful length.",
     remedy="Use averaged gradients, smaller steps, or attacks without gradients.",
     fine="Outputs are steady",
     early=True,
+    imprecise=True,
 )
 def unstable_outputs(seen: Evidence) -> Outcome:
-    """Random points at a tenth of the radius change the loss by over 10 % on average."""
+    """A tenth of the way to random points of the ball changes the loss by over 10 % on average, and over 30 % of that
+    change is there after a hundredth of the way (10 % for smooth nets)."""
     local = seen.probes.local
     if local is None:
         return NOT_PROBED
-    if local.unstable <= 0.1:
+    if local.unstable <= 0.1 or local.jump <= 0.3:
         return None
     return Found(
-        f"random points at a tenth of the radius change the loss by {percent(local.unstable)} on average",
+        f"a tenth of the way to random points of the ball changes the loss by {percent(local.unstable)} on average; "
+        f"{percent(local.jump)} of that change is there after a hundredth of the way (10 % for smooth nets)",
         local.unstable,
     )
 
@@ -216,6 +227,7 @@ def unstable_outputs(seen: Evidence) -> Outcome:
     remedy="Find out which gradients are zero, and use another loss.",
     fine="Attacks use the whole budget",
     early=True,
+    imprecise=True,
 )
 def budget_not_used(seen: Evidence) -> Outcome:
     """FGSM leaves over 1 % of the images where they were, or over 5 % short of eps (at least 3 images)."""
@@ -227,6 +239,32 @@ def budget_not_used(seen: Evidence) -> Outcome:
     if not ((still > 0.01 and still * probes.n > enough) or (short > 0.05 and short * probes.n > enough)):
         return None
     return Found(
-        f"FGSM did not move {percent(still)} of {probes.n} images at all, and {percent(short)} not as far as eps allows",
+        f"FGSM did not move {percent(still)} of {probes.n} images at all, and {percent(short)} of them not as far as "
+        "eps allows",
         max(still, short),
     )
+
+
+@check(
+    "low-precision",
+    severe=True,
+    title="The net computes in low precision",
+    cause="the net computes in low precision, which rounds small moves and gradients away",
+    means="bfloat16 keeps 8 bits of a number and half keeps 11. Small moves and small gradients are rounded away, "
+    "which hinders attacks that use gradients. In float32 the same weights are attacked without trouble.",
+    remedy="Audit the net in float32 (net.float()). What breaks it there nearly always breaks it here.",
+    fine="The net computes precisely enough",
+    note=lambda seen: seen.probes.rounded and f"{seen.probes.rounded}; in float32 the same weights show none of it",
+    early=True,
+)
+def low_precision(seen: Evidence) -> Outcome:
+    """The net computes below float32, gives a sign that low precision can give, and gives none in float32."""
+    if seen.probes.rounded is None:
+        return None
+    unexplained = replace(seen, probes=replace(seen.probes, rounded=None))
+    outcomes = {code: one.run(unexplained) for code, one in CHECKS.items() if one.imprecise}
+    doubts = {code: found for code, found in outcomes.items() if found and not isinstance(found, Skipped)}
+    if not doubts:
+        return None
+    text = f"the net computes in {seen.probes.rounded} and shows {', '.join(doubts)}; in float32 it shows none of it"
+    return Found(text, max(doubt.share for found in doubts.values() for doubt in found))

@@ -28,8 +28,8 @@ def _train_note(seen: Evidence) -> str | None:
 @check(
     "train-mode",
     title="The model came in train mode",
-    means="Dropout or batch normalisation was set to training. Figures measured that way cannot be reproduced, and they "
-    "depend on the other images in the batch.",
+    means="Dropout or batch normalisation was set to training. Figures measured that way cannot be reproduced, and "
+    "they depend on the other images in the batch.",
     remedy="Call model.eval() before measuring. The audit does so, unless the model was wrapped with mode='as_is'.",
     fine="The model came in eval mode",
     note=_train_note,
@@ -55,8 +55,8 @@ def _random_note(seen: Evidence) -> str | None:
     steady = ", the same again from the same seed" if probes.conduct is not None and probes.conduct.seedable else ""
     misses = torch.where(worst.clean_correct, (worst.margin.double() + 1) / 2, 1.0)
     return (
-        f"two passes differ for {percent(probes.changed)} of the images{steady}; each image is judged by the majority of "
-        f"{seen.draws} fresh looks, the mean over them is {percent(float(1 - misses.clamp(0, 1).mean()))}"
+        f"two passes differ for {percent(probes.changed)} of the images{steady}; each image is judged by the majority "
+        f"of {seen.draws} fresh looks, the mean over them is {percent(float(1 - misses.clamp(0, 1).mean()))}"
     )
 
 
@@ -136,6 +136,22 @@ def wrong_range(seen: Evidence) -> Outcome:
     if conduct is None or conduct.scale is None:
         return None
     return Found(f"{conduct.scale}, more often than on the pixels that it was given")
+
+
+@check(
+    "label-order",
+    title="The classes may be in another order",
+    means="Some classes are predicted as another class nearly always. The numbers of the classes seem to mean other "
+    "things to the model than to the data.",
+    remedy="Compare the class names of both. wrap(net, classes=[...]) matches classes by name.",
+    early=True,
+)
+def label_order(seen: Evidence) -> Outcome:
+    """With its classes renamed one to one, the model is right clearly more often."""
+    share = seen.probes.renamed
+    if share is None:
+        return None
+    return Found(f"with its classes renamed the model would be right on {percent(share)} of the images", share)
 
 
 @check(

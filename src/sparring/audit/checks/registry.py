@@ -2,7 +2,7 @@
 
 A check is a function from `Evidence` to what it found. Its docstring states the criterion, with numbers:
 
-    @check("zero-gradients", severe=True, title="Gradients are zero", cause="the gradients are zero", means=..., remedy=...)
+    @check("zero-gradients", severe=True, title="Gradients are zero", means="...", remedy="...", cause="...")
     def zero_gradients(seen: Evidence) -> Outcome:
         '''The gradient is exactly zero for 5 % of the images or more, even on the logits.'''
 
@@ -49,9 +49,10 @@ class Check:
         code: for programs. title: a few words. means: what the sign means. remedy: what to do about it.
         find: the measurement held against its threshold.
         severe: the sign can make a model look robust that is not; the verdict then names it as the cause.
-        cause: for severe ones, a clause that follows "because". fine: the statement that is true where nothing is found.
+        cause: for severe ones, a clause that follows "because". fine: what is true where nothing is found.
         measured: for the verdict, with {} for the share. note: for the verdict, where a share says too little.
         early: it needs nothing but the probes, so it runs before any attack, and adaptive attacks answer it.
+        imprecise: low precision alone can give this sign; where it does, `low-precision` says so instead.
     """
 
     code: str
@@ -65,6 +66,7 @@ class Check:
     measured: str = ""
     note: Note | None = None
     early: bool = False
+    imprecise: bool = False
 
     @property
     def criterion(self) -> str:
@@ -73,6 +75,8 @@ class Check:
 
     def run(self, seen: Evidence) -> tuple[Doubt, ...] | Skipped:
         """The doubts found, none where all is in order; or why the check could not run."""
+        if self.imprecise and seen.probes.rounded is not None:
+            return Skipped("the net's low precision explains it")
         outcome = self.find(seen)
         if isinstance(outcome, Skipped):
             return outcome
@@ -87,6 +91,7 @@ CAUSES = (
     "canary-missed",
     "control-stands",
     "constant-predictor",
+    "low-precision",
     "loss-saturation",
     "piecewise-constant",
     "zero-gradients",
@@ -117,6 +122,7 @@ def check(
     measured: str = "",
     note: Note | None = None,
     early: bool = False,
+    imprecise: bool = False,
 ) -> Callable[[Find], Find]:
     """Decorator: puts a check into the register. Arguments: see `Check`."""
 
@@ -125,7 +131,7 @@ def check(
             raise ValueError(f"two checks are called {code!r}")
         if severe != (code in CAUSES):
             raise ValueError(f"{code!r} is severe, so it needs its place in CAUSES, or the other way round")
-        CHECKS[code] = Check(code, title, means, remedy, find, severe, cause, fine, measured, note, early)
+        CHECKS[code] = Check(code, title, means, remedy, find, severe, cause, fine, measured, note, early, imprecise)
         return find
 
     return enter

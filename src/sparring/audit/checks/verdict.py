@@ -1,6 +1,7 @@
-"""The verdict: one sentence from numbers and doubts, as a careful expert would put it. A pure function.
+"""The verdict: from numbers and doubts to a conclusion, as a careful expert would put it. A pure function.
 
-It never promises: a pass reads "no attack within this budget ...". Rules (gap = claimed - what survives everything):
+The first sentence is for everybody. The sentences after it give the evidence, each with its counts. A verdict never
+promises: at best "no attack within this budget ...". Rules (gap = claimed - what survives everything):
 
     the attacks missed what was planted, or the control stands      inconclusive, whatever else
     the model says one class for nearly every image                 inconclusive, unless a claim is 5 points too high
@@ -15,12 +16,12 @@ It never promises: a pass reads "no attack within this budget ...". Rules (gap =
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from sparring.audit.cascade.adaptive import Tried
-from sparring.audit.checks.doubts import MEANINGS, SEVERE
+from sparring.audit.checks.registry import CAUSES, known
 from sparring.audit.inputs.claims import Checked
 from sparring.audit.statistics.proportion import Figure, percent
 from sparring.result import Doubt
@@ -47,7 +48,7 @@ class Facts:
 
     Attributes:
         threat: as text, like "Linf 0.3". clean, robust: accuracy on all images, before and after all attacks.
-        claims: checked ones. doubts: found. alone: what attacks leave by themselves on the sanity subset.
+        claims: claims beside what was found. doubts: found. alone: what attacks leave on the sanity subset.
         tried: remedies. notes: what was measured about a doubt, in a few words, by its code.
     """
 
@@ -60,77 +61,106 @@ class Facts:
     tried: Sequence[Tried] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
 
+    def found(self, code: str) -> Doubt | None:
+        """The doubt of this code, if there is one."""
+        return next((doubt for doubt in self.doubts if doubt.code == code), None)
+
+    def note(self, doubt: Doubt) -> str | None:
+        """What was measured about a doubt, for the verdict."""
+        shared = known(doubt.code).measured
+        return self.notes.get(doubt.code) or (shared.format(percent(doubt.share)) if shared else None)
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """The conclusion, for machines (`status`, `cause`: the code of a doubt) and people (`sentence`)."""
+    """The conclusion, for programs (`status`, `cause`: the code of a doubt) and people.
+
+    Attributes:
+        headline: one short sentence. evidence: more sentences, each with its counts.
+    """
 
     status: Status
-    sentence: str
+    headline: str
+    evidence: tuple[str, ...] = ()
     cause: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return " ".join((self.headline, *self.evidence))
 
 
 def judge(facts: Facts) -> Verdict:
     """The verdict on the most overstated claim, or on the model where nothing was claimed."""
     claims = [one for one in facts.claims if not one.claim.clean]
     worst = max(claims, key=lambda one: one.gap - one.tolerance, default=None)
-    severe = [doubt for code in SEVERE for doubt in facts.doubts if doubt.code == code]
+    severe = [doubt for code in CAUSES if (doubt := facts.found(code)) is not None]
     void = next((doubt for doubt in severe if doubt.code in VOID), None)
     cause = next((doubt for doubt in severe if doubt.share >= MASKING_SHARE), severe[0] if severe else None)
     if void is not None:
-        said = f"inconclusive: {_because(facts, void)}; {void.message}; no figure of this audit means anything"
-        verdict = Verdict("inconclusive", said, void.code)
+        headline = f"This audit is inconclusive: {_because(void)}."
+        verdict = Verdict(
+            "inconclusive", headline, (_sentence(void.message), "No figure of it means anything."), void.code
+        )
+    elif worst is None:
+        verdict = _of_model(facts, cause)
     else:
-        verdict = _of_model(facts, cause) if worst is None else _of_claim(facts, worst, cause)
-    first = _preface(facts)
-    sentence = first + verdict.sentence
-    return Verdict(verdict.status, sentence[0].upper() + sentence[1:] + ".", verdict.cause)
+        verdict = _of_claim(facts, worst, cause)
+    return Verdict(verdict.status, verdict.headline, (*verdict.evidence, *_ill_defined(facts)), verdict.cause)
 
 
-def _preface(facts: Facts) -> str:
-    """What makes any claim ill defined comes first."""
-    codes = {doubt.code for doubt in facts.doubts}
-    said = []
-    if "train-mode" in codes:
-        said.append("the model came in train mode")
-        said += [facts.notes["train-mode"]] if "train-mode" in facts.notes else []
+def _ill_defined(facts: Facts) -> Iterator[str]:
+    """What makes any claim ill defined."""
+    if facts.found("train-mode") is not None:
+        note = facts.notes.get("train-mode")
+        yield "The model came in train mode" + (f": {note}." if note else ".")
     for one in facts.claims:
         if one.claim.clean and abs(one.gap) > one.tolerance:
-            said.append(
-                f"clean accuracy was claimed as {percent(one.claim.accuracy)} but is {percent(one.truth.value)}"
-            )
-    return "; ".join(said) + "; " if said else ""
+            yield f"Clean accuracy was claimed as {percent(one.claim.accuracy)}; it is {percent(one.truth.value)}."
+
+
+# --- a claim --------------------------------------------------------------------------------------------------
 
 
 def _of_claim(facts: Facts, one: Checked, cause: Doubt | None) -> Verdict:
-    threat = f"{facts.threat.split()[0]} {one.eps:.4g}"
-    claimed = f"claimed {percent(one.claim.accuracy)}" + (f" under {one.claim.title}" if one.claim.attack else "")
-    left = f"at most {percent(one.truth.value)} of {one.truth.of} images survive {threat} ({one.truth.interval})"
+    claimed = percent(one.claim.accuracy)
+    left = _left(one.truth, f"{facts.threat.split()[0]} {one.eps:.4g}")
     if one.gap <= one.tolerance:
-        if cause is None:
-            return Verdict(
-                "claim-holds",
-                f"{claimed}; no attack within this budget leaves less than {percent(one.truth.value)} of "
-                f"{one.truth.of} images at {threat} ({one.truth.interval}): the claim holds at this budget"
-                + (", within the interval" if one.gap > 0 else ""),
-            )
-        return Verdict(
-            "inconclusive",
-            f"{claimed}; {left}: inconclusive, {_signs(facts, cause)}",
-            cause.code,
-        )
-    faulty = next((doubt for doubt in facts.doubts if doubt.code == "weaker-than-one-step"), None)
+        return _tenable(facts, one, cause, left)
+    headline = f"Robust accuracy is {_at_most(one.truth)}, not {claimed}: "
+    faulty = facts.found("weaker-than-one-step")
     if faulty is not None and one.claim.attack is not None:
-        return Verdict("overestimated", f"{claimed}; {left}: overestimated, {faulty.message}", faulty.code)
+        headline += "the claimed attack does less than a single step."
+        return Verdict("overestimated", headline, (left, _sentence(faulty.message)), faulty.code)
     if cause is not None and cause.code == "constant-predictor":
-        return Verdict("overestimated", f"{claimed}; {left}: overestimated; {_because(facts, cause)}", cause.code)
+        return Verdict("overestimated", f"{headline}{_because(cause)}.", (left,), cause.code)
     if one.gap > MASKING_GAP and cause is not None and cause.share >= MASKING_SHARE:
+        failed = f"{one.claim.title} failed" if one.claim.attack else "attacks that report more fail"
+        headline += f"{failed} because {_because(cause)}."
+        evidence = ("This is gradient masking.", left, *_measured(facts, cause), *_remedy(facts, cause))
+        return Verdict("gradient-masking", headline, evidence, cause.code)
+    return Verdict("overestimated", f"{headline}{_weakness(facts, one)}.", (left, *_reproduced(one)))
+
+
+def _tenable(facts: Facts, one: Checked, cause: Doubt | None, left: str) -> Verdict:
+    """A claim that nothing contradicts, or that a sign forbids to confirm."""
+    claimed = percent(one.claim.accuracy)
+    if cause is None:
+        within = " The claim is higher, but within the interval." if one.gap > 0 else ""
         return Verdict(
-            "gradient-masking",
-            f"{claimed}; {left}: gradient masking - {_because(facts, cause)}{_remedy(facts, cause)}",
-            cause.code,
+            "claim-holds",
+            f"The claim of {claimed} holds within this budget.",
+            (
+                f"No attack within this budget leaves less than {percent(one.truth.value)} of {one.truth.of} images at "
+                f"{facts.threat.split()[0]} {one.eps:.4g} ({one.truth.interval}).{within}",
+            ),
         )
-    return Verdict("overestimated", f"{claimed}; {left}: overestimated, {_weakness(facts, one)}")
+    return Verdict(
+        "inconclusive",
+        f"This audit cannot confirm the claim of {claimed}: {_because(cause)}.",
+        (left, _sign(cause), *_measured(facts, cause)),
+        cause.code,
+    )
 
 
 def _weakness(facts: Facts, one: Checked) -> str:
@@ -140,86 +170,91 @@ def _weakness(facts: Facts, one: Checked) -> str:
         return f"clean accuracy alone is {percent(facts.clean.value)}"
     if again is not None and one.claim.accuracy - again.value > max(0.02, again.half_width):
         return f"{one.claim.title} itself leaves only {percent(again.value)} here"
-    if one.by is None:
-        return "the attack was too weak"
-    if again is None:
-        return f"the attack was too weak: {one.by} breaks most"
-    return f"the attack was too weak: {one.by} breaks most of what it leaves"
+    return "the attack behind the claim was too weak"
+
+
+def _reproduced(one: Checked) -> Iterator[str]:
+    """Which attack made the difference."""
+    if one.by is not None:
+        what = "of the images that it leaves" if one.reproduced is not None else "of the images"
+        yield f"{one.by} breaks most {what}."
+
+
+# --- a model without a claim ----------------------------------------------------------------------------------
 
 
 def _of_model(facts: Facts, cause: Doubt | None) -> Verdict:
-    robust, clean = facts.robust, f"clean accuracy {percent(facts.clean.value)}"
+    robust = facts.robust
+    figure = f"Robust accuracy is {_at_most(robust)}"
+    clean = f"Clean accuracy is {percent(facts.clean.value)} ({facts.clean.hits} of {facts.clean.of})."
     if robust.hits == 0:
-        sentence = (
-            f"nothing survives: 0 of {robust.of} images stand against {facts.threat} ({robust.interval}; {clean})"
-        )
+        left = f"0 of {robust.of} images survive {facts.threat} ({robust.interval})."
     else:
-        sentence = (
-            f"no attack within this budget breaks more than {robust.of - robust.hits} of {robust.of} images: at most "
-            f"{percent(robust.value)} survive {facts.threat} ({robust.interval}; {clean})"
+        left = (
+            f"No attack within this budget breaks more than {robust.of - robust.hits} of {robust.of} images at "
+            f"{facts.threat} ({robust.interval})."
         )
     if cause is None:
-        return Verdict("no-claim", sentence)
+        return Verdict("no-claim", f"{figure}.", (left, clean))
     if cause.share < MASKING_SHARE or cause.code == "constant-predictor":
-        return Verdict("inconclusive", f"{sentence}; inconclusive, {_signs(facts, cause)}", cause.code)
-    deceived = "attacks that report more are deceived" if robust.hits == 0 else "the true figure may be far lower"
-    return Verdict(
-        "gradient-masking",
-        f"{sentence}; gradient masking - {_because(facts, cause)}, {deceived}{_remedy(facts, cause)}",
-        cause.code,
-    )
+        headline = f"{figure}, but this audit is inconclusive: {_because(cause)}."
+        return Verdict("inconclusive", headline, (left, clean, _sign(cause), *_measured(facts, cause)), cause.code)
+    deceived = "Attacks that report more are deceived." if robust.hits == 0 else "The true figure may be far lower."
+    evidence = (f"This is gradient masking. {deceived}", left, clean, *_measured(facts, cause), *_remedy(facts, cause))
+    return Verdict("gradient-masking", f"{figure}: {_because(cause)}.", evidence, cause.code)
 
 
-def _signs(facts: Facts, cause: Doubt) -> str:
+# --- words ----------------------------------------------------------------------------------------------------
+
+
+def _at_most(figure: Figure) -> str:
+    return percent(figure.value) if figure.hits == 0 else f"at most {percent(figure.value)}"
+
+
+def _left(truth: Figure, threat: str) -> str:
+    return f"At most {truth.hits} of {truth.of} images survive {threat} ({truth.interval})."
+
+
+def _because(doubt: Doubt) -> str:
+    return known(doubt.code).cause
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
+
+
+def _sign(cause: Doubt) -> str:
     if cause.code == "constant-predictor":
-        return f"as {_because(facts, cause)}"
-    return f"as there are signs of gradient masking - {_because(facts, cause)}"
+        return _sentence(cause.message)
+    return f"There are signs of gradient masking: {cause.message}."
 
 
-def _because(facts: Facts, doubt: Doubt) -> str:
-    return MEANINGS[doubt.code].cause + _note(facts, doubt.code, doubt)
+def _measured(facts: Facts, doubt: Doubt) -> Iterator[str]:
+    """What was measured about the cause."""
+    note = facts.note(doubt)
+    if note:
+        yield f"Measured: {note}."
 
 
-def _note(facts: Facts, code: str, doubt: Doubt | None = None) -> str:
-    """What was measured, in brackets."""
-    said = facts.notes.get(code) or (None if doubt is None else SHARES.get(code, "").format(percent(doubt.share)))
-    return f" ({said})" if said else ""
-
-
-SHARES = {
-    "loss-saturation": "zero cross-entropy gradients for {} of the images",
-    "zero-gradients": "for {} of the images",
-    "random-outputs": "two passes differ for {} of the images",
-    "piecewise-constant": "{} of tiny moves change nothing",
-    "batch-dependent": "{} of the images are answered otherwise when shown alone",
-}
-"""What a doubt's share is of, in words."""
-
-
-def _remedy(facts: Facts, cause: Doubt) -> str:
+def _remedy(facts: Facts, cause: Doubt) -> Iterator[str]:
     """What helps, tried: the adaptive attack's figure beside the oblivious ones', and what is left by attacks that the
     cause does not stop, where that is less."""
-    told = ""
     helped = [one for one in facts.tried if one.code == cause.code]
     if helped:
         most = min(helped, key=lambda one: one.adaptive.hits)
-        told = (
-            f"; {most.what}: {percent(most.adaptive.value)} stand, where attacks that know nothing of it leave "
-            f"{percent(most.oblivious.value)}"
+        yield (
+            f"With {most.what}, {most.adaptive.hits} of {most.adaptive.of} images survive. Attacks that do not know "
+            f"the defense leave {most.oblivious.hits}."
         )
-    return told + _others(facts, cause)
-
-
-def _others(facts: Facts, cause: Doubt) -> str:
-    """The suite's own attacks that the cause does not stop."""
     blind = cause.code == "loss-saturation"
     stopped = ("cross-entropy",) if blind else ("cross-entropy", "logits")
     bar = min((one.figure.value for one in facts.alone if one.by in stopped), default=1.0)
-    told = []
+    helpful = []
     for kind in ("logits", "scores"):
         able = [one for one in facts.alone if one.by == kind and kind not in stopped and one.figure.value < bar]
         if able:
             best = min(able, key=lambda one: one.figure.value)
-            told.append(f"{best.title} alone leaves {percent(best.figure.value)}")
-    what = "a margin or DLR loss, or no gradients" if blind else "an attack without gradients"
-    return f"; the remedy is {what}: {', '.join(told)}" if told else ""
+            helpful.append(f"{best.title} alone leaves {best.figure.hits} of {best.figure.of} images")
+    if helpful:
+        what = "a margin or DLR loss, or no gradients" if blind else "an attack without gradients"
+        yield f"The remedy is {what}: {', '.join(helpful)}."

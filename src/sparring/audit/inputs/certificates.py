@@ -7,7 +7,7 @@ that its proof, or its code, is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,7 +15,6 @@ from torch import Tensor
 
 from sparring.audit.statistics.proportion import Figure
 from sparring.errors import InputError
-from sparring.result import Doubt, Result
 
 Radii = Tensor | Sequence[float] | str | Path
 
@@ -54,17 +53,3 @@ def _read(path: Path) -> Tensor:
 def proved(radii: Tensor, right: Tensor, eps: float) -> Figure:
     """Images that are right, bool [n], and certified at `eps`, of all: a lower bound of the robust accuracy."""
     return Figure(int((right & (radii >= eps)).sum()), len(right))
-
-
-def unsound(radii: Tensor, worst: Result) -> Iterable[Doubt]:
-    """C15: an image was broken inside its certified radius. One is enough."""
-    broken = worst.success & worst.clean_correct & (worst.distance.double() <= radii)
-    certified = int((worst.clean_correct & (radii > 0)).sum())
-    if bool(broken.any()):
-        first = int(broken.nonzero()[0, 0])
-        count = int(broken.sum())
-        text = (
-            f"{count} of {certified} certified images are broken inside their radius, the first is image {first}: "
-            f"certified to {float(radii[first]):.4g}, broken at {float(worst.distance[first]):.4g}"
-        )
-        yield Doubt("certificate-broken", text, count / certified)

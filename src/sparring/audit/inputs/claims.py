@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,6 @@ from sparring.audit.statistics.proportion import Figure, percent
 from sparring.audit.suites.stage import Stage
 from sparring.errors import InputError
 from sparring.referee import Keep
-from sparring.result import Doubt
 from sparring.shares import parse_share
 from sparring.threat import parse_eps
 
@@ -166,32 +164,3 @@ class Checked:
             "gap": self.gap,
             "holds": self.gap <= self.tolerance,
         }
-
-
-def claim_doubts(checked: Iterable[Checked]) -> Iterable[Doubt]:
-    """P7: the clean claim is off by more than a point or the interval; C12: the attack by 2 points or the interval; C1
-    for claims: iterations that do not give here what is claimed, and claimed to do no more than one step does."""
-    for one in checked:
-        if one.claim.clean:
-            if abs(one.gap) > one.tolerance:
-                yield Doubt(
-                    "clean-mismatch",
-                    f"clean accuracy is claimed as {percent(one.claim.accuracy)}, but is {one.truth}",
-                    min(1.0, abs(one.gap)),
-                )
-        elif one.reproduced is not None:
-            off = one.claim.accuracy - one.reproduced.value
-            if abs(off) > max(0.02, one.reproduced.half_width):
-                yield Doubt(
-                    "claim-not-reproduced",
-                    f"{one.claim.title} is claimed to leave {percent(one.claim.accuracy)}, but leaves {one.reproduced}",
-                    min(1.0, abs(off)),
-                )
-                if one.too_high and one.claim.iterative and one.single is not None and one.claim.accuracy >= one.single:
-                    yield Doubt(
-                        "weaker-than-one-step",
-                        f"{one.claim.title} is claimed to leave no less than one step of FGSM does here "
-                        f"({percent(one.single)}), while real iterations leave {percent(one.reproduced.value)}: a "
-                        "gradient was used again, or the attack is faulty",
-                        min(1.0, abs(off)),
-                    )

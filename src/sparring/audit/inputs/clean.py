@@ -159,7 +159,7 @@ def likely_cause(model: Model, clean: Clean) -> str:
         )
     for shift, text in other_scales(model, x):
         with model.guard(), torch.no_grad():
-            raw = model.net(shift if model.dtype is None else shift.to(model.device, model.dtype))
+            raw = model.answer(shift.to(model.device or shift.device))
             try:
                 right = float((model.read(_unpacked(raw)).argmax(1).cpu() == y).double().mean())
             except (OutputError, RuntimeError):

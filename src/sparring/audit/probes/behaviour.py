@@ -89,7 +89,7 @@ def _better_scale(model: Model, x: Tensor, y: Tensor, right: float) -> tuple[str
     for shift, text in other_scales(model, x):
         with model.guard(), torch.no_grad():
             try:
-                raw = model.net(shift if model.dtype is None else shift.to(model.device, model.dtype))
+                raw = model.answer(shift.to(model.device or shift.device))
                 label = model.read(unpack(raw)).argmax(1).cpu()
             except (ValueError, RuntimeError, SparringError):
                 continue

@@ -22,6 +22,8 @@ MOST = 32
 "images"
 STEP = 1e-4
 "of the box: the smallest move that any smooth classifier notices in float32"
+FARTHEST = 1 / 3
+"of the way across the box: beyond it a random point of the ball is a random image, and says nothing of this one"
 LOOKS, WAYS, DRAWS = 10, 20, 10
 
 
@@ -34,7 +36,9 @@ class Local:
         faithful: median over images of the rank correlation, over random directions, of slopes with differences; 0
             where one of them is constant. aligned: mean cosine of the cross-entropy's gradients at the
             image and at a random point of its ball; None where too few have one.
-        unstable: mean relative change of the loss at random points of a tenth of the radius.
+        unstable: mean relative change of the loss a tenth of the way to random points of the ball.
+        jump: the change a hundredth of the way, as a share of that a tenth of the way: 0.1 for smooth nets, however
+            steep; 1 for one that jumps.
         passes: forward plus backward passes spent.
     """
 
@@ -43,6 +47,7 @@ class Local:
     aligned: float | None
     unstable: float
     passes: int
+    jump: float = 1.0
 
 
 def look_around(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int) -> Local:
@@ -55,14 +60,14 @@ def look_around(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int) -
         with torch.no_grad():
             clean = model.logits(x)
             constant = _constant(model, x, clean, STEP * width, noise)
-            unstable = _unstable(model, x, y, clean, threat, noise)
-        passes = (1 + LOOKS + DRAWS) * len(x)
+            unstable, jump = _unstable(model, x, y, clean, threat, noise)
+        passes = (1 + LOOKS + 2 * DRAWS) * len(x)
         faithful = aligned = None
         if model.access == "gradient":
             faithful = _faithful(model, x, y, _stride(threat, width), noise)
             aligned = _aligned(model, x, y, threat, noise)
             passes += (2 + 2 * WAYS + 4) * len(x)
-    return Local(constant, faithful, aligned, unstable, passes)
+    return Local(constant, faithful, aligned, unstable, passes, jump)
 
 
 def _constant(model: Model, x: Tensor, clean: Tensor, step: float, noise: Noise) -> float:
@@ -74,15 +79,20 @@ def _constant(model: Model, x: Tensor, clean: Tensor, step: float, noise: Noise)
     return float(torch.stack(same).double().mean())
 
 
-def _unstable(model: Model, x: Tensor, y: Tensor, clean: Tensor, threat: Threat, noise: Noise) -> float:
-    """G6: how much the loss changes at random points of a tenth of the radius, relative to itself, at most 1 each."""
+def _unstable(model: Model, x: Tensor, y: Tensor, clean: Tensor, threat: Threat, noise: Noise) -> tuple[float, float]:
+    """G6: how much the loss changes a tenth of the way to random points of the ball, relative to itself and at most 1
+    each; and how much of that change is there after a hundredth of the way."""
     before = losses.margin(clean, Untargeted(y))
-    change = []
-    for _ in range(DRAWS):
-        point = _ball(model, x, threat, 0.1).sample(noise)
-        after = losses.margin(model.logits(point), Untargeted(y))
-        change.append(((after - before).abs() / before.abs().clamp(min=1e-12)).clamp(max=1.0))
-    return float(torch.stack(change).double().nan_to_num(1.0).mean())
+    change = torch.zeros(2, DRAWS, len(x), dtype=torch.float64, device=x.device)
+    for draw in range(DRAWS):
+        way = _ball(model, x, threat, 1.0).sample(noise) - x
+        for k, share in enumerate((0.1, 0.01)):
+            after = losses.margin(model.logits((x + share * way).clamp(*model.box)), Untargeted(y))
+            change[k, draw] = (after - before).abs()
+    far, near = change.nan_to_num(float("inf"))
+    relative = (far / before.abs().clamp(min=1e-12)).clamp(max=1.0).nan_to_num(1.0)
+    jump = near.clamp(max=1e30).mean() / far.clamp(max=1e30).mean().clamp(min=1e-30)
+    return float(relative.mean()), float(jump.clamp(max=1.0))
 
 
 def _faithful(model: Model, x: Tensor, y: Tensor, stride: float, noise: Noise) -> float:
@@ -103,7 +113,9 @@ def _faithful(model: Model, x: Tensor, y: Tensor, stride: float, noise: Noise) -
 def _aligned(model: Model, x: Tensor, y: Tensor, threat: Threat, noise: Noise) -> float | None:
     """G5: do gradients at the image and nearby point the same way? Of those that have any."""
     here = _slope(model, x, y, losses.cross_entropy).flatten(1)
-    there = _slope(model, _ball(model, x, threat, 1.0).sample(noise), y, losses.cross_entropy).flatten(1)
+    assert threat.eps is not None
+    near = min(1.0, FARTHEST * threat.within(model.box).reach(x[0].numel()) / threat.eps)
+    there = _slope(model, _ball(model, x, threat, near).sample(noise), y, losses.cross_entropy).flatten(1)
     alive = (here != 0).any(1) & (there != 0).any(1)
     if 2 * int(alive.sum()) < len(x) or not len(x):
         return None

@@ -5,6 +5,8 @@ Each probe only measures; `checks` says what is doubtful.
 
 from __future__ import annotations
 
+import copy
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -24,6 +26,7 @@ from sparring.ball import Ball
 from sparring.batches import batches, run_batches
 from sparring.bout import LossFunction
 from sparring.model import Model
+from sparring.norms import L0
 from sparring.rng import Noise, digest
 from sparring.threat import Threat, Untargeted
 
@@ -50,6 +53,9 @@ class Probes:
         outputs: what the net was said to give. twins: images that appear more than once, of those looked at.
         local, conduct: see there; local is None for models that answer at random, and without images to look at.
         in_eval: right, and standing against PGD, in eval mode, of up to 100 images; for models left in train mode.
+        rounded: the net's precision, where it is below float32 and the same weights in float32 have smooth logits and
+            true gradients.
+        renamed: share that is right once the classes are renamed one to one, where that is clearly more.
         canary: what the suite's attacks made of what was planted, see `canary`; the control is among them.
     """
 
@@ -74,6 +80,8 @@ class Probes:
     conduct: Conduct | None = None
     in_eval: tuple[Figure, Figure] | None = None
     canary: tuple[Trial, ...] = ()
+    rounded: str | None = None
+    renamed: float | None = None
 
     @property
     def random(self) -> bool:
@@ -146,9 +154,11 @@ def probe(
     local = look_around(model, x, y, threat, seed) if len(x) and not changed else None
     conduct = observe(model, clean.x, clean.y[: len(clean.x)], changed > 0, batch_size)
     passes += conduct.passes + (0 if local is None else local.passes)
-    active = bool(training) and model.mode == "as_is"
-    in_eval, more = measure_in_eval(model, clean, threat, seed, batch_size) if active else (None, 0)
+    rounded, more = _rounded(model, x, y, threat, seed, batch_size) if len(x) and not changed else (None, 0)
     passes += more
+    active = bool(training) and model.mode == "as_is"
+    in_eval, extra = measure_in_eval(model, clean, threat, seed, batch_size) if active else (None, 0)
+    passes += extra
     return Probes(
         n=len(x),
         training=training,
@@ -170,7 +180,43 @@ def probe(
         local=local,
         conduct=conduct,
         in_eval=in_eval,
+        rounded=rounded,
+        renamed=_renamed(clean),
     )
+
+
+def _renamed(clean: Clean) -> float | None:
+    """The clean accuracy under the best renaming of the classes, if it is higher by 5 points and 5 images at least.
+
+    A class is renamed where most of its predictions are of one other class, and most of that class are predicted so.
+    """
+    table = torch.zeros(clean.classes, clean.classes, dtype=torch.int64)
+    table.index_put_((clean.prediction.long(), clean.y.long()), torch.ones_like(clean.y.long()), accumulate=True)
+    count, truth = table.max(1)
+    sure = (count >= 3) & (2 * count > table.sum(1)) & (2 * count > table.sum(0)[truth])
+    moved = sure & (truth != torch.arange(clean.classes))
+    gain = int(count[moved].sum()) - int((table.diagonal()[moved]).sum())
+    gain -= sum(int(table[k, k]) for k in truth[moved].tolist() if not bool(moved[k]))
+    share = gain / len(clean)
+    return clean.accuracy.value + share if share >= 0.05 and gain >= 5 else None
+
+
+def _rounded(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, batch_size: int) -> tuple[str | None, int]:
+    """The low precision that accounts for odd gradients, if a copy in float32 has none; and the passes it took."""
+    if model.dtype not in (torch.float16, torch.bfloat16) or model.access != "gradient":
+        return None, 0
+    name = str(model.dtype).removeprefix("torch.")
+    try:
+        twin = copy.deepcopy(model)
+        assert isinstance(twin.net, nn.Module)
+        twin.net.float()
+        points = _points(twin, x, threat, seed)
+        flat, _ = _flat(twin, points, y, losses.margin, batch_size)
+        local = look_around(twin, x, y, threat, seed)
+    except (RuntimeError, TypeError, ValueError):  # it cannot be copied, or casts by itself
+        return None, 0
+    sound = flat < 0.05 and local.constant <= 0.5 and local.faithful is not None and local.faithful >= 0.5
+    return name if sound else None, local.passes + 2 * len(points) * len(x)
 
 
 def _changed(model: Model, clean: Clean, batch_size: int) -> float:
@@ -220,10 +266,20 @@ def _flat(model: Model, points: list[Tensor], y: Tensor, loss: LossFunction, bat
 def _moved(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, batch_size: int) -> tuple[float, float]:
     """Shares of the images that FGSM moved at all, and as far as the threat allows."""
     threat = replace(threat, levels=None)
-    last = run_batches(attack("fgsm"), model, (x, y), threat, batch_size=batch_size, seed=seed, keep="last")
+    clean = model.accept(x).cpu()
+
+    def size(eps: float) -> Tensor:
+        there = replace(threat, eps=eps)
+        last = run_batches(attack("fgsm"), model, (x, y), there, batch_size=batch_size, seed=seed, keep="last")
+        return threat.norm.size(last.x_adv - clean)
+
     assert threat.eps is not None
-    size = threat.norm.size(last.x_adv - model.accept(x).cpu())
-    return _share(size > 0), _share(size >= 0.99 * threat.eps)
+    usable = math.floor(threat.eps * (1 + 1e-6)) if threat.norm is L0 else threat.eps
+    far = size(threat.eps)
+    most = torch.full_like(far, usable)
+    if bool((far < 0.99 * usable).any()):  # the box, or the region, may not let it any further along the gradient
+        most = torch.minimum(most, size(threat.within(model.box).reach(clean[0].numel())))
+    return _share(far > 0), _share((far >= 0.99 * most) & (far > 0))
 
 
 def _share(flags: Tensor) -> float:

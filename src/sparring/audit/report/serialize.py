@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sparring.audit.cascade.adaptive import DEFENDED, Tried
 from sparring.audit.cascade.outcome import Outcome
-from sparring.audit.checks.doubts import MEANINGS, meaning
+from sparring.audit.checks.registry import known
 from sparring.audit.report import breakdown
 from sparring.audit.report.document import FORMAT, seal
+from sparring.audit.report.findings import Findings
 from sparring.audit.report.per_attack import knowledge, on_the_subset, over_queries, standing_over_eps
 from sparring.audit.report.taxonomy import tags
 from sparring.audit.report.thumbnails import triple
 from sparring.result import Doubt, finite
 
-if TYPE_CHECKING:
-    from sparring.audit.report.report import Report
 
-
-def plain(report: Report) -> dict[str, Any]:
+def plain(report: Findings) -> dict[str, Any]:
     """All of it as plain values for JSON: what every page, table and export is made from."""
     figures = {
         "clean_accuracy": report.clean,
@@ -50,7 +49,7 @@ def plain(report: Report) -> dict[str, Any]:
         "cost": dict(report.cost),
         "seconds": report.seconds,
         "doubts": [_explained(doubt) for doubt in report.doubts],
-        "in_order": _in_order(report),
+        "in_order": list(report.in_order),
         "claims": [{**one.to_dict(), "title": one.claim.title, "text": str(one.claim)} for one in report.claims],
         "attacks": [_attack(report, one) for one in report.attacks],
         "left_out": list(report.left_out),
@@ -67,7 +66,7 @@ def plain(report: Report) -> dict[str, Any]:
         "survival": [one.to_dict() for one in report.survival],
         "taxonomy": tags((one.stage.title, knowledge(one.stage)) for one in report.attacks),
         "probes": report.probes.to_dict(),
-        "adaptive": [one.to_dict() for one in report.tried],
+        "adaptive": [{**one.to_dict(), "title": _title(one)} for one in report.tried],
         "confirmed": report.confirmed.to_dict(),
         "undone_by_rounding": report.rounded.to_dict(),
         "model": dict(report.model),
@@ -85,7 +84,7 @@ def plain(report: Report) -> dict[str, Any]:
     return {**strict, "seal": seal(strict)}
 
 
-def _attack(report: Report, one: Outcome) -> dict[str, Any]:
+def _attack(report: Findings, one: Outcome) -> dict[str, Any]:
     alone = report.alone.get(one.stage.title)
     return {
         **one.to_dict(),
@@ -95,38 +94,12 @@ def _attack(report: Report, one: Outcome) -> dict[str, Any]:
     }
 
 
-def _in_order(report: Report) -> list[str]:
-    """What was checked and found in order."""
-    families = {one.stage.family for one in report.attacks if not one.stage.claimed}
-    unknown = {doubt.code for doubt in report.doubts}
-    if report.probes.flat_ce is None:
-        unknown |= {"loss-saturation", "zero-gradients", "budget-not-used", "single-step-beats-iterative"}
-        unknown |= {
-            "black-box-beats-white-box",
-            "noise-beats-gradient",
-            "transfer-beats-white-box",
-            "not-converged",
-        }
-        unknown |= {"unfaithful-gradients", "misaligned-gradients"}
-    if report.probes.local is None:
-        unknown |= {"piecewise-constant", "unfaithful-gradients", "misaligned-gradients", "unstable-outputs"}
-    elif report.probes.local.aligned is None:
-        unknown.add("misaligned-gradients")
-    unknown |= {"batch-dependent", "wrong-range"} if report.probes.random else set()
-    unknown |= set() if report.probes.canary else {"canary-missed"}
-    unknown |= set() if "query" in families else {"black-box-beats-white-box"}
-    unknown |= set() if "noise" in families else {"noise-beats-gradient"}
-    unknown |= set() if "transfer" in families else {"transfer-beats-white-box"}
-    watched = [one.path for one in report.attacks if one.path is not None and one.stage.family == "iterative"]
-    unknown |= set() if any(bool(path.late.isfinite().any()) for path in watched) else {"not-converged"}
-    unknown |= set() if report.confirmed.of else {"successes-not-reproduced"}
-    unknown |= set() if {"single-step", "iterative"} <= families else {"single-step-beats-iterative"}
-    unknown |= {"large-eps-survives", "not-monotone"} if report.curve is None else set()
-    unknown |= set() if report.rounded.of else {"rounding"}
-    return [known.fine for code, known in MEANINGS.items() if known.fine and code not in unknown]
+def _title(tried: Tried) -> str:
+    """What a remedy answers, in a few words."""
+    return "Stages before the model" if tried.code == DEFENDED else known(tried.code).title
 
 
-def _gallery(report: Report) -> list[dict[str, Any]]:
+def _gallery(report: Findings) -> list[dict[str, Any]]:
     """The examples with their pictures as data URIs, where they are pictures."""
     low, high = report.model["box"]
     shown = []
@@ -139,11 +112,11 @@ def _gallery(report: Report) -> list[dict[str, Any]]:
 
 
 def _explained(doubt: Doubt) -> dict[str, Any]:
-    known = meaning(doubt.code)
+    check = known(doubt.code)
     return {
         **doubt.to_dict(),
-        "title": known.title,
-        "severe": known.severe,
-        "means": known.means,
-        "remedy": known.remedy,
+        "title": check.title,
+        "severe": check.severe,
+        "means": check.means,
+        "remedy": check.remedy,
     }

@@ -22,10 +22,10 @@ from sparring.audit.cascade.proof import Pixels, gallery, samples
 from sparring.audit.cascade.receipt import RECEIPT, receipt_of
 from sparring.audit.cascade.survival import together
 from sparring.audit.cascade.trace_summary import joined
-from sparring.audit.checks.evidence import Evidence
-from sparring.audit.checks.notes import notes
+from sparring.audit.checks.evidence import Evidence, OnSubset
+from sparring.audit.checks.run import run_checks
 from sparring.audit.checks.verdict import Alone, Facts, judge
-from sparring.audit.inputs.certificates import proved, unsound
+from sparring.audit.inputs.certificates import proved
 from sparring.audit.inputs.claims import Checked
 from sparring.audit.inputs.provenance import versions
 from sparring.audit.report.report import Report
@@ -54,30 +54,47 @@ def conclude(plan: Plan, head: Head, parts: Sequence[Part], pixels: Pixels) -> R
     curve = None if trials is None else draw(trials, head.clean, worst)
     proof = reduce(lambda a, b: a + b, (part.proof for part in parts))
     survival = together([part.survival for part in parts])
-    evidence = Evidence(plan, head, main, tuple(checked), curve, proof.undone, proof.confirmed)
-    doubts = (*evidence.doubts(), *([] if receipt is None else receipt.doubts()))
-    radii = plan.certified
-    doubts = doubts if radii is None else (*doubts, *unsound(radii, worst))
+    stage = plan.curve_stage()
+    seen = Evidence(
+        probes=head.probes,
+        classes=head.clean.classes,
+        claims=tuple(checked),
+        on=OnSubset.of(main),
+        families=frozenset(one.family for one in plan.ladder(head) if not one.claimed),
+        outcomes=tuple(main.outcomes),
+        subset=main.subset,
+        standing=main.standing,
+        curve=curve,
+        curve_family=None if stage is None else stage.family,
+        undone=proof.undone,
+        confirmed=proof.confirmed,
+        worst=worst,
+        certified=plan.certified,
+        receipt=receipt,
+        draws=head.draws,
+    )
+    checks = run_checks(seen)
     clean = head.clean.accuracy
     tried = _tried(plan, head, main)
-    told = notes(head.probes, head.draws, worst)
-    verdict = judge(Facts(str(plan.threat), clean, main.robust, checked, doubts, _alone(main), tried, told))
+    facts = Facts(str(plan.threat), clean, main.robust, checked, checks.doubts, _alone(main), tried, checks.notes)
+    verdict = judge(facts)
+    radii = plan.certified
     strongest = main.strongest()
     return Report(
-        verdict=verdict.sentence,
+        verdict=verdict.text,
         status=verdict.status,
         cause=verdict.cause,
         clean=clean,
         robust=main.robust,
         success=Figure(clean.hits - main.robust.hits, clean.hits),
         strongest=None if strongest is None else (strongest.stage.title, strongest.alone(main.subset)),
-        doubts=doubts,
+        doubts=checks.doubts,
         claims=tuple(checked),
         attacks=tuple(one for one in main.outcomes if one.place[0] != RECEIPT or len(one.broke)),
         alone={one.stage.title: one.alone(main.subset) for one in main.outcomes if one.stage.seen},
         left_out=(*(plan.left_out if head.left_out is None else head.left_out), *_unneeded(plan, head, main)),
         matrix=main.matrix(),
-        worst=replace(worst, doubts=doubts),
+        worst=replace(worst, doubts=checks.doubts),
         samples=samples(main, worst, proof),
         examples=gallery(main, worst, proof, pixels),
         curve=curve,
@@ -110,6 +127,7 @@ def conclude(plan: Plan, head: Head, parts: Sequence[Part], pixels: Pixels) -> R
         receipt=receipt,
         tried=tried,
         certified=None if radii is None else proved(radii, head.clean.correct, plan.radii()[0]),
+        in_order=checks.in_order,
     )
 
 

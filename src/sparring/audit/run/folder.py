@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from sparring.audit.cascade.progress import Callback, Clock
@@ -20,19 +19,16 @@ from sparring.audit.report.report import Report
 from sparring.audit.run.conclude import conclude
 from sparring.audit.run.in_process import clean_image, seeded, work_on
 from sparring.audit.run.plan import Plan
-from sparring.audit.run.prepare import Head, prepare
+from sparring.audit.run.prepare import Head, prepare, refuse_another_model
 from sparring.audit.run.records import pack, unpack
-from sparring.audit.run.shard import Part, images_of
+from sparring.audit.run.shard import Part
+from sparring.default_dtype import float32_by_default
 from sparring.errors import InputError
 from sparring.export.files import open_folder
 from sparring.scale.memory import trim_heap
 from sparring.scale.store import Record, Store
 
 HEAD = "head"
-ASKED = 32
-"images that the model is asked about before it goes on with a run"
-SLACK = 1e-2
-"of the largest logit: answers that differ by less are the same, on another processor for instance"
 WAIT = 0.2
 "seconds between two looks at what others are working on"
 
@@ -55,6 +51,7 @@ class Run:
         open_folder(home, force=(home / "plan.json").exists())
         return cls(plan, Store.open(home, plan.identity(), resume))
 
+    @float32_by_default()
     def head(self) -> Head:
         """What every shard needs: from the folder, or made now, or waited for where another process makes it."""
 
@@ -62,33 +59,16 @@ class Run:
             with seeded(self.plan.seed):
                 return prepare(self.plan).to_record()
 
+        made = False
         while not self.store.done(HEAD):
-            if not self.store.make(HEAD, make):
+            made = self.store.make(HEAD, make)
+            if not made:
                 time.sleep(WAIT)
         head = Head.of_record(self.plan, self.store.load(HEAD))
-        self._refuse_another_model(head)
+        if not made:
+            with seeded(self.plan.seed):
+                refuse_another_model(self.plan, head)
         return head
-
-    def _refuse_another_model(self, head: Head) -> None:
-        """Ask the model about the first images once more: its code may have been edited, with the weights as before.
-
-        Raises:
-            InputError: it answers otherwise than when the run began. Not asked of models that answer at random.
-        """
-        if head.draws:
-            return
-        model = self.plan.model
-        x = images_of(self.plan, head, 0)[0].x[:ASKED]  # refuses other images first
-        with seeded(self.plan.seed), model.guard(), torch.no_grad():
-            now = model.logits(x.to(model.device or x.device)).cpu().double()
-        then = head.clean.logits[: len(x)].double()
-        off = (now - then).abs().amax(1) > SLACK * then.abs().amax()
-        if bool(off.any()):
-            raise InputError(
-                f"the model answers {int(off.sum())} of {len(x)} clean images otherwise than when the run in "
-                f"{self.store.folder} began: its code has changed, the weights have not; give another folder, or "
-                "--force to forget what is there"
-            )
 
     def share(self, part: tuple[int, int]) -> list[int]:
         """Numbers of the shards of the i-th of n machines, from 1: every n-th.
@@ -101,6 +81,7 @@ class Run:
             raise InputError(f"share {i}/{n}; write i/n with i from 1 to n, as 2/4")
         return list(range(i - 1, len(self.store), n))
 
+    @float32_by_default()
     def work(
         self,
         numbers: Sequence[int] | None = None,
@@ -130,6 +111,7 @@ class Run:
             if not made:
                 time.sleep(WAIT)
 
+    @float32_by_default()
     def report(self) -> Report:
         """The conclusion, from the folder. The points stay there: `report.worst.x_adv` is [N, 0].
 

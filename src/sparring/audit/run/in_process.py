@@ -14,8 +14,11 @@ from sparring.audit.run.conclude import conclude
 from sparring.audit.run.plan import Plan
 from sparring.audit.run.prepare import Head, prepare
 from sparring.audit.run.shard import Part, attack_part
+from sparring.default_dtype import float32_by_default
+from sparring.seeds import torch_seed
 
 
+@float32_by_default()
 def carry_out(plan: Plan, progress: Callback | None) -> Report:
     """All of it, in this process; nothing is written."""
     with seeded(plan.seed):
@@ -51,5 +54,5 @@ def clean_image(plan: Plan, number: int) -> Tensor:
 def seeded(seed: int) -> Iterator[None]:
     """Inside, models that draw random numbers draw the same ones in every process; outside nothing has changed."""
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(torch_seed(seed))
         yield

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from sparring.audit.cascade.adaptive import Remedy, remedies
-from sparring.audit.checks.signs import of_probes
+from sparring.audit.checks.run import early_doubts
 from sparring.audit.inputs.claims import Claim
 from sparring.audit.inputs.provenance import about_model, code_name, tensor_sha256
 from sparring.audit.inputs.settings import AuditSettings
@@ -105,7 +105,7 @@ class Plan:
 
     def remedies(self, head: Head) -> tuple[Remedy, ...]:
         """The adaptive attacks that answer what the probes found."""
-        signs = [doubt.code for doubt in of_probes(head.probes, head.clean.classes)]
+        signs = [doubt.code for doubt in early_doubts(head.probes, head.clean.classes)]
         return remedies(signs, head.probes, self.model, self.threat, self.stages)
 
     def curve_stage(self) -> Stage | None:

@@ -15,10 +15,17 @@ from sparring.audit.inputs.clean import Clean, known, look, refuse_chance
 from sparring.audit.inputs.provenance import about_data, about_model
 from sparring.audit.probes.canary import Trial, canary, control
 from sparring.audit.probes.probe import Probes, probe
+from sparring.errors import InputError
 from sparring.scale.store import Record
 
 if TYPE_CHECKING:
     from sparring.audit.run.plan import Plan
+
+
+AGAIN = 64
+"images that a resumed run shows the model again"
+SAME, SAME_IN_LOW_PRECISION = 2e-3, 5e-2
+"how far logits may be apart, relative to the largest, for what another machine or batch does to rounding"
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,7 @@ def prepare(plan: Plan) -> Head:
     began = time.perf_counter()
     size = plan.suite.subset
     clean, sha256, parts = look(plan.model, plan.source, plan.batch_size, plan.shard_size, size)
+    _refuse_unreachable(plan, clean)
     refuse_chance(plan.model, clean, plan.clean_floor)
     subset = subset_of(clean, size)
     trials = rehearse(plan, clean)
@@ -115,6 +123,42 @@ def prepare(plan: Plan) -> Head:
         plan.left_out,
         plan.settings,
     )
+
+
+def _refuse_unreachable(plan: Plan, clean: Clean) -> None:
+    """Refuse a radius that none of the images can use up."""
+    low, high = plan.threat.within(plan.model.box).box or plan.model.box
+    whole = len(clean.x) == len(clean)
+    furthest = [torch.maximum(part - low, high - part) for part in torch.split(clean.x, 256)] if whole else []
+    reach = max((float(plan.threat.norm.size(part.double()).max()) for part in furthest), default=None)
+    for eps in plan.radii():
+        replace(plan.threat.within(plan.model.box), eps=eps).refuse_unreachable(clean.x[0].numel(), reach)
+
+
+def refuse_another_model(plan: Plan, head: Head) -> None:
+    """Show the model the first images again: a run knows its model by its answers, not by its weights alone.
+
+    Models that answer at random are not compared, nor are numbers that only rounding or another machine explains.
+
+    Raises:
+        InputError: it answers otherwise than when the run began.
+    """
+    if head.probes.random:
+        return
+    x, _ = plan.source.part(0, min(AGAIN, plan.span(0).stop))
+    with plan.model.guard(), torch.no_grad():
+        now = plan.model.logits(plan.model.accept(x)).float().cpu()
+    then = head.clean.logits[: len(now)]
+    bar = SAME_IN_LOW_PRECISION if plan.model.dtype in (torch.float16, torch.bfloat16) else SAME
+    same_shape = now.shape == then.shape
+    far = (now - then).abs().amax(1) > bar * then.abs().amax(1).clamp(min=1.0) if same_shape else torch.ones(1)
+    if bool(far.any()):
+        i = int(far.nonzero()[0])
+        seen = f"image {i} is class {int(now[i].argmax())} now, and was {int(then[i].argmax())}, with other logits"
+        raise InputError(
+            f"the model answers {int(far.sum())} of {len(now)} images otherwise than when this run began ({seen}): its "
+            "code, weights or preprocessing have changed; begin a new run in another folder"
+        )
 
 
 def rehearse(plan: Plan, clean: Clean) -> tuple[Trial, ...]:

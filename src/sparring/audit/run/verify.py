@@ -106,7 +106,7 @@ def verify(
             f"{folder} holds no audit that this version can verify; its format is {store.plan.get('format')!r}"
         )
     try:
-        return _Verifier(store, model, Source(data), batch_size, options, command).result()
+        return _Verifier(store, model, Source(data, classes=model.classes), batch_size, options, command).result()
     except (KeyError, TypeError, IndexError, RuntimeError, ValueError, AttributeError, ZeroDivisionError) as error:
         if isinstance(error, InputError):
             raise

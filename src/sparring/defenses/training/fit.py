@@ -28,7 +28,8 @@ from sparring.defenses.training.schedule import OptimizerFactory, Schedule, find
 from sparring.defenses.training.standard import Standard
 from sparring.defenses.training.watch import Watch, stopped
 from sparring.errors import InputError
-from sparring.model import check_labels, wrap
+from sparring.model import Model, check_labels, wrap
+from sparring.seeds import whole_seed
 
 STANDARD = Standard()
 
@@ -106,6 +107,13 @@ def fit(
         raise InputError(f"epochs={epochs}, batch_size={batch_size}, lr={lr}; all must be above 0")
     if batch_size < devices:
         raise InputError(f"batch_size is {batch_size}; it must be at least {devices}, one image a process")
+    seed = whole_seed(seed)
+    if not isinstance(net, nn.Module):
+        inner = " (model.net; put mean and std into it as its first layer)" if isinstance(net, Model) else ""
+        raise InputError(f"a {type(net).__name__} cannot be trained; give an nn.Module{inner}")
+    wrap(net).refuse_unready()
+    if not any(parameter.requires_grad for parameter in net.parameters()):
+        raise InputError("every weight of the net is frozen, so nothing can be trained; net.requires_grad_(True)")
     data = as_data(train, "train on")
     settings = {
         "epochs": epochs,

@@ -21,7 +21,7 @@ from sparring.defenses.training.loss import Step, TrainingLoss
 from sparring.defenses.training.measure import clean_accuracy
 from sparring.defenses.training.schedule import OptimizerFactory, Schedule
 from sparring.defenses.training.watch import Watch, stopped
-from sparring.errors import SparringError
+from sparring.errors import InputError, SparringError
 from sparring.seeds import derived_seed, private_rng
 
 if TYPE_CHECKING:
@@ -65,7 +65,9 @@ def train_process(fabric: Fabric, run: Run) -> None:
     plain = run.optimizer(net.parameters(), run.lr)
     optimizer = cast(torch.optim.Optimizer, fabric.setup_optimizers(plain))
     history = _restore(fabric, run, net, plain)
-    batches = Batches(run.data, run.batch_size, run.seed, fabric.global_rank, fabric.world_size)
+    net.register_forward_pre_hook(_own_input)  # losses show the same images several times
+    least = 2 if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in net.modules()) else 1
+    batches = Batches(run.data, run.batch_size, run.seed, fabric.global_rank, fabric.world_size, least)
     callbacks = run.callbacks if fabric.is_global_zero else ()
     try:
         steps = len(batches) * run.replays
@@ -102,6 +104,11 @@ def train_process(fabric: Fabric, run: Run) -> None:
             torch.distributed.destroy_process_group()
 
 
+def _own_input(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A net may write into its input (`x.clamp_`, a first ReLU(inplace=True)): it gets a copy."""
+    return tuple(value.clone() if isinstance(value, Tensor) else value for value in inputs)
+
+
 def _restore(fabric: Fabric, run: Run, net: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, float]]:
     """Load the checkpoint if the run resumes and there is one; returns the history so far."""
     if not run.resume or not run.checkpoint.exists():
@@ -134,8 +141,16 @@ def _epoch(
             step = Step(derived_seed(run.seed, "step", epoch, number), epoch, run.epochs, number, total)
             for group in optimizer.param_groups:
                 group["lr"] = run.lr * run.schedule(step.progress)
-            with fabric.autocast():
-                loss = run.loss(net, fabric.to_device(x), fabric.to_device(y), step)
+            try:
+                with fabric.autocast():
+                    loss = run.loss(net, fabric.to_device(x), fabric.to_device(y), step)
+            except ValueError as error:
+                if "more than 1 value per channel" not in str(error):
+                    raise
+                raise InputError(
+                    f"the net's batch normalisation needs at least 2 images in a batch, and got {len(x)}; give a "
+                    "larger batch_size, or more images"
+                ) from error
             value = loss.item()
             if not math.isfinite(value):
                 raise TrainingError(

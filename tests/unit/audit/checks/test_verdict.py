@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-
 from sparring.audit.checks.doubts import MEANINGS, SEVERE
+
 from sparring.audit.checks.verdict import Alone, Facts, judge
 from sparring.audit.inputs.claims import Checked, Claim
 from sparring.audit.statistics.proportion import Figure

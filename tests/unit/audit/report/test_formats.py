@@ -11,8 +11,8 @@ from typing import Any
 from xml.etree import ElementTree as xml
 
 import pytest
-
 from sparring.audit.checks.doubts import MEANINGS
+
 from sparring.audit.report.formats.huggingface import eval_results, files, model_index
 from sparring.audit.report.formats.junit import junit
 from sparring.audit.report.formats.sarif import VERDICTS, log, sarif

@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
-from sparring.audit.checks.doubts import meaning
+from sparring.audit.checks.registry import known
 from sparring.audit.report import document as doc
 from sparring.audit.report.document import Document
 
@@ -88,8 +88,8 @@ def _rules(document: Document) -> Iterator[dict[str, Any]]:
     means = "What is known of the model after the attacks of this budget, as an upper bound of its robustness."
     yield _rule(f"verdict/{status}", title, means, "Read the report: claim, truth and doubts.", level)
     for code in dict.fromkeys(doubt["code"] for doubt in document["doubts"]):
-        known = meaning(code)
-        yield _rule(f"doubt/{code}", known.title, known.means, known.remedy, _level(known.severe))
+        check = known(code)
+        yield _rule(f"doubt/{code}", check.title, check.means, check.remedy, _level(check.severe))
     if document["requirements"]:
         yield _rule(
             "requirement",

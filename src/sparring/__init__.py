@@ -66,8 +66,8 @@ if TYPE_CHECKING:
     from sparring.attacks.score.square import Square as Square
     from sparring.audit import audit as audit
     from sparring.audit.report.report import Report as Report
-    from sparring.blocks.view_success import view_success as view_success
-    from sparring.blocks.views import EOT as EOT
+    from sparring.blocks.views.eot import EOT as EOT
+    from sparring.blocks.views.view_success import view_success as view_success
     from sparring.bout import Bout as Bout
     from sparring.budget import Budget as Budget
     from sparring.data import load_data as load_data
@@ -138,7 +138,7 @@ _HOMES = {
     "Distillation": "defenses.training.distillation",
     "Doubt": "result",
     "EAD": "attacks.gradient.ead",
-    "EOT": "blocks.views",
+    "EOT": "blocks.views.eot",
     "EOTAttack": "attacks.physical.eot",
     "FAB": "attacks.gradient.fab",
     "FGSM": "attacks.gradient.fgsm",
@@ -205,7 +205,7 @@ _HOMES = {
     "optimality": "optimality",
     "register": "attack",
     "trades_loss": "defenses.training.trades",
-    "view_success": "blocks.view_success",
+    "view_success": "blocks.views.view_success",
     "worst_case": "result",
     "wrap": "model",
 }

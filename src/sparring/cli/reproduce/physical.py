@@ -67,7 +67,7 @@ def physical(
 
     from sparring.attack import attack as parse
     from sparring.attack import find
-    from sparring.blocks.transforms import transform
+    from sparring.blocks.views.transforms import transform
     from sparring.reproduce.fgsm_imagenet import radius
     from sparring.reproduce.physical import ATTACKS
     from sparring.reproduce.physical import physical as run

@@ -8,7 +8,7 @@ arXiv:1707.08945.
 
 Differs from the paper: each row is one object, and its photos are random views of one picture (for real photos of one
 object give `blocks.views.photos.Photos` as the transform); stickers are chosen by blur and rank, not by hand; proximal
-steps with one scale a row, not Adam, so that a weight can hold a pixel at exactly zero; NPS is the mean log of the paper's
+steps with one scale a row, not Adam, so that a weight holds pixels at exactly zero; NPS is the mean log of the paper's
 products, of the picture's colours (`printed="change"`: of the change alone, as in the authors' code); untargeted too.
 Views are searched through and never judged: success is about the picture seen straight on, `blocks.views.view_success`
 measures it over fresh views. Fails on: stickers too small, views wider than those searched through.

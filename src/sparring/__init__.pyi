@@ -53,8 +53,8 @@ from sparring.attacks.physical.rp2 import RP2 as RP2
 from sparring.attacks.score.square import Square as Square
 from sparring.audit import audit as audit
 from sparring.audit.report.report import Report as Report
-from sparring.blocks.view_success import view_success as view_success
-from sparring.blocks.views import EOT as EOT
+from sparring.blocks.views.eot import EOT as EOT
+from sparring.blocks.views.view_success import view_success as view_success
 from sparring.bout import Bout as Bout
 from sparring.budget import Budget as Budget
 from sparring.data import load_data as load_data

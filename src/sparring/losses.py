@@ -99,28 +99,6 @@ def houdini_top(k: int) -> Callable[[Tensor, Goal], Tensor]:
     return loss
 
 
-def houdini_structured(
-    scores: Tensor, target: Tensor, task_loss: Callable[[Tensor, Tensor], Tensor] | None = None, spread: float = 0.25
-) -> Tensor:
-    """Houdini for many outputs at once, like the classes of all pixels: sum of P(margin > noise) * task loss. [b]
-
-    It spends nothing on outputs that are far from changing, or have long changed, unlike cross-entropy.
-
-    Args:
-        scores: [b, K, ...] of K classes at each place. target: [b, ...] the true classes; an attacker who wants
-            others takes those, and minimises.
-        task_loss: (best other classes [b, ...], target) -> what a mistake costs there, [b, ...]; None = 1 each.
-        spread: of the noise, relative to the standard deviation of the image's margins.
-    """
-    own = scores.gather(1, target[:, None]).squeeze(1)
-    other, rival = scores.scatter(1, target[:, None], float("-inf")).max(1)
-    gap = (other - own).flatten(1)
-    scale = spread * gap.detach().std(1, keepdim=True, correction=0).clamp(min=1e-12)
-    cost = gap.new_ones(()) if task_loss is None else task_loss(rival, target).flatten(1)
-    chance: Tensor = torch.special.ndtr(gap / scale)
-    return (chance * cost).sum(1)
-
-
 def _log_chance(gap: Tensor) -> Tensor:
     """log P(standard normal noise < gap), with a gradient that is right however negative the gap.
 

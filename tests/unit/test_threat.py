@@ -159,6 +159,8 @@ def test_the_ball_of_a_threat() -> None:
 def test_a_threat_without_a_box_has_no_ball() -> None:
     with pytest.raises(InputError, match=r"no box; write Threat\('Linf', 0\.3, box=\(0, 1\)\), or use within\(box\)"):
         Threat("Linf", 0.3).ball(torch.zeros(1, 1, 2, 2))
+
+
 # --- radii that cannot be meant --------------------------------------------------------------------------------
 
 

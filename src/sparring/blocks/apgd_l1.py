@@ -10,14 +10,32 @@ point of the one before. Croce & Hein 2021, "Mind the box", arXiv:2103.01208.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from sparring.ball import Ball
-from sparring.blocks.apgd import remember_best
+from sparring.blocks.apgd_linf_l2 import Best
 from sparring.bout import Bout, LossFunction, View
 from sparring.norms import L0, per
+
+
+class _State(NamedTuple):
+    """One radius, per row.
+
+    Attributes:
+        z, g: the point and its gradient [b, ...]. best: the point with the highest loss.
+        share: [b] of the pixels that a step moves. pixels: [b] how many the best point changed at the last checkpoint.
+        step: [b] the L1 length of a step.
+    """
+
+    z: Tensor
+    g: Tensor
+    best: Best
+    share: Tensor
+    pixels: Tensor
+    step: Tensor
 
 
 def apgd_l1(bout: Bout, z: Tensor, steps: int, loss: LossFunction, view: View | None = None) -> Tensor:
@@ -54,27 +72,28 @@ def _stage(
     """One radius, `wide` * eps. `sparsity` [b]: the share of pixels that a step moves at first, `step` its length."""
     value, g = bout.value_and_grad(z, loss, view)
     features = z[0].numel()
-    row = {
-        "z": z, "g": g, "value": value, "best": z, "best_g": g, "best_value": value,
-        "share": sparsity, "pixels": (sparsity * features * 1.5 if wide < 3 else torch.full_like(value, features)),
-        "step": step * wide * bout.eps,
-    }  # fmt: skip
+    row = _State(
+        z=z,
+        g=g,
+        best=Best(z, g, value),
+        share=sparsity,
+        pixels=sparsity * features * 1.5 if wide < 3 else torch.full_like(value, features),
+        step=step * wide * bout.eps,
+    )
     period = max(int(0.04 * steps), 1)
     for k in range(1, steps + 1):
         row = bout.active(row)
         if not len(bout):
             break
         ball = bout.ball.with_eps(wide * bout.eps)
-        z = row["z"]
-        row["z"] = ball.project(z + per(row["step"], z) * _sparse_sign(row["g"], row["share"]))
-        value, row["g"] = bout.value_and_grad(row["z"], loss, view)
-        row["value"] = value
-        remember_best(row)
+        z = ball.project(row.z + per(row.step, row.z) * _sparse_sign(row.g, row.share))
+        value, g = bout.value_and_grad(z, loss, view)
+        row = row._replace(z=z, g=g, best=row.best.update(z, g, value))
         if k % period == 0:
-            _adapt(row, ball)
+            row = _adapt(row, ball)
     if view is not None:
-        bout.submit(row["best"])
-    return row["best"], row["share"]
+        bout.submit(row.best.z)
+    return row.best.z, row.share
 
 
 def _sparse_sign(g: Tensor, share: Tensor) -> Tensor:
@@ -86,14 +105,15 @@ def _sparse_sign(g: Tensor, share: Tensor) -> Tensor:
     return (sign / sign.abs().sum(1, keepdim=True).clamp(min=1)).reshape(g.shape)
 
 
-def _adapt(row: dict[str, Tensor], ball: Ball) -> None:
-    """A checkpoint: fewer pixels where the best point uses fewer, smaller steps elsewhere."""
-    pixels = L0.size(row["best"] - ball.x)
-    sparser = pixels < 0.95 * row["pixels"]
-    full = ball.eps
-    row["share"] = pixels / ball.x[0].numel() / 1.5
-    row["step"] = torch.where(sparser, full, torch.maximum(row["step"] / 1.5, full / 10))
-    row["pixels"] = pixels
-    back = per(sparser, row["z"])
-    row["z"] = torch.where(back, row["best"], row["z"])
-    row["g"] = torch.where(back, row["best_g"], row["g"])
+def _adapt(row: _State, ball: Ball) -> _State:
+    """A checkpoint: fewer pixels and full steps where the best point uses fewer, shorter steps elsewhere."""
+    pixels = L0.size(row.best.z - ball.x)
+    sparser = pixels < 0.95 * row.pixels
+    back = per(sparser, row.z)
+    return row._replace(
+        z=torch.where(back, row.best.z, row.z),
+        g=torch.where(back, row.best.g, row.g),
+        share=pixels / ball.x[0].numel() / 1.5,
+        pixels=pixels,
+        step=torch.where(sparser, ball.eps, torch.maximum(row.step / 1.5, ball.eps / 10)),
+    )

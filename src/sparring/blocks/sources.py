@@ -1,7 +1,7 @@
-"""Sources: where the gradient of a step comes from. `ascend` asks one, then a rule makes a direction of its answer.
+"""Sources: where the gradient of a step comes from. `pgd` asks one, then a rule makes a direction of its answer.
 
 A source is called as `z, gradient, memory = source(bout, z, memory, ask)`; it lets the rows that are over leave. The
-memory is the one of the rules (`blocks.rules`). A rule changes a gradient; a source decides where it is taken.
+memory is the one of the rules (`blocks.directions`). A rule changes a gradient; a source decides where it is taken.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sparring.blocks.rules import Memory
+from sparring.blocks.directions import Memory
 from sparring.bout import Bout, LossFunction, View
 
 

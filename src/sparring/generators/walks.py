@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sparring.blocks.lbfgs import Lbfgs
+from sparring.blocks.penalty.lbfgs import Lbfgs
 
 LATE = 0.8
 "after that share of the steps the learning rate is a tenth"

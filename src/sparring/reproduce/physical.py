@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sparring.attack import attack
-from sparring.blocks.view_success import fresh_views, view_success
+from sparring.blocks.views.view_success import fresh_views, view_success
 from sparring.errors import InputError
 from sparring.model import Model
 from sparring.norms import Linf
@@ -110,7 +110,8 @@ def physical(
 
     Args:
         attacks: specs. Those that fill a radius get `eps` (Linf where they can), the others none.
-        target: a class name or number. views: what is seen, see `blocks.transforms`. draws: how many views are counted.
+        target: a class name or number. views: what is seen, see `blocks.views.transforms`.
+        draws: how many views are counted.
         say: told what is done.
 
     Returns:

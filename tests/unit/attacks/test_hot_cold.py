@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 import sparring as sp
 from sparring.attacks.gradient.hot_cold import HotCold
-from sparring.blocks.pass_score import pass_score, ssim
 from sparring.testing.fixtures import Affine, Changed, affine
 
 
@@ -66,44 +65,3 @@ def test_taken_anew_the_gradient_goes_round_corners() -> None:
     x = torch.zeros(1, 2)
     assert not HotCold()(Bent(), x, torch.tensor([0]), sp.Threat("L2")).success
     assert HotCold(iterated=True)(Bent(), x, torch.tensor([0]), sp.Threat("L2")).success
-
-
-# --- PASS -------------------------------------------------------------------------------------------------------
-
-
-def picture(*shape: int) -> Tensor:
-    source = torch.Generator().manual_seed(1)
-    coarse = torch.rand(*shape[:2], shape[2] // 4, shape[3] // 4, generator=source)
-    return torch.nn.functional.interpolate(coarse, shape[2:], mode="bilinear")
-
-
-def test_ssim_of_one_window_is_the_formula() -> None:
-    """An 11 x 11 image has one window: means, variances and the covariance under its weights, by hand."""
-    a, b = picture(2, 1, 12, 12)[..., :11, :11].double()
-    at = torch.arange(11) - 5.0
-    weight = (-(at[:, None] ** 2 + at**2) / (2 * 1.5**2)).exp().double()
-    weight /= weight.sum()
-    mean_a, mean_b = (weight * a).sum(), (weight * b).sum()
-    var_a, var_b = (weight * (a - mean_a) ** 2).sum(), (weight * (b - mean_b) ** 2).sum()
-    both = (weight * (a - mean_a) * (b - mean_b)).sum()
-    c1, c2 = 0.01**2, 0.03**2
-    by_hand = (2 * mean_a * mean_b + c1) * (2 * both + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
-    assert torch.allclose(ssim(a[None], b[None]), by_hand)
-
-
-def test_pass_forgives_a_shift_and_falls_with_noise() -> None:
-    x = picture(3, 2, 24, 28)
-    shifted = x.roll((1, -2), (2, 3))
-    assert torch.equal(pass_score(x, x), ssim(x, x))
-    assert torch.allclose(pass_score(x, x), torch.ones(3))
-    assert bool((pass_score(shifted, x) > ssim(shifted, x)).all())
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
-    falling = torch.stack([pass_score(x + size * noise, x) for size in (0.0, 0.01, 0.03, 0.1)])
-    assert bool((falling.diff(dim=0) < 0).all())
-
-
-def test_pass_knows_boxes_and_vectors() -> None:
-    x = picture(2, 1, 16, 16)
-    near = (x + 0.1 * x.flip(2)).clamp(0, 1)
-    assert torch.allclose(pass_score(near * 255, x * 255, box=(0, 255)), pass_score(near, x), atol=1e-4)
-    assert pass_score(near.flatten(1), x.flatten(1)).shape == (2,)

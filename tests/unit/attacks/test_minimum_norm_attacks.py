@@ -14,7 +14,7 @@ import sparring as sp
 from sparring.attack import Attack, register
 from sparring.attacks.gradient.ddn import _log_odds
 from sparring.ball import Ball
-from sparring.blocks.dual import Dual
+from sparring.blocks.primal_dual.dual import Dual
 from sparring.blocks.radius import boundary, grown, length_of, shrunk, slope_of_size
 from sparring.blocks.schedules import cosine
 from sparring.bout import Bout

@@ -42,7 +42,7 @@ def test_it_passes_by_a_sliver_that_the_nearest_point_is_in() -> None:
 
 
 def test_directions_are_orthogonal_and_of_the_radius_that_is_asked_for() -> None:
-    from sparring.blocks.shift import orthogonal
+    from sparring.blocks.views.shift import orthogonal
 
     seen: list[Tensor] = []
 

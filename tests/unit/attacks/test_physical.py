@@ -12,14 +12,14 @@ import sparring as sp
 from sparring.attacks.physical.eot import EOTAttack
 from sparring.attacks.physical.lavan import LaVAN
 from sparring.attacks.physical.rp2 import RP2
-from sparring.blocks.chain import Chain
-from sparring.blocks.lab import lab
-from sparring.blocks.patch import PLACES, patch
-from sparring.blocks.photos import Photos
-from sparring.blocks.printable import non_printability, printable_colours
-from sparring.blocks.sticker import stickers
-from sparring.blocks.transforms import Gaussian, Rotation, transform
-from sparring.blocks.view_success import view_success
+from sparring.blocks.views.chain import Chain
+from sparring.blocks.views.lab import lab
+from sparring.blocks.views.patch import PLACES, patch
+from sparring.blocks.views.photos import Photos
+from sparring.blocks.views.printable import non_printability, printable_colours
+from sparring.blocks.views.sticker import stickers
+from sparring.blocks.views.transforms import Gaussian, Rotation, transform
+from sparring.blocks.views.view_success import view_success
 from sparring.errors import InputError
 from sparring.norms import per
 from sparring.rng import Noise

@@ -8,7 +8,7 @@ from torch import Tensor
 
 import sparring as sp
 from sparring.attacks.gradient.stadv import StAdv
-from sparring.blocks.flow import flow_loss, smoothest_flow, warp
+from sparring.blocks.views.flow import flow_loss, smoothest_flow, warp
 from sparring.bout import Bout
 from sparring.testing.fixtures import curved
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import sparring as sp
-from sparring.blocks.rules import Memory, adam, gaussian, momentum, plain, smoothed
+from sparring.blocks.directions import Memory, adam, gaussian, momentum, plain, smoothed
 from sparring.errors import InputError
 from sparring.rng import Noise
 from sparring.testing.case import same

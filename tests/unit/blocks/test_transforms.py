@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import sparring as sp
-from sparring.blocks import chain
-from sparring.blocks.chain import Chain, Show, half_sides, warp
-from sparring.blocks.transforms import (
+from sparring.blocks.views import chain
+from sparring.blocks.views.chain import Chain, Show, half_sides, warp
+from sparring.blocks.views.eot import EOT
+from sparring.blocks.views.transforms import (
     TRANSFORMS,
     Brightness,
     Clip,
@@ -24,8 +25,7 @@ from sparring.blocks.transforms import (
     Translation,
     transform,
 )
-from sparring.blocks.view_success import view_success
-from sparring.blocks.views import EOT
+from sparring.blocks.views.view_success import view_success
 from sparring.errors import InputError
 from sparring.rng import Noise
 

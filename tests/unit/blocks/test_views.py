@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import sparring as sp
-from sparring.blocks.augment import DI, SI, Joined
-from sparring.blocks.views import EOT
+from sparring.blocks.views.augment import DI, SI, Joined
+from sparring.blocks.views.eot import EOT
 from sparring.bout import View, turns
 from sparring.errors import InputError
 from sparring.rng import Noise

@@ -13,7 +13,7 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 import sparring.cli.reproduce.physical  # noqa: F401  (enters its command into the app)
-from sparring.blocks.view_success import view_success
+from sparring.blocks.views.view_success import view_success
 from sparring.cli.app import app
 from sparring.errors import InputError, SparringError
 from sparring.model import Model

@@ -16,17 +16,17 @@ Fails on: few steps (the multipliers need some hundred).
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.closing import COST, close
+from sparring.blocks.boundary import BISECTION_COST, final_bisection
+from sparring.blocks.directions import Memory, rmsprop
+from sparring.blocks.fallback import Fallback
 from sparring.blocks.radius import length_of, slope_of_size
-from sparring.blocks.rules import Memory, rmsprop
-from sparring.blocks.starts import adversarial_start
 from sparring.bout import Bout
 from sparring.losses import dlr
 from sparring.norms import L1, L2
@@ -61,41 +61,67 @@ class ALMA(Attack):
     first: PositiveFloat = 0.6
 
     def run(self, bout: Bout) -> None:
-        part, looks, width = bout.child(0), max(self.steps - 1 - COST, 1), bout.ball.width
+        part = bout.child(0)
+        width = bout.ball.width
+        points = max(self.steps - 1 - BISECTION_COST, 1)
         alpha = self.alpha or (0.9 if self.steps >= 200 else 0.5)
-        rule, (z, size) = rmsprop(alpha), part.nearest_success
-        row = {
-            "z": z, "g": torch.zeros_like(z), "mu": torch.ones_like(size), "rho": torch.ones_like(size),
-            "since": torch.zeros_like(size).where(size.isfinite(), self.steps), "last": torch.full_like(size, looks),
-        }  # fmt: skip
+        rule = rmsprop(alpha)
         memory: Memory = {}
-        for k in range(looks):
-            if k == looks // 4:
-                row["z"], cost = adversarial_start(part, row["z"], row["g"])
-                row["last"] = row["last"] - cost
-            ratio, row["g"] = part.value_and_grad(row["z"], dlr)
-            row, memory, ratio = part.active(row, memory, ratio, done=k >= row["last"])
+        z, size = part.nearest_success
+        one = torch.ones_like(size)
+        since = torch.zeros_like(size).where(size.isfinite(), self.steps)
+        row = _State(z, torch.zeros_like(z), y=one, mu=one, rho=one, since=since, length=one)
+        fallback = Fallback.plan(part, points, patience=points // 4)
+        for k in range(points):
+            if fallback.due(k):
+                z, _, fallback = fallback.restart(part, row.z, row.g)
+                row = row._replace(z=z)
+            ratio, g = part.value_and_grad(row.z, dlr)
+            row, fallback, memory, ratio = part.active(
+                row._replace(g=g), fallback, memory, ratio, done=fallback.spent(k)
+            )
             if not len(part):
                 break
-            ball, z, y, found = part.ball, row["z"], TOLERANCE - ratio.nan_to_num(), part.nearest_success[1].isfinite()
-            row["since"] = torch.where(found, row["since"].clamp(max=k), row["since"])
+            ball, z = part.ball, row.z
+            y = TOLERANCE - ratio.nan_to_num()
+            found = part.nearest_success[1].isfinite()
+            row = row._replace(since=torch.where(found, row.since.clamp(max=k), row.since))
             if k % CHECK == CHECK - 1:
-                stuck = ~found & (y >= LITTLE * row["y"])
-                row["rho"] = torch.where(stuck, 1.2 * row["rho"], row["rho"])
+                stuck = ~found & (y >= LITTLE * row.y)
+                row = row._replace(rho=torch.where(stuck, 1.2 * row.rho, row.rho))
             if k % CHECK == CHECK - 1 or k == 0:
-                row["y"] = y
+                row = row._replace(y=y)
             if k:
-                row["mu"] = row["mu"].lerp(_slope(y, row["rho"], row["mu"]), 1 - alpha).clamp(1e-6, 1e12)
-            push = ball.column(width * _slope(y, row["rho"], row["mu"])) * row["g"]
+                mu = row.mu.lerp(_slope(y, row.rho, row.mu), 1 - alpha).clamp(1e-6, 1e12)
+                row = row._replace(mu=mu)
+            push = ball.column(width * _slope(y, row.rho, row.mu)) * row.g
             step = push - slope_of_size(ball, z)
             if k == 0:
                 wanted = torch.where(found, WARM * ball.distance(z), self.first * width)
-                row["length"] = length_of(ball, z, step, wanted)
+                row = row._replace(length=length_of(ball, z, step, wanted))
             step, memory = rule(step, memory)
-            fall = 0.01 ** ((k - row["since"]).clamp(min=0) / (self.steps - row["since"] + 1))
-            row["z"] = ball.clip(z + ball.column(fall * row["length"]) * step)
-        part.submit(row["z"])
-        close(bout)
+            fall = 0.01 ** ((k - row.since).clamp(min=0) / (self.steps - row.since + 1))
+            row = row._replace(z=ball.clip(z + ball.column(fall * row.length) * step))
+        part.submit(row.z)
+        final_bisection(bout)
+
+
+class _State(NamedTuple):
+    """Per row.
+
+    Attributes:
+        z, g: the point and the gradient of the ratio there [b, ...]. y: [b] the constraint at the last check.
+        mu, rho: [b] the multiplier and the penalty. since: [b] the step of the first hit.
+        length: [b] how much of the direction a step takes.
+    """
+
+    z: Tensor
+    g: Tensor
+    y: Tensor
+    mu: Tensor
+    rho: Tensor
+    since: Tensor
+    length: Tensor
 
 
 def _slope(y: Tensor, rho: Tensor, mu: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """APGD-CE: projected gradient ascent without a step size to choose.
 
-The update and the checkpoints are in `blocks.apgd`, the L1 version in `blocks.apgd_l1`; it starts
+The update and the checkpoints are in `blocks.apgd_linf_l2`, the L1 version in `blocks.apgd_l1`; it starts
 from random points at distance eps. `apgd-dlr` differs in its loss alone.
 Croce & Hein 2020, arXiv:2003.01690; L1: Croce & Hein 2021, arXiv:2103.01208.
 
@@ -15,8 +15,8 @@ from __future__ import annotations
 from pydantic import PositiveInt
 
 from sparring.attack import Attack, register
-from sparring.blocks.climb import climb
-from sparring.blocks.views import OptionalView
+from sparring.blocks.apgd import apgd
+from sparring.blocks.views.by_name import OptionalView
 from sparring.bout import Bout
 from sparring.losses import Loss, cross_entropy
 from sparring.norms import L1, L2, Linf
@@ -52,4 +52,4 @@ class APGDCE(Attack):
 
     def run(self, bout: Bout) -> None:
         for b in bout.restarts(self.restarts):
-            climb(b, self.steps, self.loss, self.view)
+            apgd(b, self.steps, self.loss, self.view)

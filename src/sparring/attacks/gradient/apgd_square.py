@@ -15,7 +15,7 @@ from typing import Annotated
 from pydantic import Field, PositiveInt
 
 from sparring.attack import Attack, register
-from sparring.blocks.climb import climb
+from sparring.blocks.apgd import apgd
 from sparring.blocks.squares import search
 from sparring.bout import Bout
 from sparring.losses import Loss, cross_entropy, margin
@@ -52,7 +52,7 @@ class APGDSquare(Attack):
 
     def run(self, bout: Bout) -> None:
         for b in bout.restarts(self.restarts):
-            z = climb(b, self.steps, self.loss)
+            z = apgd(b, self.steps, self.loss)
             z = b.active(z)
             if len(b):
                 search(b, z, self.queries, self.p, margin)

@@ -12,9 +12,9 @@ from __future__ import annotations
 from pydantic import PositiveInt
 
 from sparring.attack import Attack, register
-from sparring.blocks.climb import climb
+from sparring.blocks.apgd import apgd
 from sparring.blocks.targets import Order, targets
-from sparring.blocks.views import OptionalView
+from sparring.blocks.views.by_name import OptionalView
 from sparring.bout import Bout
 from sparring.losses import Loss, dlr_targeted
 from sparring.norms import L1, L2, Linf
@@ -50,4 +50,4 @@ class APGDT(Attack):
     def run(self, bout: Bout) -> None:
         for again in bout.restarts(self.restarts):
             for b in targets(again, self.targets, self.order):
-                climb(b, self.steps, self.loss, self.view)
+                apgd(b, self.steps, self.loss, self.view)

@@ -19,8 +19,8 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from sparring.attack import Attack, register
+from sparring.blocks.apgd import apgd, apgd_from
 from sparring.blocks.bracket import Bracket
-from sparring.blocks.climb import apgd_from, climb
 from sparring.bout import Bout
 from sparring.kernels import nonzero
 from sparring.losses import Loss, cross_entropy, dlr, dlr_targeted, margin
@@ -73,9 +73,9 @@ class APGDTMin(Attack):
             for b in probe.restarts(1):
                 apgd_from(b, b.ball.project(b.nearest_success[0]), self.steps, dlr, self.warm)
             for b in probe.restarts(self.fresh):
-                climb(b, self.steps, cross_entropy)
+                apgd(b, self.steps, cross_entropy)
             for b in probe.targets(self.targets):
-                climb(b, self.steps, self.loss)
+                apgd(b, self.steps, self.loss)
             radius = radius.tell(bout.nearest_success[1], self.shrink)
             radius = bout.active(radius, done=radius.closed(self.tolerance))
             if not len(bout):

@@ -13,7 +13,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.ascend import ascend
+from sparring.blocks.pgd import pgd
 from sparring.bout import Bout
 from sparring.losses import Loss, cross_entropy
 from sparring.norms import L1, L2, Linf
@@ -43,4 +43,4 @@ class BIM(Attack):
     loss: Loss = cross_entropy
 
     def run(self, bout: Bout) -> Tensor:
-        return ascend(bout, bout.x, self.steps, self.step or 2.5 / self.steps, self.loss)
+        return pgd(bout, bout.x, self.steps, self.step or 2.5 / self.steps, self.loss)

@@ -14,17 +14,17 @@ Fails on: gradients that are zero or mislead; greedy, so the fewest pixels are f
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.constants import fair, first_constant
-from sparring.blocks.penalty import loose, refresh, through
-from sparring.blocks.rules import Memory, adam
-from sparring.blocks.tanh_box import TanhBox
+from sparring.blocks.directions import Memory, adam
+from sparring.blocks.penalty.constants import fair, first_constant
+from sparring.blocks.penalty.descent import loose, refresh, through
+from sparring.blocks.penalty.tanh_box import TanhBox
 from sparring.bout import Bout
 from sparring.losses import margin
 from sparring.norms import L0
@@ -59,43 +59,77 @@ class CarliniWagnerL0(Attack):
     c: PositiveFloat | None = None
 
     def run(self, bout: Bout) -> None:
-        box, rule, memory = TanhBox(bout.ball.box), adam(), Memory()
+        box = TanhBox(bout.ball.box)
+        rule = adam()
+        memory: Memory = {}
         c = first_constant(bout, self.c)
         good, size = bout.nearest_success
-        fresh = torch.zeros_like(c)
-        row = bout.active(
-            {
-                "w": loose(box, good, 0.01), "good": good, "keep": (good != bout.x) | bout.ball.column(size.isinf()),
-                "c": c, "gap": -bout.goal.margin(bout.clean_logits), "share": fresh + self.share, "drop": fresh,
-                "age": fresh, "left": fresh + self.failures,
-            }
-        )  # fmt: skip
+        zero = torch.zeros_like(c)
+        row: _State = bout.active(
+            _State(
+                w=loose(box, good, 0.01),
+                good=good,
+                keep=(good != bout.x) | bout.ball.column(size.isinf()),
+                c=c,
+                gap=-bout.goal.margin(bout.clean_logits),
+                share=zero + self.share,
+                drop=zero,
+                age=zero,
+                left=zero + self.failures,
+            )
+        )
         while len(bout):
             x, column = bout.x, bout.ball.column
-            z = bout.ball.restrict_to_region(torch.where(row["keep"], box(row["w"]), x))
+            z = bout.ball.restrict_to_region(torch.where(row.keep, box(row.w), x))
             z = torch.where((z - x).abs() < 1e-4 * box.half, x, z)  # what hardly changes is not worth a pixel
             margins, g = bout.value_and_grad(z, margin)
-            enough, d = margins > 0, z - x
-            late = ~enough & (row["age"] + 1 >= self.steps)
-            row["age"] = torch.where(enough | late, 0, row["age"] + 1)
-            row["left"] = torch.where(late & (row["drop"] == 1), 0, row["left"] - late.int())  # one pixel was too many
-            slope = 2 * d - torch.where(column(enough), 0, column(row["c"]) * g)
+            d = z - x
+            enough = margins > 0
+            late = ~enough & (row.age + 1 >= self.steps)
+            slope = 2 * d - torch.where(column(enough), 0, column(row.c) * g)
             direction, memory = rule(through(box, z, slope), refresh(memory, enough | late, bout))
-            row["w"] = row["w"] - self.lr * direction
 
-            drop = (row["share"] * L0.size(d)).ceil()
+            drop = (row.share * L0.size(d)).ceil()
             kept = _most_worth(torch.maximum(g * bout.ball.low, g * bout.ball.high), d != 0, drop)
-            needed = torch.maximum(row["c"], fair(row["gap"], torch.where(kept, g, 0)))
-            row["c"] = torch.where(late, 4 * row["c"], torch.where(enough, needed, row["c"]))
-            row["good"] = torch.where(column(enough), z, row["good"])
-            row["keep"] = torch.where(column(enough), kept, row["keep"])
-            row["drop"] = torch.where(enough, drop, row["drop"])
+            needed = torch.maximum(row.c, fair(row.gap, torch.where(kept, g, 0)))
+            row = row._replace(
+                w=row.w - self.lr * direction,
+                good=torch.where(column(enough), z, row.good),
+                keep=torch.where(column(enough), kept, row.keep),
+                c=torch.where(late, 4 * row.c, torch.where(enough, needed, row.c)),
+                drop=torch.where(enough, drop, row.drop),
+                age=torch.where(enough | late, 0, row.age + 1),
+                left=torch.where(late & (row.drop == 1), 0, row.left - late.int()),  # one pixel was too many
+            )
 
-            back = late & (row["good"] != x).flatten(1).any(1)
-            row["share"] = torch.where(back, row["share"] / 2, row["share"])
-            row["keep"] = torch.where(column(back), row["good"] != x, row["keep"])
-            row["w"] = torch.where(column(back), box.inverse(row["good"]), row["w"])
-            row, memory = bout.active(row, memory, done=row["left"] <= 0)
+            back = late & (row.good != x).flatten(1).any(1)  # to the last success, to drop half as many
+            row = row._replace(
+                w=torch.where(column(back), box.inverse(row.good), row.w),
+                keep=torch.where(column(back), row.good != x, row.keep),
+                share=torch.where(back, row.share / 2, row.share),
+            )
+            row, memory = bout.active(row, memory, done=row.left <= 0)
+
+
+class _State(NamedTuple):
+    """Per row.
+
+    Attributes:
+        w: the point in tanh space [b, ...]. good: the last success [b, ...]. keep: bool [b, ...], pixels in use.
+        c: [b] the weight of the missing margin. gap: [b] what the clean image is short of.
+        share: [b] of the pixels that the next success drops. drop: [b] how many the last one dropped.
+        age: [b] steps since the last event. left: [b] failures left.
+    """
+
+    w: Tensor
+    good: Tensor
+    keep: Tensor
+    c: Tensor
+    gap: Tensor
+    share: Tensor
+    drop: Tensor
+    age: Tensor
+    left: Tensor
 
 
 def _most_worth(worth: Tensor, changed: Tensor, drop: Tensor) -> Tensor:

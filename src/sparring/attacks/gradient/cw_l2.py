@@ -20,8 +20,8 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.constants import first_constant, search_constant
-from sparring.blocks.penalty import Short, descend, hinge
+from sparring.blocks.penalty.constants import first_constant, search_constant
+from sparring.blocks.penalty.descent import Short, descend, hinge
 from sparring.bout import Bout
 from sparring.norms import L2
 

@@ -14,16 +14,16 @@ pixels at a bound begin 1 % off it, where tanh is not flat. Fails on: gradients 
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.penalty import hinge, loose, refresh, through
-from sparring.blocks.rules import Memory, adam
-from sparring.blocks.tanh_box import TanhBox
+from sparring.blocks.directions import Memory, adam
+from sparring.blocks.penalty.descent import hinge, loose, refresh, through
+from sparring.blocks.penalty.tanh_box import TanhBox
 from sparring.bout import Bout
 from sparring.losses import margin
 from sparring.norms import Linf
@@ -57,33 +57,54 @@ class CarliniWagnerLinf(Attack):
     c: PositiveFloat | None = None
 
     def run(self, bout: Bout) -> None:
-        box, rule, memory = TanhBox(bout.ball.box), adam(), Memory()
+        box = TanhBox(bout.ball.box)
+        rule = adam()
+        memory: Memory = {}
         c = _soft_constant(bout) if self.c is None else torch.full_like(bout.eps, self.c)
         start, size = bout.nearest_success
-        fresh = torch.zeros_like(c)
-        row = bout.active(
-            {
-                "w": loose(box, start, 0.01), "size": size, "c": c, "gap": fresh + self.gap, "lr": fresh + self.lr,
-                "age": fresh, "left": fresh + self.doublings,
-            }
-        )  # fmt: skip
+
+        def fill(value: float) -> Tensor:
+            return torch.full_like(c, value)
+
+        row: _State = bout.active(
+            _State(loose(box, start, 0.01), size, c, fill(self.gap), fill(self.lr), fill(0), fill(self.doublings))
+        )
         while len(bout):
-            z, column = bout.ball.restrict_to_region(box(row["w"])), bout.ball.column
+            column = bout.ball.column
+            z = bout.ball.restrict_to_region(box(row.w))
             _, slope, enough = hinge(bout, z)
             d = z - bout.x
-            nearer = enough & (Linf.size(d) < row["size"])
-            row["size"] = torch.where(nearer, Linf.size(d), row["size"])
-            late = ~nearer & (row["age"] + 1 >= self.steps)
-            row["age"] = torch.where(nearer | late, 0, row["age"] + 1)
-            row["left"], row["c"] = row["left"] - late.int(), torch.where(late, 2 * row["c"], row["c"])
-            closer = torch.where(late & row["size"].isfinite(), 0.5, 1.0)
-            row["gap"], row["lr"] = closer * row["gap"], closer * row["lr"]
-            tau = torch.minimum((1 - row["gap"]) * row["size"], bout.eps)
-            wall = d.sign() * (d.abs() > column(tau))
-            slope = through(box, z, wall + column(row["c"]) * slope)
+            nearer = enough & (Linf.size(d) < row.size)
+            late = ~nearer & (row.age + 1 >= self.steps)
+            size = torch.where(nearer, Linf.size(d), row.size)
+            finer = torch.where(late & size.isfinite(), 0.5, 1.0)
+            row = row._replace(
+                size=size,
+                c=torch.where(late, 2 * row.c, row.c),
+                gap=finer * row.gap,
+                lr=finer * row.lr,
+                age=torch.where(nearer | late, 0, row.age + 1),
+                left=row.left - late.int(),
+            )
+            tau = torch.minimum((1 - row.gap) * row.size, bout.eps)
+            exceeds = d.sign() * (d.abs() > column(tau))
+            slope = through(box, z, exceeds + column(row.c) * slope)
             direction, memory = rule(slope, refresh(memory, nearer | late, bout))
-            row["w"] = row["w"] - column(row["lr"]) * direction
-            row, memory = bout.active(row, memory, done=(tau < 2 * box.half / 256) | (row["left"] < 0))
+            row = row._replace(w=row.w - column(row.lr) * direction)
+            row, memory = bout.active(row, memory, done=(tau < 2 * box.half / 256) | (row.left < 0))
+
+
+class _State(NamedTuple):
+    """Per row: the point in tanh space w [b, ...]; the rest [b]: the size of the nearest success, the weight c, the gap
+    and the rate, steps since the last event, doublings left."""
+
+    w: Tensor
+    size: Tensor
+    c: Tensor
+    gap: Tensor
+    lr: Tensor
+    age: Tensor
+    left: Tensor
 
 
 def _soft_constant(bout: Bout) -> Tensor:

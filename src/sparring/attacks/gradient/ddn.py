@@ -19,9 +19,9 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
+from sparring.blocks.fallback import Fallback
 from sparring.blocks.radius import furthest_corner
 from sparring.blocks.schedules import cosine
-from sparring.blocks.starts import adversarial_start
 from sparring.bout import Bout
 from sparring.norms import L2
 from sparring.threat import Goal
@@ -61,14 +61,16 @@ class DDN(Attack):
         width = bout.ball.width
         z, size = bout.nearest_success
         r = size.where(size.isfinite(), self.radius * width)
-        most, last, g = furthest_corner(bout.ball), torch.full_like(r, self.steps - 1), torch.zeros_like(z)
+        most = furthest_corner(bout.ball)
+        g = torch.zeros_like(z)
+        fallback = Fallback.plan(bout, self.steps - 1, patience=self.steps // 4)
         for k in range(self.steps - 1):
-            if k == self.steps // 4:
-                z, cost = adversarial_start(bout, z, g)
-                r, last = torch.maximum(r, bout.ball.distance(z)), last - cost
+            if fallback.due(k):
+                z, _, fallback = fallback.restart(bout, z, g)
+                r = torch.maximum(r, bout.ball.distance(z))
             logits, slopes = bout.jacobian(z, lambda logits: _log_odds(logits, bout.goal)[:, None], 1)
             hit, g = bout.goal.margin(logits) > 0, slopes[:, 0]
-            z, r, most, last, hit, g = bout.active(z, r, most, last, hit, g, done=k >= last)
+            z, r, most, fallback, hit, g = bout.active(z, r, most, fallback, hit, g, done=fallback.spent(k))
             if not len(bout):
                 return None
             ball, a = bout.ball, cosine(k, self.steps, width, 0.01 * width)

@@ -18,8 +18,8 @@ from typing import Annotated
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from sparring.attack import Attack, register
-from sparring.blocks.cross import cross
-from sparring.blocks.planes import rivals
+from sparring.blocks.deepfool import deepfool_walk
+from sparring.blocks.hyperplanes import rivals
 from sparring.bout import Bout
 from sparring.norms import L1, L2, Linf
 
@@ -55,4 +55,4 @@ class DeepFool(Attack):
 
     def run(self, bout: Bout) -> None:
         start = bout.x + 0.5 * (bout.nearest_success[0] - bout.x)
-        cross(bout, start, rivals(bout, self.classes), self.steps, self.overshoot)
+        deepfool_walk(bout, start, rivals(bout, self.classes), self.steps, self.overshoot)

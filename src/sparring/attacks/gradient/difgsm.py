@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from sparring.attack import register
 from sparring.attacks.gradient.mifgsm import MIFGSM
-from sparring.blocks.augment import DI
-from sparring.blocks.views import OptionalView
+from sparring.blocks.views.augment import DI
+from sparring.blocks.views.by_name import OptionalView
 from sparring.norms import L1, L2, Linf
 
 

@@ -24,8 +24,8 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.constants import Ledger, first_constant, search_constant
-from sparring.blocks.penalty import hinge
+from sparring.blocks.penalty.constants import Ledger, first_constant, search_constant
+from sparring.blocks.penalty.descent import hinge
 from sparring.bout import Bout
 from sparring.norms import L1, L2
 

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from sparring.attack import Attack, register
 from sparring.ball import Ball
-from sparring.blocks.planes import Plane, meet, nearest, rivals, seen_from
-from sparring.blocks.segment import fools, secant
+from sparring.blocks.boundary import fools, secant
+from sparring.blocks.hyperplanes import Plane, meet, nearest, rivals, seen_from
 from sparring.bout import Bout
 from sparring.kernels import nonzero
 from sparring.norms import L1, L2, Linf

@@ -20,9 +20,9 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
+from sparring.blocks.fallback import Fallback
 from sparring.blocks.radius import boundary, furthest_corner, grown, shrunk
 from sparring.blocks.schedules import cosine
-from sparring.blocks.starts import adversarial_start
 from sparring.bout import Bout
 from sparring.losses import margin
 from sparring.norms import L0, L1, L2, Linf
@@ -68,18 +68,20 @@ class FMN(Attack):
         ball = bout.ball
         length = (self.alpha or FIRST_STEP[ball.norm]) * ball.width
         z, size = bout.nearest_success
-        eps, most = torch.where(size.isfinite(), size, 0), furthest_corner(ball)
-        last = torch.full_like(eps, self.steps - 1)
+        eps = torch.where(size.isfinite(), size, 0)
+        most = furthest_corner(ball)
         g = torch.zeros_like(z)
+        fallback = Fallback.plan(bout, self.steps - 1, self.patience)
         for k in range(self.steps - 1):
-            if k == self.patience:
-                z, cost = adversarial_start(bout, z, g)
-                eps, last = torch.maximum(eps, bout.ball.distance(z)), last - cost
+            if fallback.due(k):
+                z, _, fallback = fallback.restart(bout, z, g)
+                eps = torch.maximum(eps, bout.ball.distance(z))
             gain, g = bout.value_and_grad(z, margin)
-            z, eps, most, last, gain, g = bout.active(z, eps, most, last, gain, g, done=k >= last)
+            z, eps, most, fallback, gain, g = bout.active(z, eps, most, fallback, gain, g, done=fallback.spent(k))
             if not len(bout):
                 return None
-            rate, size = cosine(k, self.steps, self.gamma, 0.001), bout.nearest_success[1]
+            rate = cosine(k, self.steps, self.gamma, 0.001)
+            size = bout.nearest_success[1]
             ball = bout.ball.with_eps(eps)
             missed = torch.where(
                 size.isfinite(), grown(ball, rate), OVERSHOOT * boundary(ball, z, -gain.nan_to_num(), g)

@@ -4,7 +4,7 @@
     x' = clip(x + s * eta) for the smallest s of a scan that fools
 
 Every hot class gives another direction, hence diverse adversarial images. `iterated` takes the gradient anew at each
-step. Rozsa, Rudd, Boult 2016, arXiv:1605.01775; their similarity measure is `blocks.pass_score`.
+step. Rozsa, Rudd, Boult 2016, arXiv:1605.01775.
 
 Differs from the paper: logits are taken relative to their mean, which softmax does not see but the factors do; a
 factor is at least 1e-6, or a hot class with a logit of 0 would not count; rounding to 8 bits is the threat's

@@ -4,7 +4,7 @@
     x_{k+1} = P(x_k + step * eps * steepest(grad log loss))
 
 For classifiers the task loss is 0/1, on the likeliest class or on the `top` likeliest. Any gradient attack takes the
-loss ("apgd-ce:loss=houdini"); for outputs with many parts, like segmentations, it is `losses.houdini_structured`.
+loss ("apgd-ce:loss=houdini").
 Cisse, Adi, Neverova, Keshet 2017, arXiv:1707.05373.
 
 Differs from the paper: the best output that is not the true one stands in for the prediction, or nothing would be lost
@@ -17,7 +17,7 @@ from __future__ import annotations
 from pydantic import PositiveFloat, PositiveInt
 
 from sparring.attack import Attack, register
-from sparring.blocks.ascend import ascend
+from sparring.blocks.pgd import pgd
 from sparring.bout import Bout
 from sparring.losses import houdini_top
 from sparring.norms import L2, Linf
@@ -55,4 +55,4 @@ class Houdini(Attack):
     def run(self, bout: Bout) -> None:
         step = self.step or 2.5 / self.steps
         for b in bout.restarts(self.restarts):
-            b.submit(ascend(b, b.ball.sample(b.noise), self.steps, step, houdini_top(self.top)))
+            b.submit(pgd(b, b.ball.sample(b.noise), self.steps, step, houdini_top(self.top)))

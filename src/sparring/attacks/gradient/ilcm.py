@@ -14,7 +14,7 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.ascend import ascend
+from sparring.blocks.pgd import pgd
 from sparring.bout import Bout
 from sparring.losses import towards
 from sparring.norms import L1, L2, Linf
@@ -45,4 +45,4 @@ class ILCM(Attack):
     def run(self, bout: Bout) -> Tensor:
         if bout.goal.t is None:
             bout.goal = Untargeted(bout.goal.label, bout.least_likely())
-        return ascend(bout, bout.x, self.steps, self.step or 2.5 / self.steps, towards)
+        return pgd(bout, bout.x, self.steps, self.step or 2.5 / self.steps, towards)

@@ -21,8 +21,8 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.constants import Ledger, first_constant, search_constant
-from sparring.blocks.lbfgs import Lbfgs
+from sparring.blocks.penalty.constants import Ledger, first_constant, search_constant
+from sparring.blocks.penalty.lbfgs import Lbfgs
 from sparring.bout import Bout
 from sparring.losses import margin
 from sparring.norms import L2

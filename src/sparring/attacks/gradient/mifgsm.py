@@ -15,10 +15,10 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.ascend import ascend
-from sparring.blocks.rules import Odd, momentum, smoothed
+from sparring.blocks.directions import Odd, momentum, smoothed
+from sparring.blocks.pgd import pgd
 from sparring.blocks.sources import ahead, here, tuned
-from sparring.blocks.views import OptionalView
+from sparring.blocks.views.by_name import OptionalView
 from sparring.bout import Bout
 from sparring.losses import Loss, cross_entropy
 from sparring.norms import L1, L2, Linf
@@ -65,4 +65,4 @@ class MIFGSM(Attack):
     def run(self, bout: Bout) -> Tensor:
         rule = smoothed(self.smooth, momentum(self.decay))
         source = tuned(ahead(self.decay) if self.lookahead else here, self.neighbours, self.spread)
-        return ascend(bout, bout.x, self.steps, self.step or 1 / self.steps, self.loss, self.view, rule, source)
+        return pgd(bout, bout.x, self.steps, self.step or 1 / self.steps, self.loss, self.view, rule, source)

@@ -14,8 +14,8 @@ from __future__ import annotations
 from pydantic import PositiveFloat, PositiveInt
 
 from sparring.attack import Attack, register
-from sparring.blocks.ascend import ascend
-from sparring.blocks.views import OptionalView
+from sparring.blocks.pgd import pgd
+from sparring.blocks.views.by_name import OptionalView
 from sparring.bout import Bout
 from sparring.losses import Loss, logit_difference
 from sparring.norms import L1, L2, Linf
@@ -54,4 +54,4 @@ class MultiTargeted(Attack):
         for again in bout.restarts(self.restarts):
             for b in again.targets(self.targets):
                 start = b.ball.sample(b.noise) if self.random_start else b.x
-                b.submit(ascend(b, start, self.steps, step, self.loss, self.view))
+                b.submit(pgd(b, start, self.steps, step, self.loss, self.view))

@@ -5,9 +5,9 @@
 by Adam; v_0 = 0, the others orthogonal, of `radius` a pixel (root of the mean square), clipped to the box.
 He, Li & Song 2018, ICLR ("Decision boundary analysis of adversarial examples", openreview:BkpiPMbA-).
 
-Differs from the paper: each sample has directions of its own; c begins at what its gradient says, and each search step
-goes on from the nearest point that was enough (see `blocks.constants`). Success is to fool, and the nearest that
-does is reported: ask for keep="last" to get the point that fools all around, as region classifiers make it necessary.
+Differs from the paper: each sample has its own directions; the first c comes from the gradient, and each search step
+goes on from the nearest point that was enough (`blocks.penalty.constants`). Success is to fool, and the nearest success
+is reported: ask for keep="last" to get the point that fools together with its surroundings.
 Fails on: gradients that are zero or mislead; each step costs `copies` queries and gradients.
 """
 
@@ -20,9 +20,9 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.constants import first_constant, search_constant
-from sparring.blocks.penalty import Short, descend, hinge
-from sparring.blocks.shift import Shift, orthogonal
+from sparring.blocks.penalty.constants import first_constant, search_constant
+from sparring.blocks.penalty.descent import Short, descend, hinge
+from sparring.blocks.views.shift import Shift, orthogonal
 from sparring.bout import Bout
 from sparring.norms import L2
 

@@ -7,7 +7,7 @@ a_k: exponential 0.1 to 0.001, b_k: linear 0.1 to 0.01.
 Matyasko & Chau 2021, arXiv:2106.01538. It starts from the image, or from what the bout has found before.
 
 Differs from the paper: lengths are in widths of the box; warm and adversarial starts, and a closing bisection, see
-`blocks.players`.
+`blocks.primal_dual.descent`.
 Fails on: few steps, as the weight needs some hundred to settle.
 """
 
@@ -18,9 +18,9 @@ from torch import Tensor
 
 from sparring.attack import Attack, register
 from sparring.ball import Ball
-from sparring.blocks.dual import Dual
-from sparring.blocks.players import play
-from sparring.blocks.rules import Memory, adam
+from sparring.blocks.directions import Memory, adam
+from sparring.blocks.primal_dual.descent import primal_dual
+from sparring.blocks.primal_dual.dual import Dual
 from sparring.bout import Bout
 from sparring.norms import L2
 
@@ -50,7 +50,7 @@ class PDGD(Attack):
     ratio: PositiveFloat = 0.01
 
     def run(self, bout: Bout) -> None:
-        play(bout, self.steps, self.lr, self.dual_lr, self.ratio, _move)
+        primal_dual(bout, self.steps, self.lr, self.dual_lr, self.ratio, _move)
 
 
 def _move(ball: Ball, z: Tensor, slope: Tensor, dual: Dual, a: Tensor, memory: Memory) -> tuple[Tensor, Memory]:

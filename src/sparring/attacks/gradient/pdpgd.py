@@ -8,7 +8,7 @@ a_k: exponential 0.1 to 0.001, b_k: linear 0.1 to 0.01. Under L0 the prox is tha
 Matyasko & Chau 2021, arXiv:2106.01538. It starts from the image, or from what the bout has found before.
 
 Differs from the paper: lengths are in widths of the box, the prox of the 2/3 quasi-norm is the global minimum; warm and
-adversarial starts, and a closing bisection, see `blocks.players`.
+adversarial starts, and a closing bisection, see `blocks.primal_dual.descent`.
 Fails on: few steps, as the price needs some hundred to settle.
 """
 
@@ -19,10 +19,10 @@ from torch import Tensor
 
 from sparring.attack import Attack, register
 from sparring.ball import Ball
-from sparring.blocks.dual import Dual
-from sparring.blocks.players import play
-from sparring.blocks.proximal import proximal_step
-from sparring.blocks.rules import Memory, adam
+from sparring.blocks.directions import Memory, adam
+from sparring.blocks.primal_dual.descent import primal_dual
+from sparring.blocks.primal_dual.dual import Dual
+from sparring.blocks.primal_dual.proximal import proximal_step
 from sparring.bout import Bout
 from sparring.norms import L0, L1, L2, Linf
 
@@ -52,7 +52,7 @@ class PDPGD(Attack):
     ratio: PositiveFloat = 0.01
 
     def run(self, bout: Bout) -> None:
-        play(bout, self.steps, self.lr, self.dual_lr, self.ratio, _move)
+        primal_dual(bout, self.steps, self.lr, self.dual_lr, self.ratio, _move)
 
 
 def _move(ball: Ball, z: Tensor, slope: Tensor, dual: Dual, a: Tensor, memory: Memory) -> tuple[Tensor, Memory]:

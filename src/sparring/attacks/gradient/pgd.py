@@ -14,9 +14,9 @@ from __future__ import annotations
 from pydantic import PositiveFloat, PositiveInt
 
 from sparring.attack import Attack, register
-from sparring.blocks.ascend import ascend
-from sparring.blocks.rules import plain
-from sparring.blocks.views import OptionalView
+from sparring.blocks.directions import plain
+from sparring.blocks.pgd import pgd
+from sparring.blocks.views.by_name import OptionalView
 from sparring.bout import Bout
 from sparring.losses import Loss, cross_entropy
 from sparring.norms import L1, L2, Linf
@@ -62,4 +62,4 @@ class PGD(Attack):
         step = self.step or 2.5 / self.steps
         for b in bout.restarts(self.restarts):
             start = b.ball.sample(b.noise) if self.random_start else b.x
-            b.submit(ascend(b, start, self.steps, step, self.loss, self.view, plain))
+            b.submit(pgd(b, start, self.steps, step, self.loss, self.view, plain))

@@ -19,9 +19,9 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.rules import Memory, adam
+from sparring.blocks.directions import Memory, adam
+from sparring.blocks.fallback import Fallback
 from sparring.blocks.schedules import cosine
-from sparring.blocks.starts import adversarial_start
 from sparring.bout import Bout
 from sparring.kernels import nonzero
 from sparring.losses import margin
@@ -58,18 +58,21 @@ class SigmaZero(Attack):
     tau_rate: PositiveFloat = 0.01
 
     def run(self, bout: Bout) -> Tensor | None:
-        width, rule = bout.ball.width, adam()
+        width = bout.ball.width
+        rule = adam()
+        memory: Memory = {}
         z, size = bout.nearest_success
         first = torch.full_like(size, WARM).where(size.isfinite(), 1.0) * self.lr
-        tau, last = torch.full_like(size, self.tau), torch.full_like(size, self.steps - 1)
-        memory: Memory = {}
+        tau = torch.full_like(size, self.tau)
         g = torch.zeros_like(z)
+        fallback = Fallback.plan(bout, self.steps - 1, patience=self.steps // 4)
         for k in range(self.steps - 1):
-            if k == self.steps // 4:
-                z, cost = adversarial_start(bout, z, g)
-                last = last - cost
+            if fallback.due(k):
+                z, _, fallback = fallback.restart(bout, z, g)
             gain, g = bout.value_and_grad(z, margin)
-            z, first, tau, last, memory, gain, g = bout.active(z, first, tau, last, memory, gain, g, done=k >= last)
+            z, first, tau, fallback, memory, gain, g = bout.active(
+                z, first, tau, fallback, memory, gain, g, done=fallback.spent(k)
+            )
             if not len(bout):
                 return None
             column, x = bout.ball.column, bout.x

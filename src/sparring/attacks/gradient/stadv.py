@@ -17,7 +17,7 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.flow import smoothest_flow, warp
+from sparring.blocks.views.flow import smoothest_flow, warp
 from sparring.bout import Bout
 from sparring.norms import L0, L1, L2, Linf
 

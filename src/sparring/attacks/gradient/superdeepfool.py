@@ -23,9 +23,9 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.cross import cross
-from sparring.blocks.planes import rivals
-from sparring.blocks.segment import fools, secant
+from sparring.blocks.boundary import fools, secant
+from sparring.blocks.deepfool import deepfool_walk
+from sparring.blocks.hyperplanes import rivals
 from sparring.bout import Bout
 from sparring.norms import L2
 
@@ -67,7 +67,7 @@ class SuperDeepFool(Attack):
         for _ in range(self.rounds):
             if not len(b):
                 break
-            end, _ = cross(b, z, classes, self.steps, self.overshoot)
+            end, _ = deepfool_walk(b, z, classes, self.steps, self.overshoot)
             foot, classes = _foot(b, z, end)
             crossed[at], stuck = foot, b.ball.norm.size(foot - z) == 0
             z, classes, at = b.active(foot, classes, at, done=fools(b, foot) | stuck)
@@ -78,7 +78,7 @@ class SuperDeepFool(Attack):
             if not len(bout):
                 break
             z, classes = _foot(bout, bout.x, bout.nearest_success[0])
-            end, _ = cross(bout, z, classes, self.steps, self.overshoot)
+            end, _ = deepfool_walk(bout, z, classes, self.steps, self.overshoot)
             secant(bout, end, self.search)
             bout.active()
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from sparring.attack import register
 from sparring.attacks.gradient.mifgsm import MIFGSM
-from sparring.blocks.rules import Odd
+from sparring.blocks.directions import Odd
 from sparring.norms import L1, L2, Linf
 
 

@@ -21,9 +21,9 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.cross import NUDGE
-from sparring.blocks.planes import nearest, rivals
-from sparring.blocks.segment import secant
+from sparring.blocks.boundary import secant
+from sparring.blocks.deepfool import NUDGE
+from sparring.blocks.hyperplanes import nearest, rivals
 from sparring.bout import Bout
 from sparring.kernels import nonzero
 from sparring.norms import L2, Linf

@@ -7,7 +7,7 @@ t is drawn afresh for each copy, for each sample. Athalye et al. 2018, arXiv:170
 
 Differs from the paper: a ball of radius eps bounds the perturbation (the penalty alone, as in the paper, is
 `penalty` with a large eps); untargeted too. Views are searched through and never judged: success is about the point
-that comes out, seen straight on. Its success over views is `blocks.view_success`, on draws of its own.
+that comes out, seen straight on. Its success over views is `blocks.views.view_success`, on draws of its own.
 Fails on: views wider than any one perturbation can survive; transforms without a gradient; too few copies.
 """
 
@@ -19,12 +19,11 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.ascend import ascend
-from sparring.blocks.chain import Chain
-from sparring.blocks.expectation import faithful, of_probabilities
+from sparring.blocks.pgd import pgd
 from sparring.blocks.sources import here
-from sparring.blocks.transforms import Clip, TransformField, paper_2d
-from sparring.blocks.views import EOT
+from sparring.blocks.views.chain import Chain
+from sparring.blocks.views.eot import EOT, faithful, of_probabilities
+from sparring.blocks.views.transforms import Clip, TransformField, paper_2d
 from sparring.bout import Bout
 from sparring.losses import Loss, cross_entropy
 from sparring.norms import L1, L2, Linf
@@ -48,7 +47,8 @@ class EOTAttack(Attack):
 
     Args:
         steps: how many. step: the length of each as a fraction of eps; None = 2.5 / steps.
-        copies: views for each gradient. transform: what a view is, see `blocks.transforms`; "2d" is the paper's set.
+        copies: views for each gradient.
+        transform: what a view is, see `blocks.views.transforms`; "2d" is the paper's set.
         loss: what is climbed. mean: of the "losses", E[log p], or of the "probabilities", log E[p]: for a model that
             averages its own answers; the loss is then cross-entropy.
         penalty: on the change in LAB that the eye sees.
@@ -70,4 +70,4 @@ class EOTAttack(Attack):
         show = Chain((self.transform, Clip(*bout.ball.box)))
         source = faithful({"losses": here, "probabilities": of_probabilities}[self.mean], show, self.penalty)
         step, view = self.step or 2.5 / self.steps, EOT(self.copies, show)
-        return ascend(bout, bout.x, self.steps, step, self.loss, view, source=source)
+        return pgd(bout, bout.x, self.steps, step, self.loss, view, source=source)

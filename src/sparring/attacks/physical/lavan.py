@@ -23,8 +23,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.patch import Place, patch
-from sparring.blocks.rules import Memory, adam
+from sparring.blocks.directions import Memory, adam
+from sparring.blocks.views.patch import Place, patch
 from sparring.bout import Bout
 from sparring.losses import Loss, margin
 from sparring.norms import L0, L2

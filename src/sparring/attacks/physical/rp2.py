@@ -6,11 +6,11 @@ First an L1 search over the whole object finds where changes count most: there a
 proper, under the threat's norm, inside M. NPS: how far colours are from what a printer makes. Eykholt et al. 2018,
 arXiv:1707.08945.
 
-Differs from the paper: each row is one object, and its photos are random views of one picture (`blocks.photos.Photos`
-as the transform takes real photos of one object); stickers are chosen by blur and rank, not by hand; proximal steps
-with one scale a row, not Adam, so that a weight can hold a pixel at exactly zero; NPS is the mean log of the paper's
+Differs from the paper: each row is one object, and its photos are random views of one picture (for real photos of one
+object give `blocks.views.photos.Photos` as the transform); stickers are chosen by blur and rank, not by hand; proximal
+steps with one scale a row, not Adam, so that a weight holds pixels at exactly zero; NPS is the mean log of the paper's
 products, of the picture's colours (`printed="change"`: of the change alone, as in the authors' code); untargeted too.
-Views are searched through and never judged: success is about the picture seen straight on, `blocks.view_success`
+Views are searched through and never judged: success is about the picture seen straight on, `blocks.views.view_success`
 measures it over fresh views. Fails on: stickers too small, views wider than those searched through.
 """
 
@@ -23,9 +23,9 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.chain import Chain
-from sparring.blocks.sticker import AlsoStraight, Press, stickers
-from sparring.blocks.transforms import Clip, TransformField, transform
+from sparring.blocks.views.chain import Chain
+from sparring.blocks.views.sticker import AlsoStraight, Press, stickers
+from sparring.blocks.views.transforms import Clip, TransformField, transform
 from sparring.bout import Bout
 from sparring.losses import Loss, cross_entropy
 from sparring.norms import L1, L2
@@ -53,7 +53,7 @@ class RP2(Attack):
         steps: of the search in the stickers. find: of the search for them; 0 = the whole object is the sticker.
         area: of the stickers, as a share of the object. rate: of the steps, as a part of the box.
         copies: views for each gradient; of several, the first is straight on.
-        transform: what a view is, see `blocks.transforms`.
+        transform: what a view is, see `blocks.views.transforms`.
         weight: on the norm of the change. printable: on the non-printability score.
         printed: what is printed: the "picture" or the "change". loss: what is climbed.
 

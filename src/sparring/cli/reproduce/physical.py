@@ -63,7 +63,7 @@ def physical(
     from rich.text import Text
 
     from sparring.attack import attack as parse
-    from sparring.blocks.transforms import transform
+    from sparring.blocks.views.transforms import transform
     from sparring.cli.console import note, stderr, working
     from sparring.reproduce.fgsm_imagenet import radius
     from sparring.reproduce.physical import ATTACKS

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sparring.blocks.bisect import Bisect
-from sparring.blocks.pictures import as_pictures
-from sparring.blocks.rules import Memory, adam
+from sparring.blocks.directions import Memory, adam
+from sparring.blocks.penalty.bisect import Bisect
+from sparring.blocks.views.pictures import as_pictures
 from sparring.bout import Bout
 from sparring.kernels import per
 

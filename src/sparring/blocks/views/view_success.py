@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.blocks.chain import Show
-from sparring.blocks.transforms import transform as named
+from sparring.blocks.views.chain import Show
+from sparring.blocks.views.transforms import transform as named
 from sparring.class_numbers import integers
 from sparring.errors import InputError
 from sparring.model import Model, wrap

@@ -15,7 +15,7 @@ import torch
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from torch import Tensor
 
-from sparring.blocks.chain import Chain, Show, Transform, Warp, spelled
+from sparring.blocks.views.chain import Chain, Show, Transform, Warp, spelled
 from sparring.errors import InputError
 from sparring.norms import per
 from sparring.rng import Noise

@@ -7,15 +7,15 @@ from copy import copy
 import torch
 from torch import Tensor
 
-from sparring.blocks.planes import nearest
-from sparring.blocks.segment import fools
+from sparring.blocks.boundary import fools
+from sparring.blocks.hyperplanes import nearest
 from sparring.bout import Bout
 
 NUDGE = 1e-4
 "times the width of the box, added to every step: without it, steps at the boundary itself shrink to nothing"
 
 
-def cross(bout: Bout, z: Tensor, classes: Tensor, steps: int, overshoot: float) -> tuple[Tensor, Tensor]:
+def deepfool_walk(bout: Bout, z: Tensor, classes: Tensor, steps: int, overshoot: float) -> tuple[Tensor, Tensor]:
     """Step to the nearest plane, and a little beyond, until the model is fooled; every row goes its own way.
 
     Args:

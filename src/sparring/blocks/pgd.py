@@ -7,12 +7,12 @@ from collections.abc import Callable
 from torch import Tensor
 
 from sparring.blocks.cycles import back_at, kept_step
-from sparring.blocks.rules import Memory, Rule, plain
+from sparring.blocks.directions import Memory, Rule, plain
 from sparring.blocks.sources import Ask, Source, here
 from sparring.bout import Bout, LossFunction, View
 
 
-def ascend(
+def pgd(
     bout: Bout,
     z: Tensor,
     steps: int,
@@ -29,7 +29,7 @@ def ascend(
 
     Args:
         step: the length of a step as a fraction of eps, or a function of the step's number.
-        rule: how a gradient becomes a direction, see `blocks.rules`.
+        rule: how a gradient becomes a direction, see `blocks.directions`.
         source: where the gradient is taken, see `blocks.sources`.
     """
     memory: Memory = {}

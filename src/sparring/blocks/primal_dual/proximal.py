@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sparring.ball import Ball
-from sparring.blocks.rules import Memory
+from sparring.blocks.directions import Memory
 from sparring.norms import L2, Linf
 
 ROUNDS, STILL = 5, 1e-2

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from sparring.blocks.chain import Transform, warp
+from sparring.blocks.views.chain import Transform, warp
 from sparring.errors import InputError
 from sparring.rng import Noise
 
@@ -21,8 +21,8 @@ class Photos(Transform):
 
     Args:
         reference: [C, H, W] the object as the attack sees it. photos: [P, C, H, W].
-        homographies: [P, 3, 3], where a place of photo i is in the reference; places as in `blocks.chain`, the middle
-            is 0 and the longer side runs from -1 to 1.
+        homographies: [P, 3, 3], where a place of photo i is in the reference; places as in `blocks.views.chain`, the
+            middle is 0 and the longer side runs from -1 to 1.
 
     >>> import torch
     >>> photos = torch.zeros(2, 1, 4, 4)

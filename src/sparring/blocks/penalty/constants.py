@@ -1,7 +1,7 @@
 """The search for the constant c between distance and penalty, for each row: what C&W, EAD, L-BFGS and OptMargin share.
 
 A run minimises `distance + c * missing` with one c a row. If that c held the row on the far side, a smaller one is
-tried, else a larger one (`blocks.bisect`). Each run goes on from the nearest point so far that was enough.
+tried, else a larger one (`blocks.penalty.bisect`). Each run goes on from the nearest point so far that was enough.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.blocks.bisect import Bisect
+from sparring.blocks.penalty.bisect import Bisect
 from sparring.bout import Bout
 from sparring.losses import margin
 from sparring.norms import L2

@@ -1,46 +1,23 @@
 """Views: what the model is shown instead of the point itself. Any gradient attack takes one, by value or by name.
 
 Names are joined by +: "eot20", "di", "di0.7", "si5@0.5", "si+di". The numbers are the first two fields of the view.
-What EOT looks through stands in brackets: "eot20(rotation:22.5+brightness)", see `blocks.transforms`.
+What EOT looks through stands in brackets: "eot20(rotation:22.5+brightness)", see `blocks.views.transforms`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import reduce
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
-from torch import Tensor
 
-from sparring.blocks.augment import DI, SI, Joinable, Joined
-from sparring.blocks.chain import spelled
-from sparring.blocks.transforms import transform
+from sparring.blocks.views.augment import DI, SI, Joined
+from sparring.blocks.views.eot import EOT
+from sparring.blocks.views.transforms import transform
 from sparring.bout import View
 from sparring.errors import InputError
-from sparring.rng import Noise
-
-
-@dataclass(frozen=True)
-class EOT(Joinable):
-    """Expectation over transformation (Athalye et al. 2018, arXiv:1707.07397): gradients averaged over random copies.
-
-    Args:
-        copies: passes for each gradient.
-        transform: (points [b, ...], their noise) -> what to show, differentiable and drawn afresh each time; None =
-            the point itself, for models that are random themselves.
-    """
-
-    copies: int = 20
-    transform: Callable[[Tensor, Noise], Tensor] | None = None
-
-    def __call__(self, z: Tensor, noise: Noise) -> Tensor:
-        return z if self.transform is None else self.transform(z, noise)
-
-    def __str__(self) -> str:
-        return f"eot{self.copies}" + ("" if self.transform is None else f"({spelled(self.transform)})")
 
 
 def _eot(copies: str = "20") -> EOT:

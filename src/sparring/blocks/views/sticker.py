@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sparring.blocks.chain import Chain, Show
-from sparring.blocks.printable import non_printability, printable_colours
-from sparring.blocks.views import EOT
+from sparring.blocks.views.chain import Chain, Show
+from sparring.blocks.views.eot import EOT
+from sparring.blocks.views.printable import non_printability, printable_colours
 from sparring.bout import Bout, LossFunction, View
 from sparring.norms import Norm, per
 from sparring.rng import Noise

@@ -1,21 +1,43 @@
-"""Sources for EOT: the gradient of a mean over random views, and the paper's penalty on what the eye sees of it."""
+"""Expectation over transformation (EOT): the view, the gradient of a mean of probabilities, the paper's LAB penalty."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
 from torch import Tensor
 
-from sparring.blocks.chain import Show
-from sparring.blocks.lab import lab
-from sparring.blocks.rules import Memory
+from sparring.blocks.directions import Memory
 from sparring.blocks.sources import Ask, Source
-from sparring.blocks.views import EOT
+from sparring.blocks.views.augment import Joinable
+from sparring.blocks.views.chain import Show, spelled
+from sparring.blocks.views.lab import lab
 from sparring.bout import Bout
 from sparring.losses import cross_entropy
 from sparring.norms import per
+from sparring.rng import Noise
+
+
+@dataclass(frozen=True)
+class EOT(Joinable):
+    """Expectation over transformation (Athalye et al. 2018, arXiv:1707.07397): gradients averaged over random copies.
+
+    Args:
+        copies: passes for each gradient.
+        transform: (points [b, ...], their noise) -> what to show, differentiable and drawn afresh each time; None =
+            the point itself, for models that are random themselves.
+    """
+
+    copies: int = 20
+    transform: Callable[[Tensor, Noise], Tensor] | None = None
+
+    def __call__(self, z: Tensor, noise: Noise) -> Tensor:
+        return z if self.transform is None else self.transform(z, noise)
+
+    def __str__(self) -> str:
+        return f"eot{self.copies}" + ("" if self.transform is None else f"({spelled(self.transform)})")
 
 
 def of_probabilities(bout: Bout, z: Tensor, memory: Memory, ask: Ask) -> tuple[Tensor, Tensor, Memory]:

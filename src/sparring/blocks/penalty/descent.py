@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sparring.blocks.constants import Ledger
-from sparring.blocks.rules import Memory, adam
-from sparring.blocks.tanh_box import TanhBox
+from sparring.blocks.directions import Memory, adam
+from sparring.blocks.penalty.constants import Ledger
+from sparring.blocks.penalty.tanh_box import TanhBox
 from sparring.bout import Bout, View
 from sparring.losses import margin
 from sparring.norms import L2
@@ -27,6 +27,22 @@ class Short(NamedTuple):
     missing: Tensor
     slope: Tensor
     enough: Tensor
+
+
+class _State(NamedTuple):
+    """One run, per row.
+
+    Attributes:
+        w: the point in tanh space [b, ...]. c: [b] the weight of what is missing. extra: what `ask` needs.
+        at: [b] the row's number in the ledger. lowest: [b] the lowest cost. age: [b] steps since it was set.
+    """
+
+    w: Tensor
+    c: Tensor
+    extra: Any
+    at: Tensor
+    lowest: Tensor
+    age: Tensor
 
 
 def hinge(bout: Bout, z: Tensor, confidence: float = 0.0, view: View | None = None) -> Short:
@@ -71,25 +87,27 @@ def descend(
     Args:
         ask: (bout, points, extra) -> what they are short of.
     """
-    box, rule, memory = TanhBox(bout.ball.box), adam(), Memory()
+    box = TanhBox(bout.ball.box)
+    rule = adam()
+    memory: Memory = {}
     ledger = Ledger(start, size)
-    row = {
-        "w": loose(box, start, 0.001), "c": c, "extra": extra, "at": torch.arange(len(c), device=c.device),
-        "low": torch.full_like(c, torch.inf), "age": torch.zeros_like(c),
-    }  # fmt: skip
+    rows = torch.arange(len(c), device=c.device)
+    row = _State(loose(box, start, 0.001), c, extra, rows, torch.full_like(c, torch.inf), torch.zeros_like(c))
     for _ in range(steps):
-        z = bout.ball.restrict_to_region(box(row["w"]))
-        missing, slope, enough = ask(bout, z, row["extra"])
-        far = L2.size(z - bout.x)
-        ledger.note(row["at"], z, far, enough)
-        cost = far.square() + row["c"] * missing
-        lower = cost < row["low"] * (1 - 1e-4)
-        row["low"] = torch.where(lower, cost, row["low"])
-        row["age"] = torch.where(lower, 0, row["age"] + 1)
-        slope = through(box, z, 2 * (z - bout.x) + bout.ball.column(row["c"]) * slope)
+        z = bout.ball.restrict_to_region(box(row.w))
+        missing, slope, enough = ask(bout, z, row.extra)
+        distance = L2.size(z - bout.x)
+        ledger.note(row.at, z, distance, enough)
+        cost = distance.square() + row.c * missing
+        lower = cost < row.lowest * (1 - 1e-4)
+        slope = through(box, z, 2 * (z - bout.x) + bout.ball.column(row.c) * slope)
         direction, memory = rule(slope, memory)
-        row["w"] = row["w"] - lr * direction
-        row, memory = bout.active(row, memory, done=row["age"] >= max(steps // 5, 1))
+        row = row._replace(
+            w=row.w - lr * direction,
+            lowest=torch.where(lower, cost, row.lowest),
+            age=torch.where(lower, 0, row.age + 1),
+        )
+        row, memory = bout.active(row, memory, done=row.age >= max(steps // 5, 1))
         if not len(bout):
             break
     return ledger.outcome

@@ -24,6 +24,9 @@ from sparring.threat import Goal, Untargeted
 
 LossFunction = Callable[[Tensor, Goal], Tensor]
 
+PACK = 2**21
+"pixels of candidates that go through the net at once, where the batch of the call is not larger anyway"
+
 
 @runtime_checkable
 class View(Protocol):
@@ -153,6 +156,40 @@ class Bout:
         point.register_hook(note)  # type: ignore[no-untyped-call]
         logits.register_hook(lambda _: self._pay_backward(payers))  # type: ignore[no-untyped-call]
         return logits
+
+    def candidates(self, z: Tensor) -> Tensor:
+        """The logits of m points a row, asked together in full batches: [b, m, ...] -> [b, m, K]. m queries.
+
+        They are judged as if they had been asked one after another. A row whose budget does not reach for all asks
+        for its first ones, gets the logits of its clean image for the others, and leaves.
+        """
+        self._need("score")
+        count = z.shape[1]
+        if not count or not len(self):
+            return self.clean_logits[:, None].expand(-1, count, -1)
+        paid = self._referee.charge_candidates(self._rows, count)
+        asked = torch.arange(count, device=z.device) < paid[:, None]
+        at = asked.flatten().nonzero().squeeze(1)
+        points, logits = z.detach().flatten(0, 1)[at], []
+        size = max(len(self._referee.over), PACK // max(1, self.x[0].numel()))
+        with torch.no_grad():
+            for start in range(0, len(at), size):
+                rows = at[start : start + size] // count
+                shown = self._shown(points[start : start + size], rows)
+                points[start : start + size] = shown
+                logits.append(self._model.logits(shown))
+            answer = torch.cat(logits)
+            self._judge_candidates(points, answer, at // count, asked)
+            if len(at) == asked.numel():
+                return answer.unflatten(0, asked.shape)
+            full = self.clean_logits.to(answer.dtype).repeat_interleave(count, 0)
+            return full.index_copy(0, at, answer).unflatten(0, asked.shape)
+
+    def candidate_losses(self, z: Tensor, loss: LossFunction) -> Tensor:
+        """The loss of m points a row: [b, m, ...] -> [b, m]. m queries, see `candidates`."""
+        logits = self.candidates(z)
+        rows = torch.arange(len(self), device=z.device).repeat_interleave(z.shape[1])
+        return loss(logits.flatten(0, 1), self.goal[rows]).unflatten(0, z.shape[:2])
 
     def grad(self, z: Tensor, loss: LossFunction, view: View | None = None) -> Tensor:
         """The gradient of the loss at `z`, row by row: [b, ...]. One query and one gradient a copy of the view."""
@@ -321,6 +358,17 @@ class Bout:
             if shown is not None:
                 self._judge(shown, margin, margin > 0, able, submitted)
 
+    def _judge_candidates(self, points: Tensor, logits: Tensor, rows: Tensor, asked: Tensor) -> None:
+        """Judge the points [n, ...] that were asked, row by row of the bout; `asked` [b, m] says which those are."""
+        if not self._referee.judges:
+            return
+        margin = self.goal[rows].margin(logits)
+        broken = ~margin.isfinite()
+        if bool(broken.any()):
+            self._referee.note_broken(self._rows[rows[broken]], broken[broken])
+            margin = margin.masked_fill(broken, torch.nan)
+        self._referee.judge_candidates(self._rows, self._threat or self.ball, points, margin, asked)
+
     def _once(self, z: Tensor, loss: LossFunction, view: View | None) -> tuple[Tensor, Tensor]:
         """Loss and gradient from one pass each."""
         point = z.detach().requires_grad_()
@@ -355,10 +403,16 @@ class Bout:
         """Before a gradient goes through the net."""
         self._referee.charge(rows, gradients=1, together=True)
 
-    def _shown(self, z: Tensor) -> Tensor:
-        """The point as the threat lets it be: in its region, and on its grid (the gradient passes straight through)."""
-        z = self.ball.restrict_to_region(z)
-        return z if self.ball.levels is None else self.ball.snap(z.detach()) + (z - z.detach())
+    def _shown(self, z: Tensor, rows: Tensor | None = None) -> Tensor:
+        """The point as the threat lets it be: in its region, and on its grid (the gradient passes straight through).
+
+        `rows`: to which rows of the bout the points belong, where they are not simply all of them.
+        """
+        if self.ball.free is None and self.ball.levels is None:
+            return z
+        ball = self.ball if rows is None else self.ball[rows]
+        z = ball.restrict_to_region(z)
+        return z if ball.levels is None else ball.snap(z.detach()) + (z - z.detach())
 
     def _ask(
         self, question: Callable[[Tensor], Tensor], z: Tensor, able: Tensor | None, idle: Callable[[], Tensor]

@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from sparring.attacks.physical.eot import EOTAttack as EOTAttack
     from sparring.attacks.physical.lavan import LaVAN as LaVAN
     from sparring.attacks.physical.rp2 import RP2 as RP2
+    from sparring.attacks.score.nes import NES as NES
+    from sparring.attacks.score.spsa import SPSA as SPSA
     from sparring.attacks.score.square import Square as Square
     from sparring.audit import audit as audit
     from sparring.audit.report import Report as Report
@@ -162,6 +164,7 @@ _HOMES = {
     "MissingExtra": "errors",
     "Model": "model",
     "MultiTargeted": "attacks.gradient.multitargeted",
+    "NES": "attacks.score.nes",
     "NIFGSM": "attacks.gradient.nifgsm",
     "OptMargin": "attacks.gradient.optmargin",
     "Optimality": "optimality",
@@ -174,6 +177,7 @@ _HOMES = {
     "Report": "audit.report",
     "Result": "result",
     "SINIFGSM": "attacks.gradient.sifgsm",
+    "SPSA": "attacks.score.spsa",
     "SigmaZero": "attacks.gradient.sigma_zero",
     "SparringError": "errors",
     "Square": "attacks.score.square",

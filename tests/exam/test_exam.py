@@ -83,6 +83,8 @@ CHEAP = {
     "r-fgsm": Cheap("r-fgsm:alpha=0.1", {"Linf": 1.2}),
     "rp2": Cheap("rp2:steps=8,find=2,copies=1,area=1,rate=0.2,transform=noise:0.3"),
     "sigma-zero": Cheap("sigma-zero:steps=15", {}, "sigma-zero:steps=40"),
+    "nes": Cheap("nes:steps=15,samples=20", {}, "nes:steps=30"),
+    "spsa": Cheap("spsa:steps=20,samples=24", {}, "spsa:steps=30,samples=50"),
     "square": Cheap("square:queries=60", {"Linf": 2.0, "L2": 2.5}),
     "stadv": Cheap("stadv:steps=5,search=2,step=1"),
 }

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from sparring.attacks.physical.lavan import LaVAN as LaVAN
     from sparring.attacks.physical.rp2 import RP2 as RP2
     from sparring.attacks.score.nes import NES as NES
+    from sparring.attacks.score.simba import SimBA as SimBA
     from sparring.attacks.score.spsa import SPSA as SPSA
     from sparring.attacks.score.square import Square as Square
     from sparring.audit import audit as audit
@@ -179,6 +180,7 @@ _HOMES = {
     "SINIFGSM": "attacks.gradient.sifgsm",
     "SPSA": "attacks.score.spsa",
     "SigmaZero": "attacks.gradient.sigma_zero",
+    "SimBA": "attacks.score.simba",
     "SparringError": "errors",
     "Square": "attacks.score.square",
     "StAdv": "attacks.gradient.stadv",

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from sparring.attacks.physical.lavan import LaVAN as LaVAN
     from sparring.attacks.physical.rp2 import RP2 as RP2
     from sparring.attacks.score.nes import NES as NES
+    from sparring.attacks.score.one_pixel import OnePixel as OnePixel
     from sparring.attacks.score.simba import SimBA as SimBA
     from sparring.attacks.score.spsa import SPSA as SPSA
     from sparring.attacks.score.square import Square as Square
@@ -167,6 +168,7 @@ _HOMES = {
     "MultiTargeted": "attacks.gradient.multitargeted",
     "NES": "attacks.score.nes",
     "NIFGSM": "attacks.gradient.nifgsm",
+    "OnePixel": "attacks.score.one_pixel",
     "OptMargin": "attacks.gradient.optmargin",
     "Optimality": "optimality",
     "OutputError": "errors",

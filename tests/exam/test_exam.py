@@ -86,6 +86,7 @@ CHEAP = {
     "nes": Cheap("nes:steps=15,samples=20", {}, "nes:steps=30"),
     "spsa": Cheap("spsa:steps=20,samples=24", {}, "spsa:steps=30,samples=50"),
     "simba": Cheap("simba:queries=150"),
+    "one-pixel": Cheap("one-pixel:population=20,generations=15", {}, "one-pixel:population=20,generations=40"),
     "square": Cheap("square:queries=60", {"Linf": 2.0, "L2": 2.5}),
     "stadv": Cheap("stadv:steps=5,search=2,step=1"),
 }

@@ -19,7 +19,7 @@ LOOKAHEAD = 32
 
 
 class Tries(NamedTuple):
-    """Each vector of an order is tried on its negative side, then on its positive; when all are through, in a new order.
+    """Each vector of an order is tried on its negative side, then on its positive; then all again in a new order.
 
     Attributes:
         order: [b, d] numbers of vectors. at: [b] the try, two for each vector. lap: [b] how many orders are through.

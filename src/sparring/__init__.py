@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from sparring.attacks.physical.rp2 import RP2 as RP2
     from sparring.attacks.score.nes import NES as NES
     from sparring.attacks.score.one_pixel import OnePixel as OnePixel
+    from sparring.attacks.score.signhunter import SignHunter as SignHunter
     from sparring.attacks.score.simba import SimBA as SimBA
     from sparring.attacks.score.spsa import SPSA as SPSA
     from sparring.attacks.score.square import Square as Square
@@ -182,6 +183,7 @@ _HOMES = {
     "SINIFGSM": "attacks.gradient.sifgsm",
     "SPSA": "attacks.score.spsa",
     "SigmaZero": "attacks.gradient.sigma_zero",
+    "SignHunter": "attacks.score.signhunter",
     "SimBA": "attacks.score.simba",
     "SparringError": "errors",
     "Square": "attacks.score.square",

@@ -87,6 +87,7 @@ CHEAP = {
     "spsa": Cheap("spsa:steps=20,samples=24", {}, "spsa:steps=30,samples=50"),
     "simba": Cheap("simba:queries=150"),
     "one-pixel": Cheap("one-pixel:population=20,generations=15", {}, "one-pixel:population=20,generations=40"),
+    "signhunter": Cheap("signhunter:queries=100"),
     "square": Cheap("square:queries=60", {"Linf": 2.0, "L2": 2.5}),
     "stadv": Cheap("stadv:steps=5,search=2,step=1"),
 }

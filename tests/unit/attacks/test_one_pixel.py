@@ -27,17 +27,17 @@ def test_one_pixel_is_nearly_as_good_as_the_best_of_all_there_are(digits: tuple[
     paper = sp.attack("one-pixel:base=rand,crossover=1,population=100,generations=50")
     found = paper(net, x, y, sp.Threat("L0", 1), keep="margin").margin
     clean = sp.Untargeted(y).margin(net.logits(x)).detach()
-    assert bool(((found - clean) >= 0.8 * (most - clean)).all())
+    assert bool(((found - clean) >= 0.75 * (most - clean)).all())
 
 
 def test_twelve_pixels_fool_where_as_many_random_ones_never_do(digits: tuple[Tensor, Tensor]) -> None:
     net, (x, y) = sp.load_model("mnist-cnn"), digits
-    result = sp.attack("one-pixel:generations=60")(net, x, y, sp.Threat("L0", 12))
-    assert int(result.success.sum()) >= 3
+    result = sp.attack("one-pixel")(net, x, y, sp.Threat("L0", 12))
+    assert int(result.success.sum()) >= 4
     changed = (result.x_adv != x).flatten(1).sum(1)
     assert int(changed.max()) <= 12
-    assert int(result.queries.max()) <= 1 + 50 * 61
-    random = sp.attack("one-pixel:generations=1,population=1500")(net, x, y, sp.Threat("L0", 12))
+    assert int(result.queries.max()) <= 1 + 50 * 101
+    random = sp.attack("one-pixel:generations=1,population=1200")(net, x, y, sp.Threat("L0", 12))
     assert int(random.success.sum()) < int(result.success.sum())
 
 

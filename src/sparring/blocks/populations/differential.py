@@ -12,7 +12,6 @@ from torch import Tensor
 
 from sparring.rng import Noise
 
-
 Base = Literal["rand", "best"]
 "from where children set out: another individual, or the fittest"
 

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from sparring.attacks.score.simba import SimBA as SimBA
     from sparring.attacks.score.spsa import SPSA as SPSA
     from sparring.attacks.score.square import Square as Square
+    from sparring.attacks.score.zoo import ZOO as ZOO
     from sparring.audit import audit as audit
     from sparring.audit.report import Report as Report
     from sparring.blocks.view_success import view_success as view_success
@@ -198,6 +199,7 @@ _HOMES = {
     "Untargeted": "threat",
     "VMIFGSM": "attacks.gradient.vmifgsm",
     "VNIFGSM": "attacks.gradient.vnifgsm",
+    "ZOO": "attacks.score.zoo",
     "adversarial_loss": "defenses.training.madry",
     "attack": "attack",
     "attacks": "attack",

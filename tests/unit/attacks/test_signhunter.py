@@ -36,7 +36,9 @@ def test_a_row_leaves_after_a_round_that_changed_nothing() -> None:
     result = sp.SignHunter()(paper.net, paper.x, paper.y, sp.Threat("Linf", float(paper.optimum(sp.Linf).min()) * 0.9))
     a_round = 1 + 2 + 4 + 7 + 10 + 20  # blocks of 20, 10, 5, 3, 2 and 1 pixels
     assert not bool(result.success.any())
-    assert set(result.queries.tolist()) <= {2 + k * a_round for k in (2, 3)}  # no more than one that changes, and one idle
+    assert set(result.queries.tolist()) <= {
+        2 + k * a_round for k in (2, 3)
+    }  # no more than one that changes, and one idle
 
 
 def test_digits_fall_in_some_hundred_queries() -> None:

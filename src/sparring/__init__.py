@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from sparring.attacks.physical.eot import EOTAttack as EOTAttack
     from sparring.attacks.physical.lavan import LaVAN as LaVAN
     from sparring.attacks.physical.rp2 import RP2 as RP2
+    from sparring.attacks.score.genattack import GenAttack as GenAttack
     from sparring.attacks.score.nes import NES as NES
     from sparring.attacks.score.one_pixel import OnePixel as OnePixel
     from sparring.attacks.score.signhunter import SignHunter as SignHunter
@@ -150,6 +151,7 @@ _HOMES = {
     "FGSM": "attacks.gradient.fgsm",
     "FMN": "attacks.gradient.fmn",
     "Free": "defenses.training.free",
+    "GenAttack": "attacks.score.genattack",
     "GradAlign": "defenses.training.gradalign",
     "HotCold": "attacks.gradient.hot_cold",
     "Houdini": "attacks.gradient.houdini",

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from sparring.attacks.physical.lavan import LaVAN as LaVAN
     from sparring.attacks.physical.rp2 import RP2 as RP2
     from sparring.attacks.score.genattack import GenAttack as GenAttack
+    from sparring.attacks.score.lsa import LSA as LSA
     from sparring.attacks.score.nes import NES as NES
     from sparring.attacks.score.one_pixel import OnePixel as OnePixel
     from sparring.attacks.score.signhunter import SignHunter as SignHunter
@@ -162,6 +163,7 @@ _HOMES = {
     "L1": "norms",
     "L2": "norms",
     "LBFGS": "attacks.gradient.lbfgs",
+    "LSA": "attacks.score.lsa",
     "LaVAN": "attacks.physical.lavan",
     "Linf": "norms",
     "MIFGSM": "attacks.gradient.mifgsm",

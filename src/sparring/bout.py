@@ -157,18 +157,21 @@ class Bout:
         logits.register_hook(lambda _: self._pay_backward(payers))  # type: ignore[no-untyped-call]
         return logits
 
-    def candidates(self, z: Tensor) -> Tensor:
+    def candidates(self, z: Tensor, wanted: Tensor | None = None) -> Tensor:
         """The logits of m points a row, asked together in full batches: [b, m, ...] -> [b, m, K]. m queries.
 
         They are judged as if they had been asked one after another. A row whose budget does not reach for all asks
-        for its first ones, gets the logits of its clean image for the others, and leaves.
+        for its first ones and leaves. What is not asked is not paid for, and gets the logits of the clean image.
+
+        Args:
+            wanted: bool [b, m], ask about these only; None = all.
         """
         self._need("score")
-        count = z.shape[1]
-        if not count or not len(self):
+        wanted = torch.ones(z.shape[:2], dtype=torch.bool, device=z.device) if wanted is None else wanted
+        turn, count = wanted.cumsum(1), z.shape[1]
+        if not bool(wanted.any()):
             return self.clean_logits[:, None].expand(-1, count, -1)
-        paid = self._referee.charge_candidates(self._rows, count)
-        asked = torch.arange(count, device=z.device) < paid[:, None]
+        asked = wanted & (turn <= self._referee.charge_candidates(self._rows, wanted.sum(1))[:, None])
         at = asked.flatten().nonzero().squeeze(1)
         points, logits = z.detach().flatten(0, 1)[at], []
         size = max(len(self._referee.over), PACK // max(1, self.x[0].numel()))
@@ -185,9 +188,9 @@ class Bout:
             full = self.clean_logits.to(answer.dtype).repeat_interleave(count, 0)
             return full.index_copy(0, at, answer).unflatten(0, asked.shape)
 
-    def candidate_losses(self, z: Tensor, loss: LossFunction) -> Tensor:
+    def candidate_losses(self, z: Tensor, loss: LossFunction, wanted: Tensor | None = None) -> Tensor:
         """The loss of m points a row: [b, m, ...] -> [b, m]. m queries, see `candidates`."""
-        logits = self.candidates(z)
+        logits = self.candidates(z, wanted)
         rows = torch.arange(len(self), device=z.device).repeat_interleave(z.shape[1])
         return loss(logits.flatten(0, 1), self.goal[rows]).unflatten(0, z.shape[:2])
 

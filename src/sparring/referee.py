@@ -85,14 +85,13 @@ class Referee:
             _add(self.gradients, rows, gradients)
         return able
 
-    def charge_candidates(self, rows: Tensor, count: int) -> Tensor:
-        """Count up to `count` queries a row before they happen. Returns int64 [b], how many each could pay for.
+    def charge_candidates(self, rows: Tensor, count: Tensor) -> Tensor:
+        """Count up to `count` [b] queries before they happen. Returns int64 [b], how many each row could pay for.
 
         Raises:
             BudgetSpent: nobody can pay for any.
         """
-        paid = torch.full_like(rows, count)
-        limit = self.budget
+        paid, limit = count, self.budget
         if limit != UNLIMITED:
             if limit.queries is not None:
                 paid = torch.minimum(paid, limit.queries - self.queries[rows])
@@ -192,7 +191,7 @@ class Referee:
                 self.queries[rows[at]] += 1
                 self.judge(rows[at], ball[at], z[pick], margin[pick], margin[pick] > 0, submitted=False)
             return
-        owner, turn = asked.nonzero().unbind(1)
+        owner, turn = asked.nonzero()[:, 0], asked.cumsum(1)[asked]  # the first of a row has turn 1
         matters = ((margin > 0) | (margin > self.best_failure_margin[rows[owner]])).nonzero().squeeze(1)
         matters = matters[ball[owner[matters]].contains(z[matters])]
         hits = matters[margin[matters] > 0]
@@ -209,7 +208,7 @@ class Referee:
         first = _first_of_each(hits, owner, turn)
         fresh = first[self.first_hit[rows[owner[first]]] < 0]
         before = self.queries[rows[owner[fresh]]] - asked[owner[fresh]].sum(1)
-        self.first_hit[rows[owner[fresh]]] = before + turn[fresh] + 1
+        self.first_hit[rows[owner[fresh]]] = before + turn[fresh]
         size = ball.norm.size(z[hits] - ball.x[owner[hits]])
         least = torch.full_like(self.size[rows], torch.inf).scatter_reduce(0, owner[hits], size, "amin")
         return _first_of_each(hits[size <= least[owner[hits]] * (1 + 1e-6)], owner, turn)  # rounding decides nothing

@@ -91,6 +91,8 @@ CHEAP = {
     # Differences in float64 are good for its distance; 20 pixels are all coordinates there are.
     "zoo": Cheap("zoo:steps=12,search=3,coordinates=6,lr=0.1", {}, "zoo:steps=40,search=4,coordinates=10,lr=0.1"),
     "genattack": Cheap("genattack:generations=30", {"L2": 2.0}, "genattack:generations=200"),
+    # From a set of a tenth, two pixels, the first would be any.
+    "lsa": Cheap("lsa:share=1,rounds=12,together=2", {"L0": 2.0}),
     "square": Cheap("square:queries=60", {"Linf": 2.0, "L2": 2.5}),
     "stadv": Cheap("stadv:steps=5,search=2,step=1"),
 }

@@ -84,6 +84,46 @@ def test_together_is_one_by_one(keep: Keep, trace: bool, eps: float | None) -> N
             assert torch.allclose(a.trace.distance, b.trace.distance, equal_nan=True)
 
 
+@pytest.mark.parametrize("limit", [None, 9])
+@pytest.mark.parametrize("keep", get_args(Keep))
+def test_only_what_is_wanted_is_asked(keep: Keep, limit: int | None) -> None:
+    paper = curved(count=8)
+
+    def wanted(bout: Bout) -> Tensor:
+        return bout.noise.uniform(7) < 0.4
+
+    def run(bout: Bout) -> None:
+        for _ in range(5):
+            z, ask = draw(bout, 7), wanted(bout)
+            answers = bout.candidates(z, ask)
+            assert bool((answers == bout.clean_logits[:, None])[~ask].all())
+            bout.active()
+            if not len(bout):
+                return
+
+    def alone(bout: Bout) -> None:
+        for _ in range(5):
+            z, ask = draw(bout, 7), wanted(bout)
+            for j in range(7):
+                if bool(ask[0, j]):
+                    bout.logits(z[:, j])
+            bout.active()
+            if not len(bout):
+                return
+
+    budget = Budget(queries=limit)
+    with counted(paper.net) as tally:
+        result = searching(run)(paper.net, paper.x, paper.y, ("Linf", 0.25), keep=keep, budget=budget)
+    assert int(result.queries.sum()) == tally.forward
+    for i in range(8):
+        single = searching(alone)(
+            paper.net, paper.x[i : i + 1], paper.y[i : i + 1], ("Linf", 0.25), keep=keep, budget=budget
+        )
+        for name in PER_SAMPLE:
+            left, right = getattr(result, name)[i : i + 1], getattr(single, name)
+            assert torch.allclose(left.double(), right.double(), atol=1e-9), name
+
+
 def test_the_comparison_sees_hits_and_misses() -> None:
     paper = curved(count=8)
     success = together(7)(paper.net, paper.x, paper.y, ("Linf", 0.25)).success

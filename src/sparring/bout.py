@@ -184,15 +184,15 @@ class Bout:
             answer = torch.cat(logits)
             self._judge_candidates(points, answer, at // count, asked)
             if len(at) == asked.numel():
-                return answer.unflatten(0, asked.shape)
+                return answer.reshape(*asked.shape, -1)
             full = self.clean_logits.to(answer.dtype).repeat_interleave(count, 0)
-            return full.index_copy(0, at, answer).unflatten(0, asked.shape)
+            return full.index_copy(0, at, answer).reshape(*asked.shape, -1)
 
     def candidate_losses(self, z: Tensor, loss: LossFunction, wanted: Tensor | None = None) -> Tensor:
         """The loss of m points a row: [b, m, ...] -> [b, m]. m queries, see `candidates`."""
         logits = self.candidates(z, wanted)
         rows = torch.arange(len(self), device=z.device).repeat_interleave(z.shape[1])
-        return loss(logits.flatten(0, 1), self.goal[rows]).unflatten(0, z.shape[:2])
+        return loss(logits.flatten(0, 1), self.goal[rows]).reshape(z.shape[:2])
 
     def grad(self, z: Tensor, loss: LossFunction, view: View | None = None) -> Tensor:
         """The gradient of the loss at `z`, row by row: [b, ...]. One query and one gradient a copy of the view."""

@@ -59,7 +59,7 @@ def full(bout: Bout, z: Tensor) -> Tensor:
 
 def sizes(bout: Bout, z: Tensor) -> Tensor:
     """[b, m]: how far points [b, m, ...] are from the images, by the norm of the threat."""
-    return bout.ball.norm.size((z - bout.x[:, None]).flatten(0, 1)).unflatten(0, z.shape[:2])
+    return bout.ball.norm.size((z - bout.x[:, None]).flatten(0, 1)).reshape(z.shape[:2])
 
 
 def _planes(bout: Bout, z: Tensor) -> Tensor:

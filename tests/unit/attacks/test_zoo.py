@@ -40,8 +40,8 @@ def test_slopes_and_curvatures_are_those_of_autograd() -> None:
         return -margin.squeeze()
 
     for i in range(5):
-        g = torch.autograd.functional.jacobian(lambda flat, i=i: missing(flat, i), paper.x[i].flatten())
-        h = torch.autograd.functional.hessian(lambda flat, i=i: missing(flat, i), paper.x[i].flatten())
+        g = torch.autograd.functional.jacobian(lambda flat, i=i: missing(flat, i), paper.x[i].flatten())  # type: ignore[no-untyped-call]
+        h = torch.autograd.functional.hessian(lambda flat, i=i: missing(flat, i), paper.x[i].flatten())  # type: ignore[no-untyped-call]
         assert torch.allclose(slopes.first[i], g, atol=1e-4)
         assert torch.allclose(slopes.second[i], h.diagonal(), atol=1e-3)
         assert float(slopes.missing[i]) == pytest.approx(float(missing(paper.x[i].flatten(), i).detach()))

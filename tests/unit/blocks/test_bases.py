@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-import scipy.fft
 import torch
+from scipy import fft
 
 from sparring.blocks.estimators.bases import BASES, Cosines, cosines, image_shape
 from sparring.blocks.rises import rises
@@ -25,7 +25,7 @@ def test_all_vectors_together_are_orthonormal(name: str, shape: tuple[int, ...])
 
 def test_the_matrix_is_scipys_dct() -> None:
     like = torch.zeros(1, dtype=torch.float64)
-    expected = torch.from_numpy(scipy.fft.dct(torch.eye(7).double().numpy(), axis=0, norm="ortho"))
+    expected = torch.from_numpy(fft.dct(torch.eye(7).double().numpy(), axis=0, norm="ortho"))
     assert torch.allclose(cosines(7, like), expected, atol=1e-12)
 
 

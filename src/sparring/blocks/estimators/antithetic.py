@@ -40,7 +40,7 @@ def antithetic(
         up, down = (beside(bout, z, side * step * u) for side in (1, -1))
         points = torch.stack([up, down], 2).flatten(1, 2)
         points = torch.cat([z[:, None], points], 1) if also and not start else points
-        losses = bout.candidate_losses(points, loss)[:, -2 * count :].unflatten(1, (count, 2)).nan_to_num(0, 0, 0)
+        losses = bout.candidate_losses(points, loss)[:, -2 * count :].reshape(len(z), count, 2).nan_to_num(0, 0, 0)
         value = value + losses.mean(2).sum(1) / pairs
         gain = losses[:, :, 0] - losses[:, :, 1]
         total += (ball.column(gain.flatten()).reshape(*gain.shape, *[1] * (z.dim() - 1)) * u).sum(1)
@@ -60,4 +60,4 @@ def beside(bout: Bout, z: Tensor, by: Tensor) -> Tensor:
     """`z` [b, ...] moved by each of `by` [b, m, ...], back in the box, in the region and on the grid: [b, m, ...]."""
     rows = torch.arange(len(z), device=z.device).repeat_interleave(by.shape[1])
     ball = bout.ball[rows]
-    return ball.snap(ball.clip((z[:, None] + by).flatten(0, 1))).unflatten(0, by.shape[:2])
+    return ball.snap(ball.clip((z[:, None] + by).flatten(0, 1))).reshape(by.shape)

@@ -25,5 +25,6 @@ def signs(noise: Noise, count: int, like: Tensor) -> Tensor:
 
 def sphere(noise: Noise, count: int, like: Tensor) -> Tensor:
     """Uniform on the unit sphere: [b, count, ...]."""
-    u = gaussian(noise, count, like).flatten(2)
-    return (u / torch.linalg.vector_norm(u, dim=2, keepdim=True).clamp(min=1e-12)).unflatten(2, like.shape[1:])
+    u = gaussian(noise, count, like)
+    size: Tensor = torch.linalg.vector_norm(u.flatten(2), dim=2)
+    return u / size.clamp(min=1e-12).reshape(*size.shape, *[1] * (like.dim() - 1))

@@ -65,4 +65,4 @@ def mutated(children: Tensor, rate: Tensor, size: Tensor, noise: Noise) -> Tenso
 def within(bout: Bout, z: Tensor) -> Tensor:
     """`z` [b, m, ...] back in the ball."""
     rows = torch.arange(len(z), device=z.device).repeat_interleave(z.shape[1])
-    return bout.ball[rows].project(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+    return bout.ball[rows].project(z.flatten(0, 1)).reshape(z.shape)

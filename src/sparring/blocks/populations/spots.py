@@ -45,7 +45,7 @@ def fitted(bout: Bout, z: Tensor, values: int) -> Tensor:
     if bool((bout.eps >= values).all()):
         return z
     rows = torch.arange(len(z), device=z.device).repeat_interleave(z.shape[1])
-    return bout.ball[rows].project(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+    return bout.ball[rows].project(z.flatten(0, 1)).reshape(z.shape)
 
 
 def frame(bout: Bout) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from sparring.attacks.score.one_pixel import OnePixel as OnePixel
     from sparring.attacks.score.signhunter import SignHunter as SignHunter
     from sparring.attacks.score.simba import SimBA as SimBA
+    from sparring.attacks.score.sparse_rs import SparseRS as SparseRS
     from sparring.attacks.score.spsa import SPSA as SPSA
     from sparring.attacks.score.square import Square as Square
     from sparring.attacks.score.zoo import ZOO as ZOO
@@ -191,6 +192,7 @@ _HOMES = {
     "SignHunter": "attacks.score.signhunter",
     "SimBA": "attacks.score.simba",
     "SparringError": "errors",
+    "SparseRS": "attacks.score.sparse_rs",
     "Square": "attacks.score.square",
     "StAdv": "attacks.gradient.stadv",
     "SuperDeepFool": "attacks.gradient.superdeepfool",

@@ -93,6 +93,7 @@ CHEAP = {
     "genattack": Cheap("genattack:generations=30", {"L2": 2.0}, "genattack:generations=200"),
     # From a set of a tenth, two pixels, the first would be any.
     "lsa": Cheap("lsa:share=1,rounds=12,together=2", {"L0": 2.0}),
+    "sparse-rs": Cheap("sparse-rs:queries=150", {}, "sparse-rs:queries=300"),
     "square": Cheap("square:queries=60", {"Linf": 2.0, "L2": 2.5}),
     "stadv": Cheap("stadv:steps=5,search=2,step=1"),
 }

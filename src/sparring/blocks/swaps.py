@@ -5,7 +5,6 @@ A set is the first k of an order of all pixels [b, H * W]; colours [b, values a 
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from sparring.blocks.neighbours import free_pixels, plane_shape
@@ -44,16 +43,17 @@ def swap_count(k: int, alpha: float, progress: float) -> int:
 
 
 def swapped(bout: Bout, order: Tensor, paint: Tensor, k: int, alpha: float, progress: float) -> tuple[Tensor, Tensor]:
-    """Other members for some places of the set, in new colours; where all free pixels are in it, new colours alone."""
+    """Other members for some places of the set, in new colours; k >= 1.
+
+    Where all free pixels are in the set, they get new colours alone.
+    """
     free = free_pixels(bout).gather(1, order)
     outside = int(free.sum(1).amin()) - k
-    count = min(swap_count(k, alpha, progress), max(k, 1))
-    leaving = bout.noise.uniform(max(k, 1)).argsort(dim=1, stable=True)[:, :count]
+    count = min(swap_count(k, alpha, progress), k)
+    leaving = bout.noise.uniform(k).argsort(dim=1, stable=True)[:, :count]
     coming = bout.noise.uniform(order.shape[1] - k) + 2 * (1 - free[:, k:])
     coming = k + coming.argsort(dim=1, stable=True)[:, : min(count, max(outside, 0))]
     fresh = colours(bout)
-    if k < 1:
-        return order, paint
     moved = leaving[:, : coming.shape[1]]
     new = order.scatter(1, moved, order.gather(1, coming)).scatter(1, coming, order.gather(1, moved))
     where = new.gather(1, leaving)[:, None].expand(-1, paint.shape[1], -1)

@@ -51,7 +51,7 @@ class SparseRS(Attack):
         order, k = begin(bout)
         paint = colours(bout)
         value = self.loss(bout.logits(drawn_on(bout, order, paint, k)), bout.goal)
-        for step in range(1, self.queries):
+        for step in range(1, self.queries if k else 1):
             order, paint, value = bout.active(order, paint, value)
             if not len(bout):
                 return

@@ -50,7 +50,16 @@ from sparring.attacks.gradient.vnifgsm import VNIFGSM as VNIFGSM
 from sparring.attacks.physical.eot import EOTAttack as EOTAttack
 from sparring.attacks.physical.lavan import LaVAN as LaVAN
 from sparring.attacks.physical.rp2 import RP2 as RP2
+from sparring.attacks.score.genattack import GenAttack as GenAttack
+from sparring.attacks.score.lsa import LSA as LSA
+from sparring.attacks.score.nes import NES as NES
+from sparring.attacks.score.one_pixel import OnePixel as OnePixel
+from sparring.attacks.score.signhunter import SignHunter as SignHunter
+from sparring.attacks.score.simba import SimBA as SimBA
+from sparring.attacks.score.sparse_rs import SparseRS as SparseRS
+from sparring.attacks.score.spsa import SPSA as SPSA
 from sparring.attacks.score.square import Square as Square
+from sparring.attacks.score.zoo import ZOO as ZOO
 from sparring.audit import audit as audit
 from sparring.audit.report.report import Report as Report
 from sparring.blocks.views.eot import EOT as EOT

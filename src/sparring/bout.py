@@ -24,6 +24,9 @@ from sparring.threat import Goal, Untargeted
 
 LossFunction = Callable[[Tensor, Goal], Tensor]
 
+PACK = 2**21
+"pixels of candidates that go through the net at once, where the batch of the call is not larger anyway"
+
 
 @runtime_checkable
 class View(Protocol):
@@ -153,6 +156,43 @@ class Bout:
         point.register_hook(note)  # type: ignore[no-untyped-call]
         logits.register_hook(lambda _: self._pay_backward(payers))  # type: ignore[no-untyped-call]
         return logits
+
+    def candidates(self, z: Tensor, wanted: Tensor | None = None) -> Tensor:
+        """The logits of m points a row, asked together in full batches: [b, m, ...] -> [b, m, K]. m queries.
+
+        They are judged as if they had been asked one after another. A row whose budget does not reach for all asks
+        for its first ones and leaves. What is not asked is not paid for, and gets the logits of the clean image.
+
+        Args:
+            wanted: bool [b, m], ask about these only; None = all.
+        """
+        self._need("score")
+        wanted = torch.ones(z.shape[:2], dtype=torch.bool, device=z.device) if wanted is None else wanted
+        turn, count = wanted.cumsum(1), z.shape[1]
+        if not bool(wanted.any()):
+            return self.clean_logits[:, None].expand(-1, count, -1)
+        asked = wanted & (turn <= self._referee.charge_candidates(self._rows, wanted.sum(1))[:, None])
+        at = asked.flatten().nonzero().squeeze(1)
+        points, logits = z.detach().flatten(0, 1)[at], []
+        size = max(len(self._referee.over), PACK // max(1, self.x[0].numel()))
+        with torch.no_grad():
+            for start in range(0, len(at), size):
+                rows = at[start : start + size] // count
+                shown = self._shown(points[start : start + size], rows)
+                points[start : start + size] = shown
+                logits.append(self._model.logits(shown))
+            answer = torch.cat(logits)
+            self._judge_candidates(points, answer, at // count, asked)
+            if len(at) == asked.numel():
+                return answer.reshape(*asked.shape, -1)
+            full = self.clean_logits.to(answer.dtype).repeat_interleave(count, 0)
+            return full.index_copy(0, at, answer).reshape(*asked.shape, -1)
+
+    def candidate_losses(self, z: Tensor, loss: LossFunction, wanted: Tensor | None = None) -> Tensor:
+        """The loss of m points a row: [b, m, ...] -> [b, m]. m queries, see `candidates`."""
+        logits = self.candidates(z, wanted)
+        rows = torch.arange(len(self), device=z.device).repeat_interleave(z.shape[1])
+        return loss(logits.flatten(0, 1), self.goal[rows]).reshape(z.shape[:2])
 
     def grad(self, z: Tensor, loss: LossFunction, view: View | None = None) -> Tensor:
         """The gradient of the loss at `z`, row by row: [b, ...]. One query and one gradient a copy of the view."""
@@ -321,6 +361,17 @@ class Bout:
             if shown is not None:
                 self._judge(shown, margin, margin > 0, able, submitted)
 
+    def _judge_candidates(self, points: Tensor, logits: Tensor, rows: Tensor, asked: Tensor) -> None:
+        """Judge the points [n, ...] that were asked, row by row of the bout; `asked` [b, m] says which those are."""
+        if not self._referee.judges:
+            return
+        margin = self.goal[rows].margin(logits)
+        broken = ~margin.isfinite()
+        if bool(broken.any()):
+            self._referee.note_broken(self._rows[rows[broken]], broken[broken])
+            margin = margin.masked_fill(broken, torch.nan)
+        self._referee.judge_candidates(self._rows, self._threat or self.ball, points, margin, asked)
+
     def _once(self, z: Tensor, loss: LossFunction, view: View | None) -> tuple[Tensor, Tensor]:
         """Loss and gradient from one pass each."""
         point = z.detach().requires_grad_()
@@ -355,10 +406,16 @@ class Bout:
         """Before a gradient goes through the net."""
         self._referee.charge(rows, gradients=1, together=True)
 
-    def _shown(self, z: Tensor) -> Tensor:
-        """The point as the threat lets it be: in its region, and on its grid (the gradient passes straight through)."""
-        z = self.ball.restrict_to_region(z)
-        return z if self.ball.levels is None else self.ball.snap(z.detach()) + (z - z.detach())
+    def _shown(self, z: Tensor, rows: Tensor | None = None) -> Tensor:
+        """The point as the threat lets it be: in its region, and on its grid (the gradient passes straight through).
+
+        `rows`: to which rows of the bout the points belong, where they are not simply all of them.
+        """
+        if self.ball.free is None and self.ball.levels is None:
+            return z
+        ball = self.ball if rows is None else self.ball[rows]
+        z = ball.restrict_to_region(z)
+        return z if ball.levels is None else ball.snap(z.detach()) + (z - z.detach())
 
     def _ask(
         self, question: Callable[[Tensor], Tensor], z: Tensor, able: Tensor | None, idle: Callable[[], Tensor]

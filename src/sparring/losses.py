@@ -73,6 +73,17 @@ def logit(logits: Tensor, goal: Goal) -> Tensor:
     return own if goal.targeted else -own
 
 
+def log_odds(logits: Tensor, goal: Goal) -> Tensor:
+    """log of (1 - p) / p of the true class (untargeted), of p / (1 - p) of the target: GenAttack's fitness.
+
+    Alzantot et al. 2018, arXiv:1805.11090. By a logsumexp of the other classes: 1 - p itself has no digits left in
+    float32 where the net is sure.
+    """
+    own, _ = best_other(logits, goal.label)
+    odds = own - logits.scatter(1, goal.label[:, None], float("-inf")).logsumexp(1)
+    return odds if goal.targeted else -odds
+
+
 def houdini(logits: Tensor, goal: Goal) -> Tensor:
     """log of Houdini with the 0/1 loss of classification: log P(margin > noise), the noise standard normal.
 
@@ -127,6 +138,7 @@ LOSSES: dict[str, Callable[[Tensor, Goal], Tensor]] = {
     "logit-difference": logit_difference,
     "logit": logit,
     "towards": towards,
+    "log-odds": log_odds,
     "houdini": houdini,
     "houdini-top5": houdini_top(5),
 }

@@ -85,6 +85,29 @@ class Referee:
             _add(self.gradients, rows, gradients)
         return able
 
+    def charge_candidates(self, rows: Tensor, count: Tensor) -> Tensor:
+        """Count up to `count` [b] queries before they happen. Returns int64 [b], how many each row could pay for.
+
+        Raises:
+            BudgetSpent: nobody can pay for any.
+        """
+        paid, limit = count, self.budget
+        if limit != UNLIMITED:
+            if limit.queries is not None:
+                paid = torch.minimum(paid, limit.queries - self.queries[rows])
+            if limit.passes is not None:
+                paid = torch.minimum(paid, limit.passes - self.queries[rows] - self.gradients[rows])
+            if limit.seconds is not None and time.perf_counter() - self.started > limit.seconds:
+                paid = torch.zeros_like(paid)
+            paid = paid.clamp(min=0)
+            short = rows[paid < count]
+            self.unpaid[short] = True
+            self.over[short] = True
+            if not bool(paid.any()):
+                raise BudgetSpent
+        self.queries[rows] += paid
+        return paid
+
     def _able(self, rows: Tensor, queries: int, gradients: int) -> Tensor | None:
         limit = self.budget
         if limit == UNLIMITED:
@@ -150,6 +173,45 @@ class Referee:
                 self.margin[at] = self.best_failure_margin[at] = margin[take]
             if last:  # where a point before it did fool, it is forgotten
                 self.size[at], self.success[at], self.first_hit[at] = torch.inf, False, -1
+
+    def judge_candidates(self, rows: Tensor, ball: Ball, z: Tensor, margin: Tensor, asked: Tensor) -> None:
+        """Points that were asked together and are paid for, judged as if one after another.
+
+        Args:
+            rows: [b] the samples, with their `ball`. asked: bool [b, m], which candidates of each were asked.
+            z, margin: [n, ...] and [n], these points and their margins, row by row.
+        """
+        order = torch.full(asked.shape, -1, dtype=torch.int64, device=rows.device)
+        order[asked] = torch.arange(len(z), device=rows.device)
+        if self.keep != "best" or self.records is not None:  # every look matters
+            self.queries[rows] -= asked.sum(1)
+            for column in range(asked.shape[1]):
+                at = asked[:, column].nonzero().squeeze(1)
+                pick = order[at, column]
+                self.queries[rows[at]] += 1
+                self.judge(rows[at], ball[at], z[pick], margin[pick], margin[pick] > 0, submitted=False)
+            return
+        owner, turn = asked.nonzero()[:, 0], asked.cumsum(1)[asked]  # the first of a row has turn 1
+        matters = ((margin > 0) | (margin > self.best_failure_margin[rows[owner]])).nonzero().squeeze(1)
+        matters = matters[ball[owner[matters]].contains(z[matters])]
+        hits = matters[margin[matters] > 0]
+        misses = matters[margin[matters] <= 0]
+        for pick in (_first_of_each(misses, owner, -margin), self._nearest(hits, rows, owner, turn, ball, z, asked)):
+            if len(pick):
+                at = owner[pick]
+                self.judge(rows[at], ball[at], z[pick], margin[pick], margin[pick] > 0, submitted=False)
+
+    def _nearest(
+        self, hits: Tensor, rows: Tensor, owner: Tensor, turn: Tensor, ball: Ball, z: Tensor, asked: Tensor
+    ) -> Tensor:
+        """Of the candidates that fool, the nearest of each row; the first one's query is written down."""
+        first = _first_of_each(hits, owner, turn)
+        fresh = first[self.first_hit[rows[owner[first]]] < 0]
+        before = self.queries[rows[owner[fresh]]] - asked[owner[fresh]].sum(1)
+        self.first_hit[rows[owner[fresh]]] = before + turn[fresh]
+        size = ball.norm.size(z[hits] - ball.x[owner[hits]])
+        least = torch.full_like(self.size[rows], torch.inf).scatter_reduce(0, owner[hits], size, "amin")
+        return _first_of_each(hits[size <= least[owner[hits]] * (1 + 1e-6)], owner, turn)  # rounding decides nothing
 
     def _success(self, rows: Tensor, z: Tensor, margin: Tensor, size: Tensor, keepable: Tensor | None) -> None:
         """Points that fool, with their sizes. `keepable`: bool, those that may be kept; None = all."""
@@ -278,3 +340,11 @@ def _add(counts: Tensor, rows: Tensor, amount: int) -> None:
         counts += amount
     else:
         counts[rows] += amount
+
+
+def _first_of_each(pick: Tensor, owner: Tensor, cost: Tensor) -> Tensor:
+    """Of the numbers `pick`, for each owner the one that costs least, the first of equals; `owner` is sorted."""
+    pick = pick[cost[pick].argsort(stable=True)]
+    pick = pick[owner[pick].argsort(stable=True)]
+    mine = owner[pick]
+    return pick[torch.cat([torch.ones_like(mine[:1], dtype=torch.bool), mine[1:] != mine[:-1]])]

@@ -84,6 +84,17 @@ CHEAP = {
     "r-fgsm": Cheap("r-fgsm:alpha=0.1", {"Linf": 1.2}),
     "rp2": Cheap("rp2:steps=8,find=2,copies=1,area=1,rate=0.2,transform=noise:0.3"),
     "sigma-zero": Cheap("sigma-zero:steps=15", {}, "sigma-zero:steps=40"),
+    "nes": Cheap("nes:steps=15,samples=20", {}, "nes:steps=30"),
+    "spsa": Cheap("spsa:steps=20,samples=24", {}, "spsa:steps=30,samples=50"),
+    "simba": Cheap("simba:queries=150"),
+    "one-pixel": Cheap("one-pixel:population=20,generations=15", {}, "one-pixel:population=20,generations=40"),
+    "signhunter": Cheap("signhunter:queries=100"),
+    # Differences in float64 are good for its distance; 20 pixels are all coordinates there are.
+    "zoo": Cheap("zoo:steps=12,search=3,coordinates=6,lr=0.1", {}, "zoo:steps=40,search=4,coordinates=10,lr=0.1"),
+    "genattack": Cheap("genattack:generations=30", {"L2": 2.0}, "genattack:generations=200"),
+    # From a set of a tenth, two pixels, the first would be any.
+    "lsa": Cheap("lsa:share=1,rounds=12,together=2", {"L0": 2.0}),
+    "sparse-rs": Cheap("sparse-rs:queries=150", {}, "sparse-rs:queries=300"),
     "square": Cheap("square:queries=60", {"Linf": 2.0, "L2": 2.5}),
     "stadv": Cheap("stadv:steps=5,search=2,step=1"),
 }

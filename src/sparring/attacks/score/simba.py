@@ -1,0 +1,65 @@
+"""SimBA: try each vector of an orthonormal basis, down then up, and keep what helps.
+
+    z <- z - step * q   if that raises the loss,   else z + step * q   if that does,   else z
+
+Needs scores only: one query a try, two at most for a vector. Guo, Gardner, You, Wilson & Weinberger 2019,
+arXiv:1905.07121.
+
+Differs from the paper: points stay in the ball of the threat (the paper has no radius: its L2 grows with the root
+of the vectors taken), L2 or Linf; a step is a fraction of eps; a try that would move nothing, as the pixel is at its
+bound, is not asked; rows do not wait for each other's second tries; the loss is the margin; when all vectors have
+been tried they are tried again, in another order.
+Fails on: small radii, where no single vector shows; features that only help together.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import PositiveFloat, PositiveInt
+
+from sparring.attack import Attack, register
+from sparring.blocks.estimators.bases import BASES, BasisName
+from sparring.blocks.estimators.tries import Tries, along
+from sparring.blocks.rises import rises
+from sparring.bout import Bout
+from sparring.losses import Loss, margin
+from sparring.norms import L2, Linf
+
+
+@register(
+    "simba",
+    title="SimBA",
+    sees="score",
+    norms=(L2, Linf),
+    approach="approximation",
+    year=2019,
+    paper="arXiv:1905.07121",
+    peers=("art",),
+    random=True,
+)
+class SimBA(Attack):
+    """Coordinate search in pixels or cosines (Guo et al. 2019).
+
+    Args:
+        queries: the most for each sample. basis: "pixel", or "dct": cosines, low frequencies first.
+        step: how far along a vector, as a fraction of eps, by the norm of the threat; None = 0.1 of L2, all of Linf.
+        loss: what must rise.
+    """
+
+    queries: PositiveInt = 5000
+    basis: BasisName = "pixel"
+    step: PositiveFloat | None = None
+    loss: Loss = margin
+
+    def run(self, bout: Bout) -> None:
+        basis, z = BASES[self.basis], bout.x
+        value, tries = self.loss(bout.clean_logits, bout.goal), Tries.start(basis, bout)
+        for _ in range(self.queries):
+            z, value, tries = bout.active(z, value, tries)
+            if not len(bout):
+                return
+            tries, new = tries.moving(basis, bout, z, along(bout, self.step))
+            asked = self.loss(bout.logits(new), bout.goal)
+            better = rises(asked, value)
+            z, value = torch.where(bout.ball.column(better), new, z), torch.where(better, asked, value)
+            tries = tries.after(better)

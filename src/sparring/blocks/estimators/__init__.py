@@ -1,0 +1,1 @@
+"""Gradients from scores alone: finite differences, random directions and the bases that they live in."""

@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from sparring.attack import attack as attack
     from sparring.attack import attacks as attacks
     from sparring.attack import register as register
+    from sparring.attacks.decision.adba import ADBA as ADBA
+    from sparring.attacks.decision.boundary import Boundary as Boundary
+    from sparring.attacks.decision.cgba import CGBA as CGBA
+    from sparring.attacks.decision.geoda import GeoDA as GeoDA
+    from sparring.attacks.decision.hopskipjump import HopSkipJump as HopSkipJump
+    from sparring.attacks.decision.pointwise import Pointwise as Pointwise
+    from sparring.attacks.decision.rays import RayS as RayS
+    from sparring.attacks.decision.signflip import SignFlip as SignFlip
+    from sparring.attacks.decision.signopt import SignOPT as SignOPT
+    from sparring.attacks.decision.surfree import SurFree as SurFree
+    from sparring.attacks.decision.tangent import Tangent as Tangent
     from sparring.attacks.gradient.alma import ALMA as ALMA
     from sparring.attacks.gradient.apgd import APGDCE as APGDCE
     from sparring.attacks.gradient.apgd_dlr import APGDDLR as APGDDLR
@@ -113,6 +124,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ADBA": "attacks.decision.adba",
     "ALMA": "attacks.gradient.alma",
     "APGDCE": "attacks.gradient.apgd",
     "APGDDLR": "attacks.gradient.apgd_dlr",
@@ -127,8 +139,10 @@ _HOMES = {
     "AttackInfo": "attack",
     "BIM": "attacks.gradient.bim",
     "BPDA": "attacks.gradient.bpda",
+    "Boundary": "attacks.decision.boundary",
     "Bout": "bout",
     "Budget": "budget",
+    "CGBA": "attacks.decision.cgba",
     "CarliniWagnerL0": "attacks.gradient.cw_l0",
     "CarliniWagnerL2": "attacks.gradient.cw_l2",
     "CarliniWagnerLinf": "attacks.gradient.cw_linf",
@@ -144,7 +158,9 @@ _HOMES = {
     "FGSM": "attacks.gradient.fgsm",
     "FMN": "attacks.gradient.fmn",
     "Free": "defenses.training.free",
+    "GeoDA": "attacks.decision.geoda",
     "GradAlign": "defenses.training.gradalign",
+    "HopSkipJump": "attacks.decision.hopskipjump",
     "HotCold": "attacks.gradient.hot_cold",
     "Houdini": "attacks.gradient.houdini",
     "ILCM": "attacks.gradient.ilcm",
@@ -169,17 +185,23 @@ _HOMES = {
     "PDGD": "attacks.gradient.pdgd",
     "PDPGD": "attacks.gradient.pdpgd",
     "PGD": "attacks.gradient.pgd",
+    "Pointwise": "attacks.decision.pointwise",
     "RFGSM": "attacks.gradient.rfgsm",
     "RP2": "attacks.physical.rp2",
+    "RayS": "attacks.decision.rays",
     "Report": "audit.report.report",
     "Result": "result",
     "SINIFGSM": "attacks.gradient.sifgsm",
     "SigmaZero": "attacks.gradient.sigma_zero",
+    "SignFlip": "attacks.decision.signflip",
+    "SignOPT": "attacks.decision.signopt",
     "SparringError": "errors",
     "Square": "attacks.score.square",
     "StAdv": "attacks.gradient.stadv",
     "SuperDeepFool": "attacks.gradient.superdeepfool",
+    "SurFree": "attacks.decision.surfree",
     "TIFGSM": "attacks.gradient.tifgsm",
+    "Tangent": "attacks.decision.tangent",
     "Targeted": "threat",
     "Threat": "threat",
     "Trace": "result",

@@ -24,6 +24,9 @@ from sparring.threat import Goal, Untargeted
 
 LossFunction = Callable[[Tensor, Goal], Tensor]
 
+PACK = 2**21
+"pixels of candidates that go through the net at once, where the batch of the call is not larger anyway"
+
 
 @runtime_checkable
 class View(Protocol):
@@ -132,6 +135,39 @@ class Bout:
     def fooled(self, z: Tensor) -> Tensor:
         """bool [b]: does `z` reach the goal? One query. All that a decision-based attack learns."""
         return self._hit(self.labels(z))
+
+    def fooled_many(self, z: Tensor, wanted: Tensor | None = None) -> Tensor:
+        """bool [b, m]: which of the m points of each row `z` [b, m, ...] reach the goal? One query each.
+
+        They go through the net in full batches and are judged as if they had been asked one after another. A row whose
+        budget, or share of passes (`child(passes=)`), does not reach for all of them asks for its first ones and
+        leaves. What is not asked costs nothing and counts as not fooled; rows that are done already ask nothing.
+
+        Args:
+            wanted: bool [b, m], ask about these only; None = all.
+        """
+        self._need("decision")
+        wanted = torch.ones(z.shape[:2], dtype=torch.bool, device=z.device) if wanted is None else wanted
+        wanted = wanted & ~self._referee.over[self._rows][:, None]
+        count = wanted.sum(1)
+        if self._most is not None:
+            count = torch.minimum(count, (self._most - self._spent()).clamp(min=0))
+        asked = wanted & (wanted.cumsum(1) <= self._referee.charge_many(self._rows, count)[:, None])
+        at = asked.flatten().nonzero().squeeze(1)
+        hits = torch.zeros(asked.numel(), dtype=torch.bool, device=z.device)
+        if not len(at):
+            return hits.view(asked.shape)
+        owner, points, parts = at // z.shape[1], z.detach().flatten(0, 1)[at], []
+        size = max(len(self._referee.over), PACK // max(1, self.x[0].numel()))
+        with torch.no_grad():
+            for start in range(0, len(at), size):
+                part = slice(start, start + size)
+                points[part] = self._shown(points[part], owner[part])
+                parts.append(self._verdict(points[part], owner[part]))
+        hit, margin = (torch.cat(part) for part in zip(*parts, strict=True))
+        if self._referee.judges:
+            self._referee.judge_many(self._rows, self._threat or self.ball, points, margin, hit, asked)
+        return hits.index_copy(0, at, hit).view(asked.shape)
 
     def logits(self, z: Tensor, view: View | None = None) -> Tensor:
         """[b, K], differentiable where `z` requires grad. One query, and one gradient when it is differentiated.
@@ -289,6 +325,20 @@ class Bout:
         self._judge(z, torch.full_like(self.eps, torch.nan), self._hit(labels), able, submitted)
         return labels
 
+    def _verdict(self, shown: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
+        """Fooled (bool) and margin of points [n, ...] of the rows `owner` [n]; who sees classes only has no margin."""
+        goal = self.goal[owner]
+        if self._sees == "decision":
+            labels = self._model.labels(shown)
+            broken, margin = labels < 0, torch.full_like(self.eps[owner], torch.nan)
+            hit = goal.hit(labels) & ~broken
+        else:
+            margin = goal.margin(self._model.logits(shown))
+            broken = ~margin.isfinite()
+            margin, hit = margin.masked_fill(broken, torch.nan), margin > 0
+        self._referee.note_broken(self._rows[owner[broken]], broken[broken])
+        return hit & ~broken, margin
+
     def _hit(self, labels: Tensor) -> Tensor:
         """Fooled; never where the model gave NaN or Inf, which it says as class -1."""
         return self.goal.hit(labels) & (labels >= 0)
@@ -355,10 +405,16 @@ class Bout:
         """Before a gradient goes through the net."""
         self._referee.charge(rows, gradients=1, together=True)
 
-    def _shown(self, z: Tensor) -> Tensor:
-        """The point as the threat lets it be: in its region, and on its grid (the gradient passes straight through)."""
-        z = self.ball.restrict_to_region(z)
-        return z if self.ball.levels is None else self.ball.snap(z.detach()) + (z - z.detach())
+    def _shown(self, z: Tensor, rows: Tensor | None = None) -> Tensor:
+        """The point as the threat lets it be: in its region, and on its grid (the gradient passes straight through).
+
+        `rows`: to which rows of the bout the points belong, where they are not simply all of them.
+        """
+        if self.ball.free is None and self.ball.levels is None:
+            return z
+        ball = self.ball if rows is None else self.ball[rows]
+        z = ball.restrict_to_region(z)
+        return z if ball.levels is None else ball.snap(z.detach()) + (z - z.detach())
 
     def _ask(
         self, question: Callable[[Tensor], Tensor], z: Tensor, able: Tensor | None, idle: Callable[[], Tensor]

@@ -85,6 +85,26 @@ class Referee:
             _add(self.gradients, rows, gradients)
         return able
 
+    def charge_many(self, rows: Tensor, count: Tensor) -> Tensor:
+        """Count up to `count` [b] queries before they happen. Returns int64 [b], how many each row could pay for.
+
+        Rows that can't pay for all of them are over. Unlike `charge` it never raises: they leave the bout.
+        """
+        paid, limit = count, self.budget
+        if limit != UNLIMITED:
+            if limit.queries is not None:
+                paid = torch.minimum(paid, limit.queries - self.queries[rows])
+            if limit.passes is not None:
+                paid = torch.minimum(paid, limit.passes - self.queries[rows] - self.gradients[rows])
+            if limit.seconds is not None and time.perf_counter() - self.started > limit.seconds:
+                paid = torch.zeros_like(paid)
+            paid = paid.clamp(min=0)
+            short = rows[paid < count]
+            self.unpaid[short] = True
+            self.over[short] = True
+        self.queries[rows] += paid
+        return paid
+
     def _able(self, rows: Tensor, queries: int, gradients: int) -> Tensor | None:
         limit = self.budget
         if limit == UNLIMITED:
@@ -150,6 +170,39 @@ class Referee:
                 self.margin[at] = self.best_failure_margin[at] = margin[take]
             if last:  # where a point before it did fool, it is forgotten
                 self.size[at], self.success[at], self.first_hit[at] = torch.inf, False, -1
+
+    def judge_many(self, rows: Tensor, ball: Ball, z: Tensor, margin: Tensor, hit: Tensor, asked: Tensor) -> None:
+        """Points that were asked together and are paid for, judged as if one after another.
+
+        Args:
+            rows: [b] the samples, with their `ball`. asked: bool [b, m], which candidates of each were asked.
+            z, margin, hit: [n, ...], [n], bool [n], these points, their margins and verdicts, row by row.
+        """
+        owner, column = asked.nonzero(as_tuple=True)
+        if self.keep != "best" or self.records is not None:  # every look matters
+            self.queries[rows] -= asked.sum(1)
+            for turn in column.unique().tolist():
+                pick = (column == turn).nonzero().squeeze(1)
+                at = owner[pick]
+                self.queries[rows[at]] += 1
+                self.judge(rows[at], ball[at], z[pick], margin[pick], hit[pick], submitted=False)
+            return
+        matters = (hit | (margin > self.best_failure_margin[rows[owner]])).nonzero().squeeze(1)
+        matters = matters[ball[owner[matters]].contains(z[matters])]
+        hits, misses = matters[hit[matters]], matters[~hit[matters]]
+        first = _first_of_each(hits, owner, column)
+        fresh = first[self.first_hit[rows[owner[first]]] < 0]
+        before = self.queries[rows[owner[fresh]]] - asked.sum(1)[owner[fresh]]
+        self.first_hit[rows[owner[fresh]]] = before + asked.cumsum(1)[owner[fresh], column[fresh]]
+        size = ball.norm.size(z[hits] - ball.x[owner[hits]])
+        least = torch.full_like(ball.eps, torch.inf).scatter_reduce(0, owner[hits], size, "amin")
+        nearest = _first_of_each(
+            hits[size <= least[owner[hits]] * (1 + 1e-6)], owner, column
+        )  # rounding decides nothing
+        for pick in (_first_of_each(misses, owner, -margin), nearest):
+            if len(pick):
+                at = owner[pick]
+                self.judge(rows[at], ball[at], z[pick], margin[pick], hit[pick], submitted=False)
 
     def _success(self, rows: Tensor, z: Tensor, margin: Tensor, size: Tensor, keepable: Tensor | None) -> None:
         """Points that fool, with their sizes. `keepable`: bool, those that may be kept; None = all."""
@@ -278,3 +331,11 @@ def _add(counts: Tensor, rows: Tensor, amount: int) -> None:
         counts += amount
     else:
         counts[rows] += amount
+
+
+def _first_of_each(pick: Tensor, owner: Tensor, cost: Tensor) -> Tensor:
+    """Of the numbers `pick`, for each owner the one that costs least, the first of equals."""
+    pick = pick[cost[pick].argsort(stable=True)]
+    pick = pick[owner[pick].argsort(stable=True)]
+    mine = owner[pick]
+    return pick[torch.cat([torch.ones_like(mine[:1], dtype=torch.bool), mine[1:] != mine[:-1]])]

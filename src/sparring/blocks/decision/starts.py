@@ -1,0 +1,106 @@
+"""Where attacks begin that see classes alone: at a point that fools, however far away.
+
+First what others found in this call, then noise, plain pictures, corners of the box, and noise blended into the image,
+a few at a time. Rows for which nothing fools leave the bout: a failure on record, and no error for their neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sparring.blocks.decision.ask import ask, clip_many, columns, first, pick
+from sparring.blocks.decision.bisect import to_boundary
+from sparring.bout import Bout
+from sparring.rng import Noise
+
+Draw = Callable[[Bout, Noise, int], Tensor]
+"candidates [b, m, ...], still to be clipped"
+
+
+def uniform(bout: Bout, noise: Noise, count: int) -> Tensor:
+    """Noise that fills the box."""
+    return bout.ball.box[0] + bout.ball.width * noise.uniform(count, *bout.x.shape[1:], dtype=bout.x.dtype)
+
+
+def plain(bout: Bout, noise: Noise, count: int) -> Tensor:
+    """Grey, white, black, and the negative of the image."""
+    low, high = bout.ball.box
+    flat = [torch.full_like(bout.x, value) for value in ((low + high) / 2, high, low)]
+    return torch.stack([*flat, low + high - bout.x], 1)[:, :count]
+
+
+def corners(bout: Bout, noise: Noise, count: int) -> Tensor:
+    """Each pixel at one of its bounds."""
+    low, high = bout.ball.box
+    heads = noise.uniform(count, *bout.x.shape[1:]) < 0.5
+    return torch.where(heads, low, high).to(bout.x.dtype)
+
+
+def blended(bout: Bout, noise: Noise, count: int) -> Tensor:
+    """The image mixed with noise, more of it each time."""
+    share = torch.linspace(0, 1, count + 2, dtype=bout.x.dtype, device=bout.x.device)[1:-1].expand(len(bout), count)
+    full = uniform(bout, noise, count)
+    return bout.x[:, None] + columns(share, full) * (full - bout.x[:, None])
+
+
+def speckled(bout: Bout, noise: Noise, count: int) -> Tensor:
+    """Salt and pepper on more and more of the pixels."""
+    share = 0.5 ** torch.arange(count - 1, -1, -1, dtype=torch.float32, device=bout.x.device)
+    grain = corners(bout, noise, count)
+    here = noise.uniform(count, *bout.x.shape[1:]) < columns(share.expand(len(bout), count), grain)
+    return torch.where(here, grain, bout.x[:, None])
+
+
+STAGES: tuple[tuple[Draw, int], ...] = (
+    *((uniform, count) for count in (1, 2)),
+    *((plain, 4), (corners, 4), (speckled, 6), (blended, 6), (uniform, 10), (corners, 10), (uniform, 60)),
+)
+"""What is tried, and how many of each; the few first, as most rows need no more."""
+
+SPECKLES: tuple[tuple[Draw, int], ...] = (*((speckled, 8),) * 4, *STAGES)
+
+
+def far_start(bout: Bout, stages: tuple[tuple[Draw, int], ...] = STAGES) -> tuple[Tensor, Tensor]:
+    """Points [b, ...] that fool, and bool [b], where there is one; elsewhere the clean image."""
+    z, size = bout.nearest_success
+    found = size.isfinite()
+    for number, (draw, count) in enumerate(stages):
+        if bool(found.all()):
+            break
+        points = clip_many(bout, draw(bout, bout.noise.fold(number), count))
+        hits = bout.fooled_many(points, ~found[:, None].expand(-1, count))
+        z = torch.where(bout.ball.column(hits.any(1)), pick(points, first(hits)), z)
+        found = found | hits.any(1)
+    return z, found
+
+
+def near_start(bout: Bout, tolerance: float) -> Tensor:
+    """Points [b, ...] that fool, back to the boundary by bisection; rows without one leave the bout."""
+    z, found = far_start(bout)
+    z = bout.active(z, done=~found)
+    return to_boundary(bout, z, tolerance) if len(bout) else z
+
+
+def sign_start(bout: Bout) -> tuple[Tensor, Tensor]:
+    """Directions of -1 and 1 [b, ...] that fool at radii [b] across the box; rows without one leave the bout.
+
+    All ones first, as RayS has it, then all minus ones, then random signs.
+    """
+    signs = torch.ones_like(bout.x)
+    found = torch.zeros_like(bout.eps, dtype=torch.bool)
+    for number in range(SIGN_DRAWS):
+        random = bout.noise.fold(number).signs(*bout.x.shape[1:], dtype=bout.x.dtype)
+        new = random if number > 1 else torch.full_like(bout.x, 1.0 - 2 * number)
+        hit = ask(bout, bout.ball.clip(bout.x + bout.ball.width * new), ~found)
+        signs = torch.where(bout.ball.column(hit), new, signs)
+        found = found | hit
+        if bool(found.all()):
+            break
+    signs = bout.active(signs, done=~found)
+    return signs, torch.full_like(bout.eps, bout.ball.width)
+
+
+SIGN_DRAWS = 40

@@ -35,7 +35,6 @@ from sparring.norms import Linf
     approach="decision",
     year=2024,
     paper="arXiv:2406.04998",
-    random=True,
 )
 class ADBA(Attack):
     """Duels between flips of a sign direction (Wang et al. 2024).
@@ -46,7 +45,7 @@ class ADBA(Attack):
     """
 
     queries: PositiveInt = 5000
-    rounds: PositiveInt = 8
+    rounds: PositiveInt = 4
     split: Annotated[float, Field(gt=0, lt=1)] = 0.9
 
     def run(self, bout: Bout) -> None:

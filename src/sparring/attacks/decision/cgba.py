@@ -49,7 +49,7 @@ class CGBA(Attack):
     queries: PositiveInt = 5000
     samples: PositiveInt = 30
     probe: PositiveFloat = 0.02
-    frequencies: Annotated[float, Field(gt=0, le=1)] = 1.0
+    frequencies: Annotated[float, Field(gt=0, le=1)] = 0.5
     tolerance: PositiveFloat = 1e-3
 
     def run(self, bout: Bout) -> None:

@@ -53,7 +53,7 @@ class GeoDA(Attack):
     samples: PositiveInt = 60
     growth: Annotated[float, Field(ge=1)] = 1.4
     probe: PositiveFloat = 0.05
-    frequencies: Annotated[float, Field(gt=0, le=1)] = 1.0
+    frequencies: Annotated[float, Field(gt=0, le=1)] = 0.5
     tolerance: PositiveFloat = 1e-3
 
     def run(self, bout: Bout) -> None:

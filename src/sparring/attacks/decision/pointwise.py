@@ -6,7 +6,8 @@ It ends where no single changed pixel can be reset. Needs predicted classes only
 Schott, Rauber, Bethge & Brendel 2019, arXiv:1805.09190.
 
 Differs from the paper: groups are reset at once, and only those that matter are taken apart, where the paper asks about
-each pixel; the start is salt and pepper on as few pixels as fool; no second stage for L2.
+each pixel; the start is salt and pepper on as few pixels as fool, anew in each of the restarts; no
+second stage for L2.
 Fails on: pixels that only matter together; it never moves a pixel that the start has left alone.
 """
 
@@ -43,11 +44,11 @@ class Pointwise(Attack):
     """
 
     queries: PositiveInt = 5000
-    restarts: PositiveInt = 1
+    restarts: PositiveInt = 10
 
     def run(self, bout: Bout) -> None:
         for b in bout.child(0, passes=self.queries).restarts(self.restarts):
-            z, found = far_start(b, SPECKLES)
+            z, found = far_start(b, SPECKLES, known=False)
             z = b.active(z, done=~found)
             groups = Groups.start(b, z)
             for _ in range(self.queries):

@@ -33,7 +33,6 @@ from sparring.norms import Linf
     approach="decision",
     year=2020,
     paper="arXiv:2006.12792",
-    random=True,
 )
 class RayS(Attack):
     """Search over directions of signs, from coarse to fine (Chen & Gu 2020).

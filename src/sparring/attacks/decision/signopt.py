@@ -54,8 +54,8 @@ class SignOPT(Attack):
     """
 
     queries: PositiveInt = 5000
-    samples: PositiveInt = 60
-    probe: PositiveFloat = 0.02
+    samples: PositiveInt = 30
+    probe: PositiveFloat = 0.05
     frequencies: Annotated[float, Field(gt=0, le=1)] = 1.0
     step: PositiveFloat = 0.3
     rounds: PositiveInt = 10

@@ -72,6 +72,6 @@ class SurFree(Attack):
             left = ask(b, bend(angle))
             right = ask(b, bend(-angle), ~left)
             hit, side = left | right, torch.where(right, -1.0, 1.0).to(z.dtype)
-            most = widen(b, lambda a, bend=bend, side=side: bend(side * a), angle, hit, self.rounds)  # type: ignore[misc]
-            z = torch.where(b.ball.column(hit), bend(side * most), z)
+            bend = swing(b.ball, z, b.ball.column(side) * v)
+            z = torch.where(b.ball.column(hit), bend(widen(b, bend, angle, hit, self.rounds)), z)
             angle = torch.where(hit, (angle / SHRINK).clamp(max=math.radians(self.angle)), angle * SHRINK)

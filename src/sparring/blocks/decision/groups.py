@@ -62,4 +62,4 @@ def _shuffled(bout: Bout, z: Tensor, sweep: Tensor) -> tuple[Tensor, Tensor]:
     """Pixels in random order, the changed ones first, and how many those are. The sweep's number is a tag of noise."""
     changed = (z != bout.x).flatten(1)
     keys = bout.noise.fold(sweep).uniform(changed.shape[1]) - changed.to(torch.float32)
-    return keys.argsort(1, stable=True), changed.sum(1)
+    return keys.argsort(dim=1, stable=True), changed.sum(1)

@@ -29,17 +29,24 @@ class Rate(NamedTuple):
         return cls(blank + value, blank, blank)
 
     def tell(
-        self, tried: Tensor, worked: Tensor, window: int, aim: float, factor: float = 1.5, most: float = 1.0
+        self,
+        tried: Tensor,
+        worked: Tensor,
+        window: int,
+        aim: float,
+        factor: float = 1.5,
+        least: float = 0.0,
+        most: float = 1.0,
     ) -> Rate:
         """The next state. After `window` tries: longer if more than `aim` of them worked, shorter if fewer did.
 
         Args:
-            tried, worked: bool [b]. most: the step never grows beyond it.
+            tried, worked: bool [b]. least, most: the step stays between them.
         """
         tries = self.tries + tried
         hits = self.hits + (tried & worked)
         full = tries >= window
         share = hits / tries.clamp(min=1)
         scale = torch.where(share > aim, factor, torch.where(share < aim, 1 / factor, 1.0)).to(self.value.dtype)
-        value = torch.where(full, (self.value * scale).clamp(max=most), self.value)
+        value = torch.where(full, (self.value * scale).clamp(least, most), self.value)
         return Rate(value, torch.where(full, 0, tries), torch.where(full, 0, hits))

@@ -63,10 +63,10 @@ STAGES: tuple[tuple[Draw, int], ...] = (
 SPECKLES: tuple[tuple[Draw, int], ...] = (*((speckled, 8),) * 4, *STAGES)
 
 
-def far_start(bout: Bout, stages: tuple[tuple[Draw, int], ...] = STAGES) -> tuple[Tensor, Tensor]:
-    """Points [b, ...] that fool, and bool [b], where there is one; elsewhere the clean image."""
+def far_start(bout: Bout, stages: tuple[tuple[Draw, int], ...] = STAGES, known: bool = True) -> tuple[Tensor, Tensor]:
+    """Points [b, ...] that fool, and bool [b], where there is one. `known`: begin with the nearest found so far."""
     z, size = bout.nearest_success
-    found = size.isfinite()
+    found = size.isfinite() & known
     for number, (draw, count) in enumerate(stages):
         if bool(found.all()):
             break
@@ -87,20 +87,18 @@ def near_start(bout: Bout, tolerance: float) -> Tensor:
 def sign_start(bout: Bout) -> tuple[Tensor, Tensor]:
     """Directions of -1 and 1 [b, ...] that fool at radii [b] across the box; rows without one leave the bout.
 
-    All ones first, as RayS has it, then all minus ones, then random signs.
+    All ones first, as RayS has it, then all minus ones, then stripes of finer and finer runs. No noise in it.
     """
-    signs = torch.ones_like(bout.x)
+    signs, pixels = torch.ones_like(bout.x), bout.x[0].numel()
     found = torch.zeros_like(bout.eps, dtype=torch.bool)
-    for number in range(SIGN_DRAWS):
-        random = bout.noise.fold(number).signs(*bout.x.shape[1:], dtype=bout.x.dtype)
-        new = random if number > 1 else torch.full_like(bout.x, 1.0 - 2 * number)
-        hit = ask(bout, bout.ball.clip(bout.x + bout.ball.width * new), ~found)
-        signs = torch.where(bout.ball.column(hit), new, signs)
+    place = torch.arange(pixels, device=bout.x.device).view(bout.x.shape[1:])
+    for number in range(2 * pixels.bit_length() + 2):
+        run = max(1, pixels >> (number // 2 - 1)) if number > 1 else pixels
+        stripes = (1 - 2 * ((place // run + number) % 2)).to(bout.x.dtype).expand_as(bout.x)
+        hit = ask(bout, bout.ball.clip(bout.x + bout.ball.width * stripes), ~found)
+        signs = torch.where(bout.ball.column(hit), stripes, signs)
         found = found | hit
         if bool(found.all()):
             break
     signs = bout.active(signs, done=~found)
     return signs, torch.full_like(bout.eps, bout.ball.width)
-
-
-SIGN_DRAWS = 40

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sparring.attacks.decision.cgba import CGBA as CGBA
     from sparring.attacks.decision.geoda import GeoDA as GeoDA
     from sparring.attacks.decision.hopskipjump import HopSkipJump as HopSkipJump
+    from sparring.attacks.decision.min_norm_decision import DecisionMinimumNorm as DecisionMinimumNorm
     from sparring.attacks.decision.pointwise import Pointwise as Pointwise
     from sparring.attacks.decision.rays import RayS as RayS
     from sparring.attacks.decision.signflip import SignFlip as SignFlip
@@ -148,6 +149,7 @@ _HOMES = {
     "CarliniWagnerLinf": "attacks.gradient.cw_linf",
     "DDN": "attacks.gradient.ddn",
     "DIFGSM": "attacks.gradient.difgsm",
+    "DecisionMinimumNorm": "attacks.decision.min_norm_decision",
     "DeepFool": "attacks.gradient.deepfool",
     "Distillation": "defenses.training.distillation",
     "Doubt": "result",

@@ -118,6 +118,18 @@ class Bout:
         return int(torch.stack(left).amax(1).amin()) if left and len(self) else None
 
     @property
+    def queries_left(self) -> int | None:
+        """Queries that budget and share of passes leave each row, if it takes no gradient; None = no limit but time."""
+        budget, spent, left = self._referee.budget, self._spent(), []
+        if budget.queries is not None:
+            left.append(budget.queries - self._referee.queries[self._rows])
+        if budget.passes is not None:
+            left.append(budget.passes - spent)
+        if self._most is not None:
+            left.append(self._most - spent)
+        return int(torch.stack(left).amin()) if left and len(self) else None
+
+    @property
     def early_exit(self) -> bool:
         """Only the best point of each row is wanted, not every step: a row that can find nothing new may leave."""
         return self._referee.keep == "best"

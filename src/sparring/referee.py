@@ -181,7 +181,7 @@ class Referee:
         owner, column = asked.nonzero(as_tuple=True)
         if self.keep != "best" or self.records is not None:  # every look matters
             self.queries[rows] -= asked.sum(1)
-            for turn in column.unique().tolist():
+            for turn in sorted(set(column.tolist())):
                 pick = (column == turn).nonzero().squeeze(1)
                 at = owner[pick]
                 self.queries[rows[at]] += 1

@@ -39,6 +39,9 @@ CHEAP = {
         for name in ("boundary", "rays", "adba", "signflip", "surfree")
     },
     # Where no single pixel can be reset, two for one may still be a better bargain.
+    "min-norm-decision": Cheap(
+        "min-norm-decision:queries=150", {"L0": 2.0, "Linf": 1.5}, "min-norm-decision:queries=2000"
+    ),
     "pointwise": Cheap("pointwise:queries=150", {"L0": 2.0}, "pointwise:queries=1000,restarts=30"),
     "alma": Cheap("alma:steps=25", {"L1": 1.2}, "alma"),
     "apgd-ce": Cheap("apgd-ce:steps=6", {}, "apgd-ce:steps=12"),

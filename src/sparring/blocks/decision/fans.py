@@ -16,5 +16,5 @@ def fan(bout: Bout, z: Tensor, g: Tensor, turns: Tensor) -> Path:
     Radii [b] give points [b, m, ...].
     """
     raw = unit(z - bout.x)[:, None] + columns(turns, z[:, None]) * g[:, None]
-    rays = unit(raw.flatten(0, 1)).unflatten(0, turns.shape)
+    rays = unit(raw.flatten(0, 1)).reshape(raw.shape)
     return lambda radius: clip_many(bout, bout.x[:, None] + bout.ball.column(radius)[:, None] * rays)

@@ -14,13 +14,13 @@ class Groups(NamedTuple):
     """Sweeps over the changed pixels of each row; a tuple, so that rows leave it as any state.
 
     Attributes:
-        order: [b, d] pixels, the changed ones first, shuffled. count: [b] how many those are.
+        order: [b, d] pixels, the changed ones first, shuffled. changed: [b] how many those are.
         at, size: [b] where the next group begins, and how many it has. reset_any: bool [b], some in this sweep were.
         sweep: [b] its number. done: bool [b], in a whole sweep no pixel alone could be reset.
     """
 
     order: Tensor
-    count: Tensor
+    changed: Tensor
     at: Tensor
     size: Tensor
     reset_any: Tensor
@@ -31,13 +31,13 @@ class Groups(NamedTuple):
     def start(cls, bout: Bout, z: Tensor) -> Groups:
         """The first sweep, over what `z` [b, ...] has changed; in groups of a quarter."""
         sweep = torch.zeros(len(z), dtype=torch.int64, device=z.device)
-        order, count = _shuffled(bout, z, sweep)
-        return cls(order, count, torch.zeros_like(sweep), (count // 4).clamp(min=1), sweep > 0, sweep, count == 0)
+        order, changed = _shuffled(bout, z, sweep)
+        return cls(order, changed, torch.zeros_like(sweep), (changed // 4).clamp(min=1), sweep > 0, sweep, changed == 0)
 
     def reset(self, bout: Bout, z: Tensor) -> Tensor:
         """`z` [b, ...] with the next group as in the clean image."""
         place = torch.arange(self.order.shape[1], device=z.device)
-        inside = (place >= self.at[:, None]) & (place < torch.minimum(self.at + self.size, self.count)[:, None])
+        inside = (place >= self.at[:, None]) & (place < torch.minimum(self.at + self.size, self.changed)[:, None])
         chosen = torch.zeros_like(inside).scatter(1, self.order, inside).reshape(z.shape)
         return torch.where(chosen, bout.x, z)
 
@@ -47,15 +47,17 @@ class Groups(NamedTuple):
         at = torch.where(passed, self.at + self.size, self.at)
         size = torch.where(hit, 2 * self.size, (self.size // 2).clamp(min=1))
         reset_any = self.reset_any | hit
-        over = at >= self.count
+        over = at >= self.changed
         sweep = self.sweep + over
-        order, count = self.order, self.count
+        order, changed = self.order, self.changed
         if bool(over.any()):
             new_order, new_count = _shuffled(bout, z, sweep)
             order = torch.where(over[:, None], new_order, order)
-            count = torch.where(over, new_count, count)
-        done = (over & ~reset_any) | (count == 0)
-        return Groups(order, count, torch.where(over, 0, at), size, reset_any & ~over, sweep, done)
+            changed = torch.where(over, new_count, changed)
+        done = (over & ~reset_any) | (changed == 0)
+        at = torch.where(over, 0, at)
+        size = torch.minimum(size, (changed - at).clamp(min=1))
+        return Groups(order, changed, at, size, reset_any & ~over, sweep, done)
 
 
 def _shuffled(bout: Bout, z: Tensor, sweep: Tensor) -> tuple[Tensor, Tensor]:

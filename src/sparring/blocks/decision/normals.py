@@ -52,7 +52,7 @@ def directions(noise: Noise, shape: tuple[int, ...], count: int, share: float, d
         tall, wide = (max(1, math.ceil(share * side)) for side in (height, width))
         d = noise.normal(count, *channels, tall, wide, dtype=dtype)
         d = _cosines(height, tall, d).T @ d @ _cosines(width, wide, d)
-    return unit(d.flatten(0, 1)).unflatten(0, (-1, count))
+    return unit(d.flatten(0, 1)).reshape(d.shape)
 
 
 def _cosines(length: int, count: int, like: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ def normal(
         if sphere:
             away = (points - bout.x[:, None]).flatten(0, 1)
             away = unit(away) * per(radius.repeat_interleave(many), away)
-            points = bout.x[:, None] + away.unflatten(0, u.shape[:2])
+            points = bout.x[:, None] + away.reshape(points.shape)
         points = clip_many(bout, points)
         u = (points - z[:, None]) / length.clamp(min=torch.finfo(z.dtype).tiny)
         phi = torch.where(bout.fooled_many(points), 1.0, -1.0).to(z.dtype)

@@ -85,20 +85,24 @@ def near_start(bout: Bout, tolerance: float) -> Tensor:
 
 
 def sign_start(bout: Bout) -> tuple[Tensor, Tensor]:
-    """Directions of -1 and 1 [b, ...] that fool at radii [b] across the box; rows without one leave the bout.
+    """Directions of -1 and 1 [b, ...] that fool at radii [b]; rows without one leave the bout. No noise in it.
 
-    All ones first, as RayS has it, then all minus ones, then stripes of finer and finer runs. No noise in it.
+    First that of the nearest point found so far; across the box then all ones, as RayS has it, all minus ones, and
+    stripes of finer and finer runs.
     """
-    signs, pixels = torch.ones_like(bout.x), bout.x[0].numel()
-    found = torch.zeros_like(bout.eps, dtype=torch.bool)
+    (low, high), pixels = bout.ball.box, bout.x[0].numel()
+    z, size = bout.nearest_success
+    outward = torch.where(2 * bout.x >= low + high, 1.0, -1.0).to(bout.x.dtype)  # where it stands at the bound anyway
+    signs, radius = torch.where(z == bout.x, outward, (z - bout.x).sign()), bout.ball.distance(z)
+    found = ask(bout, bout.ball.clip(bout.x + bout.ball.column(radius) * signs), size.isfinite())
+    radius = torch.where(found, radius, bout.ball.width)
     place = torch.arange(pixels, device=bout.x.device).view(bout.x.shape[1:])
     for number in range(2 * pixels.bit_length() + 2):
+        if bool(found.all()):
+            break
         run = max(1, pixels >> (number // 2 - 1)) if number > 1 else pixels
         stripes = (1 - 2 * ((place // run + number) % 2)).to(bout.x.dtype).expand_as(bout.x)
         hit = ask(bout, bout.ball.clip(bout.x + bout.ball.width * stripes), ~found)
         signs = torch.where(bout.ball.column(hit), stripes, signs)
         found = found | hit
-        if bool(found.all()):
-            break
-    signs = bout.active(signs, done=~found)
-    return signs, torch.full_like(bout.eps, bout.ball.width)
+    return bout.active(signs, radius, done=~found)  # type: ignore[no-any-return]

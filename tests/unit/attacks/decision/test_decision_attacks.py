@@ -127,12 +127,12 @@ def test_more_queries_never_end_farther_away(digits: Digits) -> None:
             assert bool((more.distance <= fewer.distance).all()), name
 
 
-@pytest.mark.parametrize(("norm", "most"), [("L2", 2.0), ("Linf", 0.11), ("L1", 15.0), ("L0", 14.0)])
+@pytest.mark.parametrize(("norm", "most"), [("L2", 2.6), ("Linf", 0.125), ("L1", 20.0), ("L0", 21.0)])
 def test_minimum_norm_from_classes_alone(norm: str, most: float, digits: Digits) -> None:
     model, x, y = digits
-    result = sp.minimum_norm(model, x, y, norm, sees="decision", budget=sp.Budget(queries=1000))
+    result = sp.minimum_norm(model, x, y, norm, sees="decision", budget=sp.Budget(queries=500))
     assert bool(result.success.all())
-    assert bool((result.queries <= 1000).all())
+    assert bool((result.queries <= 500).all())
     assert bool((result.gradients == 0).all())
     assert float(result.distance.median()) <= most
 

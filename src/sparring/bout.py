@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from sparring.ball import Ball
+from sparring.budget import BudgetSpent
 from sparring.errors import AccessError
 from sparring.model import LEVELS, Access, Model
 from sparring.outputs import classes
@@ -118,6 +119,18 @@ class Bout:
         return int(torch.stack(left).amax(1).amin()) if left and len(self) else None
 
     @property
+    def queries_left(self) -> int | None:
+        """Queries that budget and share of passes leave each row, if it takes no gradient; None = no limit but time."""
+        budget, spent, left = self._referee.budget, self._spent(), []
+        if budget.queries is not None:
+            left.append(budget.queries - self._referee.queries[self._rows])
+        if budget.passes is not None:
+            left.append(budget.passes - spent)
+        if self._most is not None:
+            left.append(self._most - spent)
+        return int(torch.stack(left).amin()) if left and len(self) else None
+
+    @property
     def early_exit(self) -> bool:
         """Only the best point of each row is wanted, not every step: a row that can find nothing new may leave."""
         return self._referee.keep == "best"
@@ -135,6 +148,39 @@ class Bout:
     def fooled(self, z: Tensor) -> Tensor:
         """bool [b]: does `z` reach the goal? One query. All that a decision-based attack learns."""
         return self._hit(self.labels(z))
+
+    def fooled_many(self, z: Tensor, wanted: Tensor | None = None) -> Tensor:
+        """bool [b, m]: which of the m points of each row `z` [b, m, ...] reach the goal? One query each.
+
+        They go through the net in full batches and are judged as if they had been asked one after another. A row whose
+        budget, or share of passes (`child(passes=)`), does not reach for all of them asks for its first ones and
+        leaves. What is not asked costs nothing and counts as not fooled; rows that are done already ask nothing.
+
+        Args:
+            wanted: bool [b, m], ask about these only; None = all.
+        """
+        self._need("decision")
+        wanted = torch.ones(z.shape[:2], dtype=torch.bool, device=z.device) if wanted is None else wanted
+        wanted = wanted & ~self._referee.over[self._rows][:, None]
+        count = wanted.sum(1)
+        if self._most is not None:
+            count = torch.minimum(count, (self._most - self._spent()).clamp(min=0))
+        asked = wanted & (wanted.cumsum(1) <= self._referee.charge_many(self._rows, count)[:, None])
+        at = asked.flatten().nonzero().squeeze(1)
+        hits = torch.zeros(asked.numel(), dtype=torch.bool, device=z.device)
+        if not len(at):
+            return hits.view(asked.shape)
+        owner, points, parts = at // z.shape[1], z.detach().flatten(0, 1)[at], []
+        size = max(len(self._referee.over), PACK // max(1, self.x[0].numel()))
+        with torch.no_grad():
+            for start in range(0, len(at), size):
+                part = slice(start, start + size)
+                points[part] = self._shown(points[part], owner[part])
+                parts.append(self._verdict(points[part], owner[part]))
+        hit, margin = (torch.cat(part) for part in zip(*parts, strict=True))
+        if self._referee.judges:
+            self._referee.judge_many(self._rows, self._threat or self.ball, points, margin, hit, asked)
+        return hits.index_copy(0, at, hit).view(asked.shape)
 
     def logits(self, z: Tensor, view: View | None = None) -> Tensor:
         """[b, K], differentiable where `z` requires grad. One query, and one gradient when it is differentiated.
@@ -171,7 +217,10 @@ class Bout:
         turn, count = wanted.cumsum(1), z.shape[1]
         if not bool(wanted.any()):
             return self.clean_logits[:, None].expand(-1, count, -1)
-        asked = wanted & (turn <= self._referee.charge_candidates(self._rows, wanted.sum(1))[:, None])
+        paid = self._referee.charge_many(self._rows, wanted.sum(1))
+        if not bool(paid.any()):
+            raise BudgetSpent
+        asked = wanted & (turn <= paid[:, None])
         at = asked.flatten().nonzero().squeeze(1)
         points, logits = z.detach().flatten(0, 1)[at], []
         size = max(len(self._referee.over), PACK // max(1, self.x[0].numel()))
@@ -329,6 +378,20 @@ class Bout:
         self._judge(z, torch.full_like(self.eps, torch.nan), self._hit(labels), able, submitted)
         return labels
 
+    def _verdict(self, shown: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
+        """Fooled (bool) and margin of points [n, ...] of the rows `owner` [n]; who sees classes only has no margin."""
+        goal = self.goal[owner]
+        if self._sees == "decision":
+            labels = self._model.labels(shown)
+            broken, margin = labels < 0, torch.full_like(self.eps[owner], torch.nan)
+            hit = goal.hit(labels) & ~broken
+        else:
+            margin = goal.margin(self._model.logits(shown))
+            broken = ~margin.isfinite()
+            margin, hit = margin.masked_fill(broken, torch.nan), margin > 0
+        self._referee.note_broken(self._rows[owner[broken]], broken[broken])
+        return hit & ~broken, margin
+
     def _hit(self, labels: Tensor) -> Tensor:
         """Fooled; never where the model gave NaN or Inf, which it says as class -1."""
         return self.goal.hit(labels) & (labels >= 0)
@@ -370,7 +433,7 @@ class Bout:
         if bool(broken.any()):
             self._referee.note_broken(self._rows[rows[broken]], broken[broken])
             margin = margin.masked_fill(broken, torch.nan)
-        self._referee.judge_candidates(self._rows, self._threat or self.ball, points, margin, asked)
+        self._referee.judge_many(self._rows, self._threat or self.ball, points, margin, margin > 0, asked)
 
     def _once(self, z: Tensor, loss: LossFunction, view: View | None) -> tuple[Tensor, Tensor]:
         """Loss and gradient from one pass each."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
+from sparring.attack import Attack
+from sparring.attacks.decision.min_norm_decision import DecisionMinimumNorm
 from sparring.attacks.gradient.min_norm import PASSES, MinimumNorm
 from sparring.budget import Budget
 from sparring.class_numbers import integers
@@ -15,6 +17,9 @@ from sparring.model import Model, wrap
 from sparring.norms import Norm
 from sparring.result import Result, concat
 from sparring.threat import Goal, Threat, Untargeted
+
+SEES: dict[str, Attack] = {"gradient": MinimumNorm(), "decision": DecisionMinimumNorm()}
+"""What looks for the minimum, by what it may see of the model."""
 
 
 def minimum_norm(
@@ -27,6 +32,7 @@ def minimum_norm(
     seed: int = 0,
     levels: int | None = None,
     region: Tensor | None = None,
+    sees: Literal["gradient", "decision"] = "gradient",
     batch_size: int = 256,
 ) -> Result:
     """The smallest perturbation that fools the model, image by image, as far as the budget lets it be found.
@@ -34,7 +40,9 @@ def minimum_norm(
     Args:
         model: a `Model`, or a net that takes pixels in [0, 1]. x: [N, ...]. y: [N] classes, or a goal.
         norm: L0, L1, L2 or Linf. budget: for each image; None = 2,000 passes. seed: of the random starts.
-        levels, region: as in `Threat`. batch_size: images at once; it changes nothing else.
+        levels, region: as in `Threat`.
+        sees: "decision" = by attacks that see predicted classes alone.
+        batch_size: images at once; it changes nothing else.
 
     Returns:
         `Result`: `distance` [N], 0 where the model is wrong anyway, inf where nothing was found; `x_adv`; `curve(...)`.
@@ -49,11 +57,13 @@ def minimum_norm(
     """
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; it must be at least 1")
+    if sees not in SEES:
+        raise InputError(f"sees is {sees!r}; it must be {' or '.join(map(repr, SEES))}")
     model = wrap(model)
     limit = budget or Budget(passes=PASSES)
     threat = Threat(norm, None, levels=levels, region=region)
     goal = y if isinstance(y, Goal) else Untargeted(integers(y))
-    attack = MinimumNorm()
+    attack = SEES[sees]
     starts = range(0, max(len(x), 1), batch_size)
     results = []
     for start in starts:

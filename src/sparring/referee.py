@@ -85,11 +85,10 @@ class Referee:
             _add(self.gradients, rows, gradients)
         return able
 
-    def charge_candidates(self, rows: Tensor, count: Tensor) -> Tensor:
+    def charge_many(self, rows: Tensor, count: Tensor) -> Tensor:
         """Count up to `count` [b] queries before they happen. Returns int64 [b], how many each row could pay for.
 
-        Raises:
-            BudgetSpent: nobody can pay for any.
+        Rows that can't pay for all of them are over. Unlike `charge` it never raises: they leave the bout.
         """
         paid, limit = count, self.budget
         if limit != UNLIMITED:
@@ -103,8 +102,6 @@ class Referee:
             short = rows[paid < count]
             self.unpaid[short] = True
             self.over[short] = True
-            if not bool(paid.any()):
-                raise BudgetSpent
         self.queries[rows] += paid
         return paid
 
@@ -174,44 +171,38 @@ class Referee:
             if last:  # where a point before it did fool, it is forgotten
                 self.size[at], self.success[at], self.first_hit[at] = torch.inf, False, -1
 
-    def judge_candidates(self, rows: Tensor, ball: Ball, z: Tensor, margin: Tensor, asked: Tensor) -> None:
+    def judge_many(self, rows: Tensor, ball: Ball, z: Tensor, margin: Tensor, hit: Tensor, asked: Tensor) -> None:
         """Points that were asked together and are paid for, judged as if one after another.
 
         Args:
             rows: [b] the samples, with their `ball`. asked: bool [b, m], which candidates of each were asked.
-            z, margin: [n, ...] and [n], these points and their margins, row by row.
+            z, margin, hit: [n, ...], [n], bool [n], these points, their margins and verdicts, row by row.
         """
-        order = torch.full(asked.shape, -1, dtype=torch.int64, device=rows.device)
-        order[asked] = torch.arange(len(z), device=rows.device)
+        owner, column = asked.nonzero(as_tuple=True)
         if self.keep != "best" or self.records is not None:  # every look matters
             self.queries[rows] -= asked.sum(1)
-            for column in range(asked.shape[1]):
-                at = asked[:, column].nonzero().squeeze(1)
-                pick = order[at, column]
+            for turn in sorted(set(column.tolist())):
+                pick = (column == turn).nonzero().squeeze(1)
+                at = owner[pick]
                 self.queries[rows[at]] += 1
-                self.judge(rows[at], ball[at], z[pick], margin[pick], margin[pick] > 0, submitted=False)
+                self.judge(rows[at], ball[at], z[pick], margin[pick], hit[pick], submitted=False)
             return
-        owner, turn = asked.nonzero()[:, 0], asked.cumsum(1)[asked]  # the first of a row has turn 1
-        matters = ((margin > 0) | (margin > self.best_failure_margin[rows[owner]])).nonzero().squeeze(1)
+        matters = (hit | (margin > self.best_failure_margin[rows[owner]])).nonzero().squeeze(1)
         matters = matters[ball[owner[matters]].contains(z[matters])]
-        hits = matters[margin[matters] > 0]
-        misses = matters[margin[matters] <= 0]
-        for pick in (_first_of_each(misses, owner, -margin), self._nearest(hits, rows, owner, turn, ball, z, asked)):
+        hits, misses = matters[hit[matters]], matters[~hit[matters]]
+        first = _first_of_each(hits, owner, column)
+        fresh = first[self.first_hit[rows[owner[first]]] < 0]
+        before = self.queries[rows[owner[fresh]]] - asked.sum(1)[owner[fresh]]
+        self.first_hit[rows[owner[fresh]]] = before + asked.cumsum(1)[owner[fresh], column[fresh]]
+        size = ball.norm.size(z[hits] - ball.x[owner[hits]])
+        least = torch.full_like(ball.eps, torch.inf).scatter_reduce(0, owner[hits], size, "amin")
+        nearest = _first_of_each(
+            hits[size <= least[owner[hits]] * (1 + 1e-6)], owner, column
+        )  # rounding decides nothing
+        for pick in (_first_of_each(misses, owner, -margin), nearest):
             if len(pick):
                 at = owner[pick]
-                self.judge(rows[at], ball[at], z[pick], margin[pick], margin[pick] > 0, submitted=False)
-
-    def _nearest(
-        self, hits: Tensor, rows: Tensor, owner: Tensor, turn: Tensor, ball: Ball, z: Tensor, asked: Tensor
-    ) -> Tensor:
-        """Of the candidates that fool, the nearest of each row; the first one's query is written down."""
-        first = _first_of_each(hits, owner, turn)
-        fresh = first[self.first_hit[rows[owner[first]]] < 0]
-        before = self.queries[rows[owner[fresh]]] - asked[owner[fresh]].sum(1)
-        self.first_hit[rows[owner[fresh]]] = before + turn[fresh]
-        size = ball.norm.size(z[hits] - ball.x[owner[hits]])
-        least = torch.full_like(self.size[rows], torch.inf).scatter_reduce(0, owner[hits], size, "amin")
-        return _first_of_each(hits[size <= least[owner[hits]] * (1 + 1e-6)], owner, turn)  # rounding decides nothing
+                self.judge(rows[at], ball[at], z[pick], margin[pick], hit[pick], submitted=False)
 
     def _success(self, rows: Tensor, z: Tensor, margin: Tensor, size: Tensor, keepable: Tensor | None) -> None:
         """Points that fool, with their sizes. `keepable`: bool, those that may be kept; None = all."""
@@ -343,7 +334,7 @@ def _add(counts: Tensor, rows: Tensor, amount: int) -> None:
 
 
 def _first_of_each(pick: Tensor, owner: Tensor, cost: Tensor) -> Tensor:
-    """Of the numbers `pick`, for each owner the one that costs least, the first of equals; `owner` is sorted."""
+    """Of the numbers `pick`, for each owner the one that costs least, the first of equals."""
     pick = pick[cost[pick].argsort(stable=True)]
     pick = pick[owner[pick].argsort(stable=True)]
     mine = owner[pick]

@@ -29,6 +29,20 @@ class Cheap(NamedTuple):
 
 
 CHEAP = {
+    **{  # fewer probes for few pixels; of all frequencies, for random weights are no picture
+        name: Cheap(f"{name}:queries=150,samples=20{more}", {}, f"{name}:queries=1000,samples=20{more}")
+        for name in ("hopskipjump", "tangent", "cgba", "geoda", "signopt")
+        for more in (",frequencies=1" if name in ("cgba", "geoda") else "",)
+    },
+    **{
+        name: Cheap(f"{name}:queries=100", {}, f"{name}:queries=600")
+        for name in ("boundary", "rays", "adba", "signflip", "surfree")
+    },
+    # Where no single pixel can be reset, two for one may still be a better bargain.
+    "min-norm-decision": Cheap(
+        "min-norm-decision:queries=150", {"L0": 2.0, "Linf": 1.5}, "min-norm-decision:queries=2000"
+    ),
+    "pointwise": Cheap("pointwise:queries=150", {"L0": 2.0}, "pointwise:queries=1000,restarts=30"),
     "alma": Cheap("alma:steps=25", {"L1": 1.2}, "alma"),
     "apgd-ce": Cheap("apgd-ce:steps=6", {}, "apgd-ce:steps=12"),
     "apgd-dlr": Cheap("apgd-dlr:steps=6", {}, "apgd-dlr:steps=12"),

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import sparring as sp
+from sparring.attack import Attack, register
 from sparring.audit.report.report import Report
+from sparring.bout import Bout
+from sparring.norms import L0, L1, L2, Linf
 
 
 def linear() -> nn.Module:
@@ -52,3 +59,18 @@ def small_net() -> nn.Module:
 def small_images() -> tuple[torch.Tensor, torch.Tensor]:
     """The images of `small_report`."""
     return bright()
+
+
+@pytest.fixture(scope="session")
+def searching() -> Callable[..., Attack]:
+    """Makes an attack, in no register, of a function that searches: `searching(run, sees="decision")`."""
+    return _searching
+
+
+def _searching(run: Callable[[Bout], Tensor | None], sees: str = "decision") -> Attack:
+    """An attack that is the function `run`, in no register."""
+    columns: Any = {"title": "S", "sees": sees, "norms": (L0, L1, L2, Linf), "aim": "both", "paper": "none"}
+    with patch.dict("sparring.attack.REGISTRY"):
+        made = register("searching", year=2024, **columns)(type("S", (Attack,), {"run": lambda self, bout: run(bout)}))
+    attack: Attack = made()
+    return attack

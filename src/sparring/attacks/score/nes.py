@@ -21,10 +21,10 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
+from sparring.blocks.directions import Memory, momentum
 from sparring.blocks.estimators.antithetic import antithetic
 from sparring.blocks.estimators.directions import gaussian
 from sparring.blocks.estimators.plateau import Plateau
-from sparring.blocks.rules import Memory, momentum
 from sparring.bout import Bout
 from sparring.losses import Loss, margin
 from sparring.norms import L2, Linf

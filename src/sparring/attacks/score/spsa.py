@@ -20,9 +20,9 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
+from sparring.blocks.directions import Memory, adam
 from sparring.blocks.estimators.antithetic import antithetic
 from sparring.blocks.estimators.directions import signs
-from sparring.blocks.rules import Memory, adam
 from sparring.bout import Bout
 from sparring.losses import Loss, margin
 from sparring.norms import L2, Linf

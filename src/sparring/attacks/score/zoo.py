@@ -18,8 +18,8 @@ from functools import partial
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from sparring.attack import Attack, register
-from sparring.blocks.constants import search_constant
 from sparring.blocks.estimators.coordinates import Plan, Solver, descend, estimated_constant
+from sparring.blocks.penalty.constants import search_constant
 from sparring.bout import Bout
 from sparring.norms import L2
 

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sparring.blocks.constants import Ledger, fair
 from sparring.blocks.estimators.antithetic import reach
 from sparring.blocks.estimators.bases import image_shape
+from sparring.blocks.penalty.constants import Ledger, fair
 from sparring.bout import Bout
 from sparring.losses import margin
 from sparring.norms import L2

@@ -1,0 +1,97 @@
+"""The normal of the boundary, from classes alone: which of many small random moves fool?
+
+    g = mean_i (phi_i - mean phi) u_i,   phi_i = 1 where z + r u_i fools, -1 where it does not
+
+Chen, Jordan & Wainwright 2020, arXiv:1904.02144, with directions of low frequency after Li et al. 2020 (QEBA),
+arXiv:2005.14137, and Rahmati et al. 2020 (GeoDA), arXiv:2003.06468.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sparring.blocks.decision.ask import clip_many, columns
+from sparring.bout import Bout
+from sparring.kernels import nonzero, per
+from sparring.norms import L2
+from sparring.rng import Noise
+
+CHUNK = 2**21
+"numbers of a row that are drawn at once"
+
+
+def unit(d: Tensor) -> Tensor:
+    """Directions of L2 size 1: [b, ...]."""
+    return d / per(nonzero(L2.size(d)), d)
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner products, row by row: [b]."""
+    return (a * b).flatten(1).sum(1)
+
+
+def across(v: Tensor, past: Tensor) -> Tensor:
+    """`v` [b, ...] without what it shares with each of `past` [b, m, ...], which are zero or of size 1; of size 1."""
+    for old in past.unbind(1):
+        v = v - per(dot(v, old), v) * old
+    return unit(v)
+
+
+def directions(noise: Noise, shape: tuple[int, ...], count: int, share: float, dtype: torch.dtype) -> Tensor:
+    """Random directions [b, count, *shape] of L2 size 1.
+
+    `share`: of the cosine frequencies of each side of an image, the lowest, that they are made of; 1 = all.
+    """
+    if share >= 1 or len(shape) < 2:
+        d = noise.normal(count, *shape, dtype=dtype)
+    else:
+        *channels, height, width = shape
+        tall, wide = (max(1, math.ceil(share * side)) for side in (height, width))
+        d = noise.normal(count, *channels, tall, wide, dtype=dtype)
+        d = _cosines(height, tall, d).T @ d @ _cosines(width, wide, d)
+    return unit(d.flatten(0, 1)).reshape(d.shape)
+
+
+def _cosines(length: int, count: int, like: Tensor) -> Tensor:
+    """The first rows of the orthonormal cosine transform: [count, length]."""
+    place = torch.arange(length, dtype=torch.float64, device=like.device) + 0.5
+    rate = torch.arange(count, dtype=torch.float64, device=like.device)
+    rows = (math.pi / length * rate[:, None] * place).cos() * math.sqrt(2 / length)
+    rows[0] /= math.sqrt(2)
+    return rows.to(like.dtype)
+
+
+def normal(
+    bout: Bout, z: Tensor, probe: float, count: int, share: float = 1.0, sphere: bool = False, tag: int = 0
+) -> Tensor:
+    """The estimated normal at the boundary points `z` [b, ...], towards what fools: [b, ...]. `count` queries.
+
+    Args:
+        probe: the length of the moves, as a fraction of the L2 distance of z from the clean image.
+        share: see `directions`. sphere: the points asked are as far from the clean image as z.
+        tag: of the noise; each estimate of a run needs its own.
+    """
+    radius = L2.size(z - bout.x)
+    length = bout.ball.column(probe * radius)[:, None]
+    step = max(1, CHUNK // max(1, z[0].numel()))
+    sides, moves, answers = torch.zeros_like(z), torch.zeros_like(z), []
+    for chunk in range(0, count, step):
+        many = min(step, count - chunk)
+        u = directions(bout.noise.fold(tag, chunk), tuple(z.shape[1:]), many, share, z.dtype)
+        points = z[:, None] + length * u
+        if sphere:
+            away = (points - bout.x[:, None]).flatten(0, 1)
+            away = unit(away) * per(radius.repeat_interleave(many), away)
+            points = bout.x[:, None] + away.reshape(points.shape)
+        points = clip_many(bout, points)
+        u = (points - z[:, None]) / length.clamp(min=torch.finfo(z.dtype).tiny)
+        phi = torch.where(bout.fooled_many(points), 1.0, -1.0).to(z.dtype)
+        answers.append(phi)
+        sides += (columns(phi, u) * u).sum(1)
+        moves += u.sum(1)
+    mean = torch.cat(answers, 1).mean(1)
+    mean = torch.where(mean.abs() == 1, 0, mean)  # all alike: they still say which side
+    return (sides - bout.ball.column(mean) * moves) / count

@@ -1,0 +1,150 @@
+"""What each decision attack finds: against closed forms, and on digits at a stated number of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+
+import sparring as sp
+from sparring.attack import Attack
+from sparring.bout import Bout
+from sparring.data import load_data
+from sparring.testing.fixtures import Affine
+
+Digits = tuple[sp.Model, Tensor, Tensor]
+Searching = Callable[..., Attack]
+
+
+AFFINE = {"hopskipjump": 1.05, "tangent": 1.05, "cgba": 1.05, "geoda": 1.05, "signopt": 1.05, "surfree": 1.15}
+"""By how much the distance may exceed the optimum after 2,000 queries (SurFree: 1,000) in 20 dimensions."""
+
+DIGITS = {
+    ("boundary", "L2"): 5.8,
+    ("hopskipjump", "L2"): 3.5,
+    ("hopskipjump", "Linf"): 0.26,
+    ("tangent", "L2"): 4.0,
+    ("cgba", "L2"): 2.3,
+    ("geoda", "L2"): 2.0,
+    ("geoda", "Linf"): 0.15,
+    ("signopt", "L2"): 4.0,
+    ("surfree", "L2"): 2.5,
+    ("rays", "Linf"): 0.1,
+    ("adba", "Linf"): 0.115,
+    ("signflip", "Linf"): 0.2,
+    ("pointwise", "L0"): 15.0,
+}
+"""Median distances on ten digits after 500 queries, a tenth above what was measured."""
+
+
+@pytest.fixture(scope="module")
+def digits() -> Digits:
+    data = load_data("mnist5k", n=10)
+    return sp.load_model("mnist-cnn"), torch.stack([data[i][0] for i in range(10)]), data.labels[:10]
+
+
+@pytest.fixture(scope="module")
+def plane() -> tuple[Affine, Tensor, Tensor, Tensor]:
+    """A half space far from any bound of the box, and the distances from it."""
+    source = torch.Generator().manual_seed(0)
+    w = torch.randn(20, generator=source, dtype=torch.float64)
+    x = 0.5 + 0.02 * torch.randn(6, 1, 4, 5, generator=source, dtype=torch.float64)
+    offset = float((x.flatten(1) @ w).min()) - 0.3
+    net = Affine(torch.stack([w, 0 * w]), torch.tensor([-offset, 0.0]).double())
+    return net, x, torch.zeros(6).long(), (x.flatten(1) @ w - offset) / w.norm()
+
+
+@pytest.mark.parametrize("name", AFFINE)
+def test_the_nearest_point_of_a_plane_is_found(name: str, plane: tuple[Affine, Tensor, Tensor, Tensor]) -> None:
+    net, x, y, optimum = plane
+    result = sp.attack(f"{name}:queries={1000 if name == 'surfree' else 2000},frequencies=1")(net, x, y, ("L2", None))
+    assert bool((result.queries <= 2001).all())
+    assert float((result.distance / optimum).median()) <= AFFINE[name]
+    assert float((result.distance / optimum).max()) <= 1.5 * AFFINE[name]
+
+
+@pytest.mark.parametrize(("name", "norm"), DIGITS, ids=lambda value: str(value))
+def test_on_digits_it_beats_noise(name: str, norm: str, digits: Digits, searching: Searching) -> None:
+    result = sp.attack(name)(*digits, (norm, None), budget=sp.Budget(queries=500))
+    assert bool(result.success.all())
+    assert bool((result.queries <= 500).all())
+    assert float(result.distance.median()) <= DIGITS[name, norm]
+    if norm != "L0":
+        assert float(result.distance.median()) < 0.8 * float(_blended(norm, digits, searching))
+
+
+def _blended(norm: str, digits: Digits, searching: Searching) -> Tensor:
+    """The median distance that 500 queries of blended noise reach: 16 directions, 30 blends each, then the nearest."""
+
+    def run(bout: Bout) -> None:
+        share = torch.linspace(0, 1, 31)[1:].view(1, -1, 1, 1, 1)
+        for _ in range(16):
+            full = bout.noise.uniform(*bout.x.shape[1:])
+            bout.fooled_many(bout.x[:, None] + share * (full - bout.x)[:, None])
+
+    return searching(run)(*digits, (norm, None)).distance.median()
+
+
+@pytest.mark.parametrize("name", ["rays", "adba", "signflip"])
+def test_with_a_radius_rows_leave_when_they_are_fooled_inside_it(name: str, digits: Digits) -> None:
+    model, x, y = digits
+    inside = sp.attack(f"{name}:queries=1000")(model, x, y, ("Linf", 0.3))
+    assert bool(inside.success.all())
+    attacked = inside.clean_correct
+    after = (inside.queries - inside.first_hit)[attacked]
+    assert int(after.max()) <= (1 if name == "adba" else 0)  # it asks two at once; the others stop with the success
+    assert float(inside.queries.double().median()) < 200
+
+
+def test_pointwise_ends_where_no_single_pixel_can_be_reset(digits: Digits) -> None:
+    model, x, y = digits
+    result = sp.attack("pointwise:restarts=1")(model, x[:3], y[:3], ("L0", None))
+    for i in range(3):
+        changed = (result.x_adv[i] != x[i]).flatten().nonzero().flatten().tolist()
+        reset = result.x_adv[i].repeat(len(changed), 1, 1, 1)
+        for row, pixel in enumerate(changed):
+            reset[row].view(-1)[pixel] = x[i].flatten()[pixel]
+        assert bool((model.labels(reset) == y[i]).all())
+
+
+def test_low_frequencies_help_on_digits(digits: Digits) -> None:
+    """QEBA's claim: the normals of nets for pictures are smooth."""
+    full, low = (
+        sp.attack(f"hopskipjump:frequencies={share}")(*digits, ("L2", None), budget=sp.Budget(queries=1000))
+        for share in (1.0, 0.5)
+    )
+    assert float(low.distance.median()) < 0.9 * float(full.distance.median())
+
+
+def test_more_queries_never_end_farther_away(digits: Digits) -> None:
+    model, x, y = digits
+    for name in ("boundary", "cgba"):
+        runs = [sp.attack(name)(model, x[:4], y[:4], ("L2", None), budget=sp.Budget(queries=q)) for q in (50, 300)]
+        for fewer, more in pairwise(runs):
+            assert bool((more.distance <= fewer.distance).all()), name
+
+
+@pytest.mark.parametrize(("norm", "most"), [("L2", 2.6), ("Linf", 0.125), ("L1", 20.0), ("L0", 21.0)])
+def test_minimum_norm_from_classes_alone(norm: str, most: float, digits: Digits) -> None:
+    model, x, y = digits
+    result = sp.minimum_norm(model, x, y, norm, sees="decision", budget=sp.Budget(queries=500))
+    assert bool(result.success.all())
+    assert bool((result.queries <= 500).all())
+    assert bool((result.gradients == 0).all())
+    assert float(result.distance.median()) <= most
+
+
+def test_minimum_norm_says_what_it_may_see(digits: Digits) -> None:
+    with pytest.raises(sp.SparringError, match="'gradient' or 'decision'"):
+        sp.minimum_norm(*digits, "L2", sees="labels")  # type: ignore[arg-type]
+
+
+def test_a_search_over_signs_goes_on_from_what_was_found(digits: Digits) -> None:
+    """The second half of the queries continues the first: no farther than those alone, and mostly nearer."""
+    half = sp.attack("adba:queries=300")(*digits, ("Linf", None))
+    both = sp.attack("min-norm-decision:attacks=adba+rays,queries=600")(*digits, ("Linf", None))
+    assert bool((both.distance <= half.distance * (1 + 1e-6)).all())
+    assert int((both.distance < half.distance * 0.99).sum()) >= 5

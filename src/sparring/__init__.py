@@ -70,6 +70,8 @@ if TYPE_CHECKING:
     from sparring.blocks.views import EOT as EOT
     from sparring.bout import Bout as Bout
     from sparring.budget import Budget as Budget
+    from sparring.certify import certify as certify
+    from sparring.certify.result import Certificates as Certificates
     from sparring.data import load_data as load_data
     from sparring.defenses.training.awp import AWP as AWP
     from sparring.defenses.training.distillation import Distillation as Distillation
@@ -132,6 +134,7 @@ _HOMES = {
     "CarliniWagnerL0": "attacks.gradient.cw_l0",
     "CarliniWagnerL2": "attacks.gradient.cw_l2",
     "CarliniWagnerLinf": "attacks.gradient.cw_linf",
+    "Certificates": "certify.result",
     "DDN": "attacks.gradient.ddn",
     "DIFGSM": "attacks.gradient.difgsm",
     "DeepFool": "attacks.gradient.deepfool",
@@ -193,6 +196,7 @@ _HOMES = {
     "attacks": "attack",
     "audit": "audit",
     "bpda": "preprocess",
+    "certify": "certify",
     "defend": "preprocess",
     "distillation_loss": "defenses.training.distillation",
     "fit": "defenses.training.fit",
@@ -221,6 +225,7 @@ def __getattr__(name: str) -> Any:
         "attack",
         "attacks",
         "audit",
+        "certify",
     ):  # these are modules as well, which can be called, see _callable.py
         globals()[name] = value
     return value

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from sparring.certify.branch_and_bound import verify
 from sparring.certify.margins import Bound, by_alpha_crown, by_crown, by_intervals, proved
 from sparring.certify.question import Question
 from sparring.errors import InputError
@@ -96,7 +97,33 @@ class AlphaCrown(Method):
         return lambda question: by_alpha_crown(question, self.steps)
 
 
-METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (IBP, Crown, AlphaCrown)}
+@dataclass(frozen=True)
+class Complete(Method):
+    """Attack, bounds, then branch and bound until every image is settled or its time is over.
+
+    Args:
+        seconds: for branch and bound, an image. attack: what tries first, names joined by "+". nodes: parts that are
+            bounded at once.
+    """
+
+    name = "complete"
+    paper = "arXiv:2103.06624"
+    seconds: float = 30.0
+    attack: str = "apgd-ce+apgd-t"
+    nodes: int = 64
+
+    def __post_init__(self) -> None:
+        if not self.seconds >= 0 or self.nodes < 2:
+            raise InputError(
+                f"complete: seconds={self.seconds}, nodes={self.nodes}; seconds >= 0 and nodes >= 2 needed"
+            )
+
+    def prove(self, question: Question, margin: Tensor, seed: int) -> Outcome:
+        found = verify(question, margin, self.attack, self.seconds, self.nodes, seed)
+        return Outcome(found.certified, found.bound, found.margin, found.attacked)
+
+
+METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (IBP, Crown, AlphaCrown, Complete)}
 
 
 def find_method(spec: str | Method) -> Method:

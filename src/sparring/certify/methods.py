@@ -11,6 +11,7 @@ from torch import Tensor
 from sparring.certify.branch_and_bound import verify
 from sparring.certify.margins import Bound, by_alpha_crown, by_crown, by_intervals, proved
 from sparring.certify.question import Question
+from sparring.certify.smoothing import certified
 from sparring.errors import InputError
 from sparring.norms import L1, L2, Linf, Norm
 
@@ -123,7 +124,40 @@ class Complete(Method):
         return Outcome(found.certified, found.bound, found.margin, found.attacked)
 
 
-METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (IBP, Crown, AlphaCrown, Complete)}
+@dataclass(frozen=True)
+class Smoothing(Method):
+    """Randomized smoothing: certificates of the majority vote under Gaussian noise, of any classifier.
+
+    Args:
+        sigma: of the noise, in pixels. n0, n: draws to select the class and to bound its probability. alpha: the chance
+            that a certificate is wrong, image by image.
+    """
+
+    name = "smoothing"
+    paper = "arXiv:1902.02918"
+    reads_layers = False
+    sigma: float = 0.25
+    n0: int = 100
+    n: int = 1000
+    alpha: float = 0.001
+
+    def __post_init__(self) -> None:
+        if not self.sigma > 0 or self.n0 < 1 or self.n < 1 or not 0 < self.alpha < 1:
+            raise InputError(
+                f"smoothing: sigma={self.sigma}, n0={self.n0}, n={self.n}, alpha={self.alpha}; sigma > 0, n0 and n >= 1 "
+                "and 0 < alpha < 1 are needed"
+            )
+
+    def prove(self, question: Question, margin: Tensor, seed: int) -> Outcome:
+        ball = question.ball
+        found = certified(question.model, ball.x, sigma=self.sigma, n0=self.n0, n=self.n, alpha=self.alpha, seed=seed)
+        right = found.label == question.y
+        radius = found.under(ball.norm, ball.x[0].numel()).masked_fill(~right, 0)
+        unknown = torch.full_like(radius, torch.nan)
+        return Outcome(right & (radius >= ball.eps), radius, unknown, torch.zeros_like(right), right)
+
+
+METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (IBP, Crown, AlphaCrown, Complete, Smoothing)}
 
 
 def find_method(spec: str | Method) -> Method:

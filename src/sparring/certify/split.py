@@ -13,8 +13,8 @@ from math import prod
 import torch
 from torch import Tensor
 
-from sparring.bounds.ball import Region
 from sparring.bounds.backward import Form, Lines, lines_around, pull_back
+from sparring.bounds.ball import Region
 from sparring.bounds.crown import Neurons
 from sparring.bounds.graph import Graph
 

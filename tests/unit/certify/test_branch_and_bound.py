@@ -1,4 +1,4 @@
-"""Complete verification against every activation pattern of tiny nets, against attacks, and against published figures."""
+"""Complete verification against every activation pattern of tiny nets, against attacks and published figures."""
 
 from __future__ import annotations
 

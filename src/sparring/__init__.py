@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sparring.attack import attack as attack
     from sparring.attack import attacks as attacks
     from sparring.attack import register as register
+    from sparring.attacks.exact.ground_truth import GroundTruth as GroundTruth
     from sparring.attacks.gradient.alma import ALMA as ALMA
     from sparring.attacks.gradient.apgd import APGDCE as APGDCE
     from sparring.attacks.gradient.apgd_dlr import APGDDLR as APGDDLR
@@ -148,6 +149,7 @@ _HOMES = {
     "FMN": "attacks.gradient.fmn",
     "Free": "defenses.training.free",
     "GradAlign": "defenses.training.gradalign",
+    "GroundTruth": "attacks.exact.ground_truth",
     "HotCold": "attacks.gradient.hot_cold",
     "Houdini": "attacks.gradient.houdini",
     "ILCM": "attacks.gradient.ilcm",

@@ -45,7 +45,7 @@ def read_graph(model: Model, shape: Shape, *, check: bool = True, attached: bool
     here = builder.start(tuple(shape), model)
     try:
         with torch.no_grad() if not attached else torch.enable_grad():
-            traced = fx.symbolic_trace(model.net)
+            traced = fx.symbolic_trace(nn.Sequential(model.net))  # one layer alone would be opened
             answer = _Reader(traced, builder).run(here)  # type: ignore[no-untyped-call]
     except InputError:
         raise
@@ -211,7 +211,7 @@ class _Reader(fx.Interpreter):
                 return build.maximum(z, layer.kernel_size, layer.stride, layer.padding)
             case nn.Identity() | nn.Dropout() | nn.Dropout1d() | nn.Dropout2d() | nn.Dropout3d():
                 return z
-        raise InputError(f"the layer {target} = {layer} is not supported by bounds; they know {KNOWN}")
+        raise InputError(f"the layer {layer} is not supported by bounds; they know {KNOWN}")
 
     def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
         if not any(isinstance(arg, Ref) for arg in (*args, *kwargs.values())):

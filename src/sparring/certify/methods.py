@@ -144,7 +144,7 @@ class Smoothing(Method):
     def __post_init__(self) -> None:
         if not self.sigma > 0 or self.n0 < 1 or self.n < 1 or not 0 < self.alpha < 1:
             raise InputError(
-                f"smoothing: sigma={self.sigma}, n0={self.n0}, n={self.n}, alpha={self.alpha}; sigma > 0, n0 and n >= 1 "
+                f"smoothing: sigma={self.sigma}, n0={self.n0}, n={self.n}, alpha={self.alpha}; sigma > 0, n0, n >= 1 "
                 "and 0 < alpha < 1 are needed"
             )
 

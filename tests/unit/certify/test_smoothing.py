@@ -27,8 +27,15 @@ def test_bounds_and_tests_are_those_of_scipy(hits: int, of: int) -> None:
 
 @pytest.mark.parametrize(
     ("hits", "n", "radius"),
-    [(100, 100, 1.500), (1000, 1000, 2.463), (10_000, 10_000, 3.199), (100_000, 100_000, 3.811), (990, 1000, 1.978)]
-    + [(9900, 10_000, 2.212), (99_000, 100_000, 2.290)],
+    [
+        (100, 100, 1.500),
+        (1000, 1000, 2.463),
+        (10_000, 10_000, 3.199),
+        (100_000, 100_000, 3.811),
+        (990, 1000, 1.978),
+        (9900, 10_000, 2.212),
+        (99_000, 100_000, 2.290),
+    ],
 )
 def test_the_radii_of_the_paper(hits: int, n: int, radius: float) -> None:
     assert radius_of(hits, n, 1.0, 0.001) == pytest.approx(radius, abs=6e-4)

@@ -19,6 +19,7 @@ from sparring.bounds.ball import Region
 from sparring.bounds.graph import Graph
 from sparring.bounds.interval import Interval, interval_bounds, step, widened
 from sparring.bounds.ops import Input, Relu, Reshape, Scale
+from sparring.bounds.patches import patch_bounds, sees_patches
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,11 @@ def _tightened(
     """
     flat_low, flat_high = low.flatten(1).clone(), high.flatten(1).clone()
     neuron, owner = ((flat_low < 0) & (flat_high > 0)).T.nonzero(as_tuple=True)
+    if sees_patches(graph, number):
+        lowest, highest = patch_bounds(graph, number, owner, neuron, lines, region)
+        flat_low[owner, neuron] = torch.maximum(flat_low[owner, neuron], lowest)
+        flat_high[owner, neuron] = torch.minimum(flat_high[owner, neuron], highest)
+        return flat_low.reshape(low.shape), torch.maximum(flat_low, flat_high).reshape(low.shape)
     for here in chunks(graph, len(owner)):
         own, at = owner[here], neuron[here]
         asked, which = at.unique_consecutive(return_inverse=True)

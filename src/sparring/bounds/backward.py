@@ -17,6 +17,7 @@ from torch import Tensor
 from sparring.bounds.ball import Region
 from sparring.bounds.graph import Graph
 from sparring.bounds.ops import Add, Input, Linear, Relu
+from sparring.norms import per
 
 CHUNK = 2**23
 "values of one node over all rows that are worked on at once"
@@ -60,8 +61,9 @@ class Form:
     def __getitem__(self, rows: Tensor | slice) -> Form:
         return Form({node: a[rows] for node, a in self.parts.items()}, self.shift[rows])
 
-    def __neg__(self) -> Form:
-        return Form({node: -a for node, a in self.parts.items()}, -self.shift)
+    def times(self, factor: Tensor) -> Form:
+        """Each function times a number [R]."""
+        return Form({node: a * per(factor, a) for node, a in self.parts.items()}, self.shift * factor)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from sparring.bounds.ball import Region
 from sparring.bounds.graph import Graph
 from sparring.bounds.interval import Interval, interval_bounds, step, widened
 from sparring.bounds.ops import Input, Relu, Reshape, Scale
-from sparring.bounds.patches import patch_bounds, sees_patches
+from sparring.bounds.patches import patch_least, sees_patches
 
 
 @dataclass(frozen=True)
@@ -89,23 +90,41 @@ def _tightened(
 ) -> Interval:
     """The interval of a node, met with CROWN's where a ReLU after it could be on either side.
 
-    Neuron by neuron, all images together: back to the ReLUs before it, the way is the same for all of them.
+    The likelier side goes first; a neuron that it settles is not asked about again.
     """
     flat_low, flat_high = low.flatten(1).clone(), high.flatten(1).clone()
     neuron, owner = ((flat_low < 0) & (flat_high > 0)).T.nonzero(as_tuple=True)
-    if sees_patches(graph, number):
-        lowest, highest = patch_bounds(graph, number, owner, neuron, lines, region)
-        flat_low[owner, neuron] = torch.maximum(flat_low[owner, neuron], lowest)
-        flat_high[owner, neuron] = torch.minimum(flat_high[owner, neuron], highest)
-        return flat_low.reshape(low.shape), torch.maximum(flat_low, flat_high).reshape(low.shape)
-    for here in chunks(graph, len(owner)):
-        own, at = owner[here], neuron[here]
-        asked, which = at.unique_consecutive(return_inverse=True)
-        rows = one_hot(asked, flat_low.shape[1]).to(low.dtype).reshape(-1, *low.shape[1:])
-        form = settle(graph, Form.of(number, rows))[which]
-        flat_low[own, at] = torch.maximum(flat_low[own, at], least(graph, form, own, lines, region))
-        flat_high[own, at] = torch.minimum(flat_high[own, at], -least(graph, -form, own, lines, region))
+    sign = torch.where(flat_low + flat_high > 0, 1.0, -1.0).to(low.dtype)[owner, neuron]
+    bound = patch_least if sees_patches(graph, number) else _neuron_least
+    for _ in range(2):
+        reached = bound(graph, number, owner, neuron, sign, lines, region)
+        up = sign > 0
+        for flat, meet, which in ((flat_low, torch.maximum, up), (flat_high, torch.minimum, ~up)):
+            at = (owner[which], neuron[which])
+            flat[at] = meet(flat[at], (sign * reached)[which])
+        open_ = reached < 0
+        owner, neuron, sign = owner[open_], neuron[open_], -sign[open_]
     return flat_low.reshape(low.shape), torch.maximum(flat_low, flat_high).reshape(low.shape)
+
+
+def _neuron_least(
+    graph: Graph,
+    number: int,
+    owner: Tensor,
+    neuron: Tensor,
+    sign: Tensor,
+    lines: Mapping[int, Lines],
+    region: Region,
+) -> Tensor:
+    """[R] lower bounds of sign times neurons of a node: back to the ReLUs before it, the way is that of all images."""
+    shape = graph.nodes[number].shape
+    found = []
+    for here in chunks(graph, len(owner)):
+        asked, which = neuron[here].unique_consecutive(return_inverse=True)
+        rows = one_hot(asked, prod(shape)).to(sign.dtype).reshape(-1, *shape)
+        form = settle(graph, Form.of(number, rows))[which].times(sign[here])
+        found.append(least(graph, form, owner[here], lines, region))
+    return torch.cat(found) if found else sign
 
 
 def _exact(graph: Graph, number: int, region: Region) -> bool:

@@ -17,10 +17,11 @@ from torch.nn.functional import conv_transpose2d, one_hot, pad
 from sparring.bounds.backward import CHUNK, Lines
 from sparring.bounds.ball import Region
 from sparring.bounds.graph import Graph
-from sparring.bounds.interval import Interval
 from sparring.bounds.ops import Conv, Input, Relu, Scale
 
 Pair = tuple[int, int]
+DENSE = 8
+"the most that a matrix product may do, in multiples of the convolution"
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,22 @@ def sees_patches(graph: Graph, number: int) -> bool:
     return len(node.shape) == 3 and 2 * view.size[0] * view.size[1] < node.shape[1] * node.shape[2]
 
 
-def patch_bounds(
-    graph: Graph, number: int, owner: Tensor, neuron: Tensor, lines: Mapping[int, Lines], region: Region
-) -> Interval:
-    """(low, high) [R] of some neurons of a node, each of the image `owner`, by CROWN."""
-    low, high = (torch.empty(len(owner), dtype=region.x.dtype, device=region.x.device) for _ in range(2))
+def patch_least(
+    graph: Graph,
+    number: int,
+    owner: Tensor,
+    neuron: Tensor,
+    sign: Tensor,
+    lines: Mapping[int, Lines],
+    region: Region,
+) -> Tensor:
+    """[R] lower bounds of sign [R] times some neurons [R] of a node, each of the image `owner` [R], by CROWN."""
     count = max(1, CHUNK // _largest(graph, number))
+    found = []
     for first in range(0, len(owner), count):
         here = slice(first, first + count)
-        low[here], high[here] = _bounds(graph, number, owner[here], neuron[here], lines, region)
-    return low, high
+        found.append(_least(graph, number, owner[here], neuron[here], sign[here], lines, region))
+    return torch.cat(found) if found else sign
 
 
 def _largest(graph: Graph, number: int) -> int:
@@ -91,37 +98,57 @@ def _largest(graph: Graph, number: int) -> int:
     return most
 
 
-def _bounds(
-    graph: Graph, number: int, owner: Tensor, neuron: Tensor, lines: Mapping[int, Lines], region: Region
-) -> Interval:
+def _least(
+    graph: Graph,
+    number: int,
+    owner: Tensor,
+    neuron: Tensor,
+    sign: Tensor,
+    lines: Mapping[int, Lines],
+    region: Region,
+) -> Tensor:
     channels, height, width = graph.nodes[number].shape
     channel, place = neuron // (height * width), neuron % (height * width)
     neurons, view = (height, width), View((1, 1), (1, 1), (0, 0))
     at = (owner, place // width, place % width)
-    a = one_hot(channel, channels).to(region.x.dtype)[:, :, None, None]
-    both, shifts = [a, -a], [a.new_zeros(len(a)), a.new_zeros(len(a))]
+    a = (one_hot(channel, channels) * sign[:, None])[:, :, None, None]
+    shift, inside = torch.zeros_like(sign), True
     while not isinstance(graph.nodes[number].op, Input):
         node = graph.nodes[number]
-        inside = view.cut(torch.ones(1, 1, *node.shape[1:], dtype=a.dtype, device=a.device), neurons)
-        within = inside[torch.zeros_like(owner), at[1], at[2]]
-        both = [coefficients * within for coefficients in both]
+        if not inside and not isinstance(node.op, Relu):  # lines are zero outside anyway
+            mask = view.cut(torch.ones(1, 1, *node.shape[1:], dtype=a.dtype, device=a.device), neurons)
+            a = a * mask[torch.zeros_like(owner), at[1], at[2]]
         match node.op:
             case Conv() as op:
-                shifts = [s + op.offset(c) for s, c in zip(shifts, both, strict=True)]
-                both = [conv_transpose2d(c, op.weight, stride=op.stride) for c in both]
-                view = view.through(op)
+                shift = shift + op.offset(a)
+                a, view, inside = _pull(op, a), view.through(op), False
             case Scale() as op:
-                shifts = [s + op.offset(c) for s, c in zip(shifts, both, strict=True)]
-                both = [op.pull(c) for c in both]
+                shift = shift + op.offset(a)
+                a, inside = op.pull(a), True
             case Relu():
                 around = lines[number]
-                below, above, shift = (view.cut(v, neurons)[at] for v in (around.below, around.above, around.shift))
-                down = [c.clamp(max=0) for c in both]
-                shifts = [s + (d * shift).flatten(1).sum(1) for s, d in zip(shifts, down, strict=True)]
-                both = [(c - d) * below + d * above for c, d in zip(both, down, strict=True)]
+                below, above, extra = (view.cut(v, neurons)[at] for v in (around.below, around.above, around.shift))
+                down = a.clamp(max=0)
+                shift = shift + (down * extra).flatten(1).sum(1)
+                a, inside = (a - down) * below + down * above, True
         number = node.inputs[0]
     shape = (-1, *graph.nodes[0].shape)
     x, low, high = (view.cut(v.reshape(shape), neurons)[at].flatten(1) for v in (region.x, region.low, region.high))
-    seen = Region(x, low, high, region.eps[owner], region.norm)
-    least = [seen.least(c.flatten(1)) + s for c, s in zip(both, shifts, strict=True)]
-    return least[0], -least[1]
+    return Region(x, low, high, region.eps[owner], region.norm).least(a.flatten(1)) + shift
+
+
+def _pull(conv: Conv, a: Tensor) -> Tensor:
+    """Coefficients [R, out, h, w] of patches through a convolution, without its padding.
+
+    As one matrix product where that does not do much more than the convolution: many small patches suit it badly.
+    """
+    size = a.shape[1:]
+    wide = [
+        (side - 1) * step + kernel
+        for side, step, kernel in zip(size[1:], conv.stride, conv.weight.shape[2:], strict=True)
+    ]
+    if wide[0] * wide[1] > DENSE * conv.weight[0, 0].numel() or len(a) < a[0].numel():
+        return conv_transpose2d(a, conv.weight, stride=conv.stride)
+    eye = torch.eye(a[0].numel(), dtype=a.dtype, device=a.device).reshape(-1, *size)
+    matrix = conv_transpose2d(eye, conv.weight, stride=conv.stride)
+    return (a.flatten(1) @ matrix.flatten(1)).reshape(len(a), *matrix.shape[1:])

@@ -51,8 +51,7 @@ class Region:
 
     def to(self, dtype: torch.dtype) -> Region:
         """The same in another precision."""
-        tensors = (value.to(dtype) for value in (self.x, self.low, self.high, self.eps))
-        return Region(*tensors, self.norm)
+        return Region(self.x.to(dtype), self.low.to(dtype), self.high.to(dtype), self.eps.to(dtype), self.norm)
 
     @property
     def box(self) -> tuple[Tensor, Tensor]:

@@ -120,7 +120,7 @@ def _neuron_least(
     shape = graph.nodes[number].shape
     found = []
     for here in chunks(graph, len(owner)):
-        asked, which = neuron[here].unique_consecutive(return_inverse=True)
+        asked, which = torch.unique_consecutive(neuron[here], return_inverse=True)
         rows = one_hot(asked, prod(shape)).to(sign.dtype).reshape(-1, *shape)
         form = settle(graph, Form.of(number, rows))[which].times(sign[here])
         found.append(least(graph, form, owner[here], lines, region))

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_input
 
 Shape = tuple[int, ...]
 
@@ -97,7 +98,7 @@ class Conv(Linear):
 
     def pull(self, a: Tensor) -> Tensor:
         size = (len(a), *self.source)
-        pulled: Tensor = nn.grad.conv2d_input(size, self.weight, a, **self._how)  # type: ignore[no-untyped-call]
+        pulled: Tensor = conv2d_input(size, self.weight, a, **self._how)  # type: ignore[no-untyped-call]
         return pulled
 
     def offset(self, a: Tensor) -> Tensor | float:
@@ -141,7 +142,8 @@ class Reshape(Linear):
     def forward(self, *values: Tensor) -> Tensor:
         return values[0].reshape(len(values[0]), *self.target)
 
-    spread = forward
+    def spread(self, radius: Tensor) -> Tensor:
+        return self.forward(radius)
 
     def pull(self, a: Tensor) -> Tensor:
         return a.reshape(len(a), *self.source)

@@ -46,7 +46,7 @@ def read_graph(model: Model, shape: Shape, *, check: bool = True, attached: bool
     try:
         with torch.no_grad() if not attached else torch.enable_grad():
             traced = fx.symbolic_trace(nn.Sequential(model.net))  # one layer alone would be opened
-            answer = _Reader(traced, builder).run(here)  # type: ignore[no-untyped-call]
+            answer = _Reader(traced, builder).run(here)
     except InputError:
         raise
     except Exception as error:  # the net is anybody's code
@@ -109,11 +109,11 @@ class _Builder:
     ) -> Ref:
         if isinstance(padding, str):
             raise InputError(f"a convolution with padding={padding!r} is not supported; write it as a number")
-        both = tuple(_pair(value) for value in (stride, padding, dilation))
+        steps, around, spread = _pair(stride), _pair(padding), _pair(dilation)
         shift = None if bias is None else self.own(bias)
-        op = Conv(self.own(weight), shift, *both, groups, z.shape)
+        op = Conv(self.own(weight), shift, steps, around, spread, groups, z.shape)
         with torch.device("meta"):
-            out = F.conv2d(torch.empty(1, *z.shape), torch.empty(weight.shape), None, *both, groups)
+            out = F.conv2d(torch.empty(1, *z.shape), torch.empty(weight.shape), None, steps, around, spread, groups)
         return self.put(op, [z], tuple(out.shape[1:]))
 
     def batch_norm(self, z: Ref, layer: nn.BatchNorm1d | nn.BatchNorm2d) -> Ref:
@@ -189,7 +189,7 @@ class _Reader(fx.Interpreter):
         self.extra_traceback = False  # errors are for people
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
-        layer, build, z = self.fetch_attr(target), self.builder, args[0]  # type: ignore[no-untyped-call]
+        layer, build, z = self.fetch_attr(target), self.builder, args[0]
         match layer:
             case nn.Linear():
                 return build.dense(z, layer.weight, layer.bias)

@@ -103,7 +103,7 @@ class _Search:
             self._note(self.stuck, self.owner, self.open.bound.double())
             return
         waiting, self.open = self.open, self.open[self.open.pair[:0]]
-        for part in waiting.pair.split(self.nodes) if len(waiting) else ():
+        for part in torch.split(waiting.pair, self.nodes) if len(waiting) else ():
             self._take(waiting[part], ROOT_STEPS)
         while len(self.open):
             chosen = self._chosen()

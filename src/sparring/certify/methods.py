@@ -180,7 +180,7 @@ def find_method(spec: str | Method) -> Method:
             raise InputError(
                 f"{item!r} in {spec!r} is not understood; {kind.name} has {', '.join(known) or 'no options'}"
             )
-        read = type(known[key].default)
+        read: type[Any] = type(known[key].default)
         try:
             values[key] = read(value)
         except ValueError:

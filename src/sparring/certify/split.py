@@ -135,7 +135,7 @@ class Splitter:
 
     def _cut(self, flat: Tensor) -> dict[int, Tensor]:
         """Columns of all ReLUs -> those of each ReLU node, in its shape."""
-        pieces = flat.split([prod(shape) for shape in self.shapes.values()], 1)
+        pieces = torch.split(flat, [prod(shape) for shape in self.shapes.values()], 1)
         return {
             number: piece.reshape(-1, *self.shapes[number]) for number, piece in zip(self.shapes, pieces, strict=True)
         }

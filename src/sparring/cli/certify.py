@@ -111,7 +111,7 @@ def _print(found: Certificates, about: dict[str, Any]) -> None:
     seconds = float(found.seconds.sum())
     table = Table.grid(padding=(0, 2))
     for style in ({"no_wrap": True}, {"no_wrap": True, "justify": "right", "style": "bold"}, {}):
-        table.add_column(**style)  # type: ignore[arg-type]
+        table.add_column(**style)
     proved, right = status.count("certified"), int(found.clean_correct.sum())
     rows = [
         ("clean accuracy", _percent(found.clean_accuracy), f"{right} of {n} right"),

@@ -1,8 +1,9 @@
 """Complete verification: cut the ball by the signs of unstable ReLUs until each part is proved, or broken.
 
-Bunel et al. 2018, arXiv:1711.00455; bounds by beta-CROWN (`split`). Attacks go first, so that nothing is tried on
-what is broken, then CROWN and alpha-CROWN, and only the (image, class) pairs that they leave are cut. Parts of all
-images are bounded together. Every part's worst-looking point is shown to the model: it may break the image.
+Bunel et al. 2018, arXiv:1711.00455; bounds by beta-CROWN (`split`). CROWN goes first, which costs less than an attack;
+then attacks on what it leaves, so that no proof is tried of what is broken; then alpha-CROWN, and only the (image,
+class) pairs that it leaves are cut. Parts of all images are bounded together. Every part's worst-looking point is shown
+to the model: it may break the image.
 Differs from beta-CROWN: a part inherits the neurons' bounds of the whole ball; the ReLU to split is the one whose two
 lines give most away.
 """
@@ -20,6 +21,7 @@ from sparring.attack import attack as find_attack
 from sparring.bounds.alpha import alpha_margins
 from sparring.bounds.backward import Form, settle
 from sparring.bounds.crown import crown_margins, crown_neurons, margin_rows
+from sparring.certify.margins import by_crown, proved
 from sparring.certify.question import Question
 from sparring.certify.split import Parts, Splitter
 from sparring.threat import Threat, Untargeted
@@ -39,37 +41,40 @@ class Verdicts:
 
 
 def verify(question: Question, margin: Tensor, attacks: str, seconds: float, nodes: int, seed: int) -> Verdicts:
-    """Attack, then prove, until every image is settled or its time is over.
+    """Prove, attack and prove harder, until every image is settled or its time is over.
 
     Args:
         margin: [B] of the clean images. attacks: specs joined by "+". seconds: for cutting, an image. nodes: parts
             that are bounded at once. seed: of the attacks.
     """
     margin = margin.double().clone()
-    _attack(question, margin, attacks, seed)
-    bound = torch.full_like(margin, -torch.inf)
-    left = (margin >= 0).nonzero().squeeze(1)
+    certified, bound = proved(question, by_crown)
+    left = (~certified).nonzero().squeeze(1)
+    if len(left):
+        margin[left] = _attacked(question[left], margin[left], attacks, seed)
+        left = left[margin[left] >= 0]
     if len(left):
         search = _Search(question[left], margin[left], seconds, nodes)
         search.run()
-        bound[left], margin[left] = search.bound, search.margin
+        bound[left], margin[left] = torch.maximum(bound[left], search.bound), search.margin
     attacked = margin < 0
-    certified = ~attacked & (bound > question.threshold)
+    certified = ~attacked & (certified | (bound > question.threshold))
     return Verdicts(certified, attacked, torch.minimum(bound, margin), margin)
 
 
-def _attack(question: Question, margin: Tensor, attacks: str, seed: int) -> None:
-    """Lower the margins [B] to the smallest that the attacks see."""
-    ball = question.ball
+def _attacked(question: Question, margin: Tensor, attacks: str, seed: int) -> Tensor:
+    """The margins [B], lowered to the smallest that the attacks see."""
+    ball, margin = question.ball, margin.clone()
     for spec in filter(None, attacks.split("+")):
         rows = (margin >= 0).nonzero().squeeze(1)
         if not len(rows):
-            return
+            break
         here = ball[rows]
         threat = Threat(ball.norm, float(ball.eps[0]), ball.box, None, here.free)
         result = find_attack(spec)(question.model, here.x, question.y[rows], threat, seed=seed)
         seen = -result.margin.to(margin).nan_to_num(nan=-torch.inf)
         margin[rows] = torch.minimum(margin[rows], seen)
+    return margin
 
 
 class _Search:

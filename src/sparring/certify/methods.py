@@ -100,10 +100,10 @@ class AlphaCrown(Method):
 
 @dataclass(frozen=True)
 class Complete(Method):
-    """Attack, bounds, then branch and bound until every image is settled or its time is over.
+    """Bounds, attacks, then branch and bound until every image is settled or its time is over.
 
     Args:
-        seconds: for branch and bound, an image. attack: what tries first, names joined by "+". nodes: parts that are
+        seconds: for branch and bound, an image. attack: what tries before, names joined by "+". nodes: parts that are
             bounded at once.
     """
 

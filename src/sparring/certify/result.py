@@ -23,7 +23,7 @@ class Certificates:
     Attributes:
         certified: [N] bool, right on the clean image, and no point inside the threat changes that.
         bound: [N] float64, a lower bound of the margin (true logit minus the largest other) over the whole threat;
-            for smoothing the certified L2 radius in the threat's norm, 0 = abstained or wrong.
+            for smoothing the certified radius in the threat's norm, 0 = abstained or wrong.
         margin: [N] float64, the smallest margin that was seen anywhere in the threat: an upper bound of the same;
             NaN for smoothing.
         clean_correct: [N] bool. attacked: [N] bool, an adversarial example inside the threat was found on the way.

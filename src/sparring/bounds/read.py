@@ -144,19 +144,19 @@ class _Builder:
             raise InputError("a flatten from dimension 0 mixes images")
         return self.reshape(z, 1, *z.shape[: start - 1], -1)
 
-    def average(self, z: Ref, kernel: Any, stride: Any, padding: Any = 0) -> Ref:
-        size = _pair(kernel)
+    def average(self, z: Ref, kernel_size: Any, stride: Any = None, padding: Any = 0) -> Ref:
+        size = _pair(kernel_size)
         weight = torch.full((z.shape[0], 1, *size), 1 / prod(size), dtype=self.dtype)
-        return self.conv(z, weight, None, _pair(stride or kernel), padding, 1, z.shape[0])
+        return self.conv(z, weight, None, _pair(stride or kernel_size), padding, 1, z.shape[0])
 
     def average_all(self, z: Ref, target: Any) -> Ref:
         if _pair(target) != (1, 1):
             raise InputError(f"adaptive average pooling to {target} is not supported, only to 1 x 1")
         return self.average(z, z.shape[1:], z.shape[1:])
 
-    def maximum(self, z: Ref, kernel: Any, stride: Any, padding: Any = 0) -> Ref:
+    def maximum(self, z: Ref, kernel_size: Any, stride: Any = None, padding: Any = 0) -> Ref:
         """Pairwise: max(a, b) = b + relu(a - b)."""
-        size = _pair(kernel)
+        size = _pair(kernel_size)
         if _pair(padding) != (0, 0) and not isinstance(self.graph.nodes[z.number].op, Relu):
             raise InputError("max pooling with padding is supported only right after a ReLU")
         picked = []
@@ -164,7 +164,7 @@ class _Builder:
             weight = torch.zeros(z.shape[0], 1, prod(size), dtype=self.dtype)
             weight[:, :, place] = 1
             weight = weight.reshape(z.shape[0], 1, *size)
-            picked.append(self.conv(z, weight, None, _pair(stride or kernel), padding, 1, z.shape[0]))
+            picked.append(self.conv(z, weight, None, _pair(stride or kernel_size), padding, 1, z.shape[0]))
         while len(picked) > 1:
             pairs = [picked[i : i + 2] for i in range(0, len(picked), 2)]
             picked = [pair[0] if len(pair) == 1 else self._larger(*pair) for pair in pairs]
@@ -252,14 +252,26 @@ class _Reader(fx.Interpreter):
             torch.relu: build.relu,
             F.relu: lambda z, inplace=False: build.relu(z),
             torch.flatten: lambda z, start_dim=0: build.flatten(z, start_dim),
-            F.avg_pool2d: build.average,
+            F.avg_pool2d: _plain(build.average, ceil_mode=False, count_include_pad=True, divisor_override=None),
             F.adaptive_avg_pool2d: build.average_all,
-            F.max_pool2d: lambda z, kernel_size, stride=None, padding=0: build.maximum(z, kernel_size, stride, padding),
+            F.max_pool2d: _plain(build.maximum, dilation=1, ceil_mode=False, return_indices=False),
             F.dropout: lambda z, *how, **more: z,
         }
 
 
 _START = {"start_dim": "start"}
+
+
+def _plain(build: Callable[..., Any], **usual: Any) -> Callable[..., Any]:
+    """A function whose further arguments must be as they usually are."""
+
+    def call(*args: Any, **given: Any) -> Any:
+        for name, value in given.items():
+            if name in usual and value != usual[name]:
+                raise InputError(f"pooling with {name}={value} is not supported by bounds")
+        return build(*args, **{name: value for name, value in given.items() if name not in usual})
+
+    return call
 
 
 def _pair(value: Any) -> tuple[int, int]:

@@ -184,5 +184,5 @@ def find_method(spec: str | Method) -> Method:
         try:
             values[key] = read(value)
         except ValueError:
-            raise InputError(f"{kind.name}: {key}={value!r} is not understood; give a {read.__name__}") from None
+            raise InputError(f"{kind.name}: {key}={value!r} is not understood; give a number") from None
     return kind(**values)

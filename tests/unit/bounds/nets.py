@@ -23,6 +23,20 @@ class Residual(nn.Module):
         return self.last(z.view(z.size(0), -1))
 
 
+class Functional(nn.Module):
+    """Functions for all that has no weights; overlapping windows, padded after a ReLU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 2, 3, padding=1, bias=False)
+        self.last = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = nn.functional.max_pool2d(nn.functional.relu(self.first(x)), 3, stride=2, padding=1)
+        z = nn.functional.dropout(nn.functional.avg_pool2d(z, 2, 1), training=self.training)
+        return self.last(torch.flatten(z, 1))
+
+
 def dense() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(36, 12), nn.ReLU(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 4))
 
@@ -41,7 +55,7 @@ def pooled() -> nn.Module:
     )  # fmt: skip
 
 
-NETS = {"dense": dense, "strided": strided, "pooled": pooled, "residual": Residual}
+NETS = {"dense": dense, "strided": strided, "pooled": pooled, "residual": Residual, "functional": Functional}
 
 
 def make(name: str, seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Module:

@@ -74,7 +74,7 @@ def test_the_model_is_left_as_it_was() -> None:
         (("L0", 3), "crown", "not L0"),
         (("Linf", 0.1), "magic", "no method is called 'magic'"),
         (("Linf", 0.1), "alpha-crown:stepz=3", "it?"),
-        (("Linf", 0.1), "alpha-crown:steps=many", "give a int"),
+        (("Linf", 0.1), "alpha-crown:steps=many", "give a number"),
     ],
 )
 def test_what_does_not_fit_is_said(threat: tuple[str, float | None], method: str, said: str) -> None:

@@ -53,7 +53,7 @@ def verify(question: Question, margin: Tensor, attacks: str, seconds: float, nod
     if len(left):
         margin[left] = _attacked(question[left], margin[left], attacks, seed)
         left = left[margin[left] >= 0]
-    if len(left):
+    if len(left) and question.graph.relus:  # a linear net has nothing to cut
         search = _Search(question[left], margin[left], seconds, nodes)
         search.run()
         bound[left], margin[left] = torch.maximum(bound[left], search.bound), search.margin
@@ -104,9 +104,6 @@ class _Search:
 
     def run(self) -> None:
         """Until nothing is open."""
-        if not self.splitter.shapes:  # a linear net: there is nothing to cut
-            self._note(self.stuck, self.owner, self.open.bound.double())
-            return
         waiting, self.open = self.open, self.open[self.open.pair[:0]]
         for part in torch.split(waiting.pair, self.nodes) if len(waiting) else ():
             self._take(waiting[part], ROOT_STEPS)

@@ -37,6 +37,18 @@ def test_an_image_that_is_wrong_is_not_certified(method: str) -> None:
     assert proved.interval[0] < 11 / 12 < proved.interval[1]
 
 
+@pytest.mark.parametrize("method", ["ibp", "crown", "alpha-crown", "complete:attack="])
+def test_near_zero_float64_decides_and_the_last_bit_proves_nothing(method: str) -> None:
+    """The least margin is 0.5 - 2 eps: 3e-5 is too little for float32, 3e-7 is within the rounding of the model."""
+    net = nn.Linear(2, 2, bias=False).requires_grad_(False)
+    net.weight.copy_(torch.eye(2))
+    x, y = torch.tensor([[0.75, 0.25]]), torch.tensor([0])
+    for least, wanted in ((1e-2, True), (3e-5, True), (3e-7, False), (-3e-5, False)):
+        found = sp.certify(net, x, y, ("Linf", 0.25 - least / 2), method)
+        assert found.certified.tolist() == [wanted], least
+        assert float(found.bound[0]) == pytest.approx(least, abs=1e-7)
+
+
 def test_no_certificate_is_broken_by_an_attack() -> None:
     net, x, y = net_and_images(40)
     for norm, eps in (("Linf", 0.05), ("L2", 0.2), ("L1", 0.5)):

@@ -22,7 +22,7 @@ __all__ = list(_HOMES)
 
 def __getattr__(name: str) -> Any:
     value = load(__name__, _HOMES, name)
-    if name not in ("attack", "attacks", "audit"):  # modules as well, which can be called: see _callable.py
+    if name not in ("attack", "attacks", "audit", "certify"):  # modules as well, which can be called: see _callable.py
         globals()[name] = value
     return value
 

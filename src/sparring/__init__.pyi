@@ -18,6 +18,7 @@ from sparring.attacks.decision.signflip import SignFlip as SignFlip
 from sparring.attacks.decision.signopt import SignOPT as SignOPT
 from sparring.attacks.decision.surfree import SurFree as SurFree
 from sparring.attacks.decision.tangent import Tangent as Tangent
+from sparring.attacks.exact.ground_truth import GroundTruth as GroundTruth
 from sparring.attacks.gradient.alma import ALMA as ALMA
 from sparring.attacks.gradient.apgd import APGDCE as APGDCE
 from sparring.attacks.gradient.apgd_dlr import APGDDLR as APGDDLR
@@ -78,6 +79,8 @@ from sparring.blocks.views.eot import EOT as EOT
 from sparring.blocks.views.view_success import view_success as view_success
 from sparring.bout import Bout as Bout
 from sparring.budget import Budget as Budget
+from sparring.certify import certify as certify
+from sparring.certify.result import Certificates as Certificates
 from sparring.data import load_data as load_data
 from sparring.defenses.training.awp import AWP as AWP
 from sparring.defenses.training.distillation import Distillation as Distillation

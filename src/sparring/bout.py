@@ -15,8 +15,10 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from sparring.ball import Ball
+from sparring.bounds.graph import Graph
+from sparring.bounds.read import read_graph
 from sparring.budget import BudgetSpent
-from sparring.errors import AccessError
+from sparring.errors import AccessError, InputError
 from sparring.model import LEVELS, Access, Model
 from sparring.outputs import classes
 from sparring.referee import Referee, TrainingReferee
@@ -278,6 +280,25 @@ class Bout:
         finally:
             self._weigh(shown, logits.detach(), able, submitted=False)
         return logits.detach(), torch.stack(slopes, 1)
+
+    def graph(self) -> Graph | None:
+        """The net layer by layer, in float64, for exact searches. None where it cannot be read: that is noted."""
+        self._need("gradient")
+        try:
+            graph = read_graph(self._model, tuple(self.x.shape[1:]), check=False)
+        except InputError:
+            graph = None
+        if graph is not None:
+            with torch.no_grad():  # the answers to the clean images are known: no pass is spent on the check
+                said, read = self.clean_logits, graph.value(self.x)
+            if said.shape == read.shape and bool(((said - read).abs() <= 1e-4 * (1 + said.abs())).all()):
+                return graph.to(torch.float64)
+        self._referee.note_least(self._rows, 0.0, False)
+        return None
+
+    def note_least(self, rows: Tensor, least: float, proved: bool) -> None:
+        """Of some rows it is known that no success is nearer than `least`, and whether that settles them."""
+        self._referee.note_least(self._rows[rows], least, proved)
 
     def submit(self, z: Tensor) -> None:
         """Hand a point over: it is shown to the model and judged. One query."""

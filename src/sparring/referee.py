@@ -55,6 +55,8 @@ class Referee:
         self.cut = torch.zeros(n, dtype=torch.int64, device=device)  # those not there, as the graph is cut
         self.broken = torch.zeros(n, dtype=torch.bool, device=device)  # NaN or Inf seen on the way
         self.unpaid = torch.zeros(n, dtype=torch.bool, device=device)
+        self.least = torch.zeros_like(self.size)  # no success is nearer, where an exact search says so
+        self.unproved = torch.zeros_like(self.unpaid)  # such a search could not tell the nearest
         self.logits: Tensor | None = None  # of the clean images
         self.records: list[tuple[Tensor, Tensor, Tensor]] | None = [] if trace else None
         self.started = time.perf_counter()
@@ -241,6 +243,11 @@ class Referee:
         """Where NaN or Inf was seen, bool [b]."""
         self.broken[rows] |= signs
 
+    def note_least(self, rows: Tensor, least: float, proved: bool) -> None:
+        """No success is nearer than `least`, as an exact search says; `proved`: the nearest is known."""
+        self.least[rows] = least
+        self.unproved[rows] = not proved
+
     def _record(self, rows: Tensor, margin: Tensor, size: Tensor) -> None:
         """Write down what was seen of the rows; NaN for the others."""
         if self.records is not None:
@@ -285,6 +292,11 @@ class Referee:
         margin, size, query = ([look[i].cpu() for look in self.records] for i in range(3))
         return Trace(torch.stack(margin), torch.stack(size), torch.stack(query))
 
+    def _gap(self) -> float:
+        """The widest gap between a distance that is not proven and what is known for sure."""
+        gaps = (self.size - self.least)[self.unproved]
+        return float(gaps.max()) if len(gaps) else 0.0
+
     def _doubts(self) -> list[Doubt]:
         wanted = self.gradients + self.cut
         asked = wanted > 0
@@ -304,6 +316,13 @@ class Referee:
                 "{} of {} samples met NaN or Inf in logits or gradients on the way; such points count as not fooled",
             ),
             ("budget-spent", self.unpaid & failed, failed, "{} of {} samples still standing ran out of budget"),
+            (
+                "not-proven",
+                self.unproved,
+                self.queries > 0,
+                "{} of {} distances are not proven to be the smallest: time ran out, or the net has layers that the "
+                f"proof does not know; the widest gap is {self._gap():.4g}",
+            ),
         ]
         return [
             Doubt(code, text.format(int(sign.sum()), int(among.sum())), float(sign.sum() / among.sum()))

@@ -28,7 +28,7 @@ FLOORS = (
     {"ball"},
     {"threat"},
     {"losses", "model", "result"},
-    {"referee", "zoo", "optimality", "preprocess"},
+    {"referee", "zoo", "optimality", "preprocess", "bounds"},
     {"bout"},
     {"attack"},
     {"blocks", "batches"},

@@ -12,6 +12,7 @@ import sparring.cli.audit.verify
 import sparring.cli.audit.merge
 import sparring.cli.audit.rerun
 import sparring.cli.attack.attack
+import sparring.cli.certify
 import sparring.cli.reproduce.fgsm_imagenet
 import sparring.cli.reproduce.defense_gan
 import sparring.cli.reproduce.distillation

@@ -16,6 +16,7 @@ from sparring.attack import attack
 from sparring.attacks.gradient.fgsm import FGSM
 from sparring.attacks.gradient.pgd import PGD
 from sparring.defenses.training.awp import AWP
+from sparring.defenses.training.certified import IBP, SABR, CrownIBP
 from sparring.defenses.training.distillation import Distillation
 from sparring.defenses.training.ensemble import EnsembleAdversarialTraining
 from sparring.defenses.training.free import Free
@@ -222,6 +223,24 @@ def _fast(threat: Threat, alpha: float = 1.25, warm_up: float = 0.0) -> Training
 )
 def _aligned(threat: Threat, alpha: float = 1.25, weight: float = 0.2, warm_up: float = 0.0) -> TrainingLoss:
     return GradAlign(AdversarialTraining(threat, PGD(steps=1, step=alpha), warm_up), weight)
+
+
+# --- for certificates -----------------------------------------------------------------------------------------
+
+
+@recipe("ibp", "interval bounds", "arXiv:1810.12715", lr=1e-3, batch_size=100)
+def _ibp(threat: Threat, ramp: float = 0.6, kappa: float = 0.5, widen: float = 1.1) -> TrainingLoss:
+    return IBP(threat, ramp, kappa, widen)
+
+
+@recipe("crown-ibp", "CROWN over interval bounds", "arXiv:1906.06316", lr=1e-3, batch_size=100)
+def _crown_ibp(threat: Threat, ramp: float = 0.6, kappa: float = 0.5, final: float = 0.0) -> TrainingLoss:
+    return CrownIBP(threat, ramp, kappa, final=final)
+
+
+@recipe("sabr", "interval bounds in small boxes", "arXiv:2210.04871", lr=1e-3, batch_size=100)
+def _sabr(threat: Threat, ramp: float = 0.6, share: float = 0.4, steps: int = 8) -> TrainingLoss:
+    return SABR(threat, ramp, widen=1.0, share=share, attack=PGD(steps=steps))
 
 
 def _net(spec: str) -> nn.Module:

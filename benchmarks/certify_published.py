@@ -1,0 +1,110 @@
+"""Certificates of nets with published figures: what each method proves, what complete search settles, how fast.
+
+    python benchmarks/certify_published.py --n 200
+
+Needs SPARRING_DATA: published/*.safetensors, MNIST, cifar10-test200.npz. Prints a table; the last block times the batch
+against a loop over images and targets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+import sparring as sp
+from sparring.ball import Ball
+from sparring.bounds.ball import Region
+from sparring.bounds.crown import crown_margins, crown_neurons, margin_rows
+from sparring.bounds.read import read_graph
+from sparring.zoo.nets import make_net
+
+PUBLISHED = {
+    "mnist-wong-kolter-2018": "dual bound 94.2 % certified, exact 95.62 % (10,000 images)",
+    "mnist-raghunathan-2018": "SDP 65 % certified",
+    "cifar-cnn-a-adv": "PGD 50.0 %, beta-CROWN 44.0 %",
+    "cifar-cnn-a-adv4": "PGD 49.5 %, beta-CROWN 46.0 %",
+    "cifar-cnn-a-mix": "PGD 53.0 %, beta-CROWN 41.5 %",
+    "cifar-cnn-a-mix4": "PGD 57.5 %, beta-CROWN 50.5 %",
+}
+
+
+def net_of(name: str, folder: Path) -> sp.Model:
+    """A published net, with its normalisation."""
+    state = load_file(folder / f"{name}.safetensors")
+    if "wong" in name:
+        net: nn.Module = make_net("wong")
+        net.load_state_dict(state)
+        return sp.wrap(net, name=name)
+    if "raghunathan" in name:
+        net = nn.Sequential(nn.Flatten(), nn.Linear(784, 500), nn.ReLU(), nn.Linear(500, 10))
+        net.load_state_dict(state)
+        return sp.wrap(net, name=name)
+    net = nn.Sequential(
+        nn.Conv2d(3, 16, 4, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 4, 2, 1), nn.ReLU(), nn.Flatten(),
+        nn.Linear(2048, 100), nn.ReLU(), nn.Linear(100, 10),
+    )  # fmt: skip
+    net.load_state_dict(state)
+    mean, std = (tuple(v / 255 for v in values) for values in ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7)))
+    return sp.wrap(net, mean=mean, std=std, name=name)
+
+
+def images_of(name: str, folder: Path, n: int) -> tuple[Tensor, Tensor, float]:
+    """The images and the radius of its published figures."""
+    if name.startswith("mnist"):
+        return (*sp.load_data("mnist", "test", n).tensors(), 0.1)
+    saved = np.load(folder / "cifar10-test200.npz")
+    x = torch.from_numpy(saved["x"]).permute(0, 3, 1, 2).float() / 255
+    return x[:n], torch.from_numpy(saved["y"]).long()[:n], 2 / 255
+
+
+def speed(model: sp.Model, x: Tensor, y: Tensor, eps: float) -> None:
+    """CROWN of a batch against a loop over images and targets."""
+    graph = read_graph(model, tuple(x.shape[1:]))
+
+    def bounds(x: Tensor, rows: Tensor, owner: Tensor) -> Tensor:
+        region = Region.of(Ball(x, sp.Linf, torch.full((len(x),), eps), (0.0, 1.0)))
+        return crown_margins(graph, region, crown_neurons(graph, region), rows, owner)
+
+    rows, owner = margin_rows(y, graph.classes, x.dtype)
+    began = time.perf_counter()
+    together = bounds(x, rows, owner)
+    batch = time.perf_counter() - began
+    began = time.perf_counter()
+    alone = torch.cat([bounds(x[o : o + 1], rows[i : i + 1], owner[:1]) for i, o in enumerate(owner.tolist()[:90])])
+    loop = (time.perf_counter() - began) / 90 * len(owner)
+    assert torch.allclose(alone, together[:90], atol=1e-3)
+    print(f"speed: {len(x)} images x {graph.classes - 1} targets: batch {batch:.2f} s, loop {loop:.2f} s, "
+          f"{loop / batch:.1f} times")  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--n", type=int, default=200)
+    parser.add_argument("--nets", nargs="*", default=list(PUBLISHED))
+    parser.add_argument("--methods", nargs="*", default=["ibp", "crown", "alpha-crown", "complete:seconds=60"])
+    options = parser.parse_args()
+    folder = Path(os.environ["SPARRING_DATA"]) / "published"
+    for name in options.nets:
+        model = net_of(name, folder)
+        x, y, eps = images_of(name, folder, options.n)
+        print(f"{name}, Linf {eps:.4g}, {len(x)} images; published: {PUBLISHED[name]}")
+        for method in options.methods:
+            began = time.perf_counter()
+            found = sp.certify(model, x, y, ("Linf", eps), method)
+            seconds = time.perf_counter() - began
+            shares = f"certified {found.certified_accuracy:.2%}  not broken {found.upper:.2%}"
+            unknown = found.status.count("unknown")
+            print(f"  {method:22} clean {found.clean_accuracy:.2%}  {shares}  unknown {unknown}  {seconds:.1f} s")
+        if name == options.nets[0]:
+            speed(model, x[:50], y[:50], eps)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Exact: the smallest perturbation, proven."""

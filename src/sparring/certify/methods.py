@@ -1,0 +1,188 @@
+"""The methods by name, each with its options: "crown", "alpha-crown:steps=50"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from sparring.certify.branch_and_bound import verify
+from sparring.certify.margins import Bound, by_alpha_crown, by_crown, by_intervals, proved
+from sparring.certify.question import Question
+from sparring.certify.smoothing import certified
+from sparring.errors import InputError
+from sparring.norms import L1, L2, Linf, Norm
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method found about B images; for the attributes see `Certificates`.
+
+    `right`: bool [B], where the method's own answer to the clean images counts; None = the model's.
+    """
+
+    certified: Tensor
+    bound: Tensor
+    margin: Tensor
+    attacked: Tensor
+    right: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to prove. Its fields are its options."""
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+    norms: ClassVar[tuple[Norm, ...]] = (Linf, L2, L1)
+    reads_layers: ClassVar[bool] = True
+    "it needs the net's layers; otherwise it asks the model for answers only, and about all images"
+
+    def prove(self, question: Question, margin: Tensor, seed: int) -> Outcome:
+        """Prove what can be proved; margin [B] is that of the clean images."""
+        sure, least = proved(question, self.bounds())
+        return Outcome(sure, least, margin, torch.zeros_like(sure))
+
+    def bounds(self) -> Bound:
+        """How margins are bounded."""
+        raise NotImplementedError
+
+    @property
+    def spec(self) -> str:
+        """This method as text, with the options that differ from the defaults."""
+        changed = [f"{f.name}={getattr(self, f.name)}" for f in fields(self) if getattr(self, f.name) != f.default]
+        return self.name + (":" + ",".join(changed) if changed else "")
+
+
+@dataclass(frozen=True)
+class IBP(Method):
+    """Interval bound propagation."""
+
+    name = "ibp"
+    paper = "arXiv:1810.12715"
+
+    def bounds(self) -> Bound:
+        return by_intervals
+
+
+@dataclass(frozen=True)
+class Crown(Method):
+    """Linear bounds pulled back."""
+
+    name = "crown"
+    paper = "arXiv:1811.00866"
+
+    def bounds(self) -> Bound:
+        return by_crown
+
+
+@dataclass(frozen=True)
+class AlphaCrown(Method):
+    """Linear bounds with optimised slopes.
+
+    Args:
+        steps: of gradient ascent.
+    """
+
+    name = "alpha-crown"
+    paper = "arXiv:2011.13824"
+    steps: int = 20
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise InputError(f"alpha-crown: steps is {self.steps}; it must be at least 1")
+
+    def bounds(self) -> Bound:
+        return lambda question: by_alpha_crown(question, self.steps)
+
+
+@dataclass(frozen=True)
+class Complete(Method):
+    """Bounds, attacks, then branch and bound until every image is settled or its time is over.
+
+    Args:
+        seconds: for branch and bound, an image. attack: what tries before, names joined by "+". nodes: parts that are
+            bounded at once.
+    """
+
+    name = "complete"
+    paper = "arXiv:2103.06624"
+    seconds: float = 30.0
+    attack: str = "apgd-ce+apgd-t"
+    nodes: int = 64
+
+    def __post_init__(self) -> None:
+        if not self.seconds >= 0 or self.nodes < 2:
+            raise InputError(
+                f"complete: seconds={self.seconds}, nodes={self.nodes}; seconds >= 0 and nodes >= 2 needed"
+            )
+
+    def prove(self, question: Question, margin: Tensor, seed: int) -> Outcome:
+        found = verify(question, margin, self.attack, self.seconds, self.nodes, seed)
+        return Outcome(found.certified, found.bound, found.margin, found.attacked)
+
+
+@dataclass(frozen=True)
+class Smoothing(Method):
+    """Randomized smoothing: certificates of the majority vote under Gaussian noise, of any classifier.
+
+    Args:
+        sigma: of the noise, in pixels. n0, n: draws to select the class and to bound its probability. alpha: the chance
+            that a certificate is wrong, image by image.
+    """
+
+    name = "smoothing"
+    paper = "arXiv:1902.02918"
+    reads_layers = False
+    sigma: float = 0.25
+    n0: int = 100
+    n: int = 1000
+    alpha: float = 0.001
+
+    def __post_init__(self) -> None:
+        if not self.sigma > 0 or self.n0 < 1 or self.n < 1 or not 0 < self.alpha < 1:
+            raise InputError(
+                f"smoothing: sigma={self.sigma}, n0={self.n0}, n={self.n}, alpha={self.alpha}; sigma > 0, n0, n >= 1 "
+                "and 0 < alpha < 1 are needed"
+            )
+
+    def prove(self, question: Question, margin: Tensor, seed: int) -> Outcome:
+        ball = question.ball
+        found = certified(question.model, ball.x, sigma=self.sigma, n0=self.n0, n=self.n, alpha=self.alpha, seed=seed)
+        right = found.label == question.y
+        radius = found.under(ball.norm, ball.x[0].numel()).masked_fill(~right, 0)
+        unknown = torch.full_like(radius, torch.nan)
+        return Outcome(right & (radius >= ball.eps), radius, unknown, torch.zeros_like(right), right)
+
+
+METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (IBP, Crown, AlphaCrown, Complete, Smoothing)}
+
+
+def find_method(spec: str | Method) -> Method:
+    """A method from its spec.
+
+    Raises:
+        InputError: no such method or option, or a value that does not fit.
+    """
+    if isinstance(spec, Method):
+        return spec
+    name, _, rest = spec.partition(":")
+    kind = METHODS.get(name.strip().lower().replace("_", "-"))
+    if kind is None:
+        raise InputError(f"no method is called {name!r}; there are {', '.join(METHODS)}")
+    known = {field.name: field for field in fields(kind)}
+    values: dict[str, Any] = {}
+    for item in filter(None, (part.strip() for part in rest.split(","))):
+        key, equals, value = (piece.strip() for piece in item.partition("="))
+        if not equals or key not in known:
+            raise InputError(
+                f"{item!r} in {spec!r} is not understood; {kind.name} has {', '.join(known) or 'no options'}"
+            )
+        read: type[Any] = type(known[key].default)
+        try:
+            values[key] = read(value)
+        except ValueError:
+            raise InputError(f"{kind.name}: {key}={value!r} is not understood; give a number") from None
+    return kind(**values)

@@ -22,8 +22,8 @@ def certify(
     method: Annotated[
         str,
         typer.Option(
-            help="Choose how to prove: ibp, crown, alpha-crown or complete for ReLU nets, smoothing for any classifier. "
-            "With options: complete:seconds=30, smoothing:sigma=0.5,n=10000.",
+            help="Choose how to prove: ibp, crown, alpha-crown or complete for ReLU nets, smoothing for any "
+            "classifier. With options: complete:seconds=30, smoothing:sigma=0.5,n=10000.",
             metavar="METHOD",
             rich_help_panel="Run",
         ),

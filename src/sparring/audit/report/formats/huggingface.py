@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sparring import storage
 from sparring.audit.report import document as doc
 from sparring.audit.report.document import Document
 from sparring.audit.report.formats.yaml_text import yaml_text
@@ -71,7 +72,7 @@ def files(document: Document) -> dict[str, str]:
 
 def write(document: Document, folder: Path) -> list[Path]:
     """Write `files` below `folder`."""
-    return [doc.write(folder / name, text) for name, text in files(document).items()]
+    return [storage.write(folder / name, text) for name, text in files(document).items()]
 
 
 def _note(document: Document, figure: Figure) -> str:

@@ -92,7 +92,7 @@ def _attack(report: Findings, one: Outcome) -> dict[str, Any]:
     return {
         **one.to_dict(),
         "knowledge": knowledge(one.stage),
-        "claimed": one.stage.claimed,
+        "claimed": one.stage.excluded,
         "alone": None if alone is None else alone.to_dict(),
     }
 

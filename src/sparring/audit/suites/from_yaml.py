@@ -10,8 +10,8 @@
       - pgd:steps=100,loss=margin
       - attack: square:queries=2000
         title: Square, long
-        near: 0.5                  # only where half of the clean margin is gone, see `audit.headway`
-        seen: false                # not on the sanity subset
+        min_progress: 0.5          # only where half of the clean margin is gone, see `audit.headway`
+        full_on_subset: false      # not on the sanity subset
 
 Anchors, aliases and tags are refused: a small file cannot become a large one, or build anything but plain values.
 """
@@ -27,7 +27,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 from pydantic_core import ErrorDetails
 
 from sparring.audit.suites.builtin import stage_of
-from sparring.audit.suites.stage import Stage, Suite
+from sparring.audit.suites.stage import OLD_NAMES, Stage, Suite
 from sparring.errors import InputError
 
 LARGEST = 65536
@@ -86,9 +86,9 @@ class _Stage(BaseModel):
     attack: str
     title: str | None = None
     family: Literal["noise", "single-step", "iterative", "query"] | None = None
-    blind: StrictBool | None = None
-    seen: StrictBool | None = None
-    near: Annotated[float | None, BeforeValidator(_no_switch), Field(ge=0, le=1)] = None
+    saturating_loss: StrictBool | None = None
+    full_on_subset: StrictBool | None = None
+    min_progress: Annotated[float | None, BeforeValidator(_no_switch), Field(ge=0, le=1)] = None
 
     def stage(self) -> Stage:
         noise = self.attack.split(":")[0] == "noise"
@@ -128,8 +128,15 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self.depth -= 1
         if isinstance(node, yaml.MappingNode):
+            _rename_keys(node)
             _check_keys(node)
         return node
+
+
+def _rename_keys(node: yaml.MappingNode) -> None:
+    """Give the keys of version 0.1 their present names."""
+    for key, _ in node.value:
+        key.value = OLD_NAMES.get(key.value, key.value)
 
 
 def _check_keys(node: yaml.MappingNode) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sparring.attack import attacks
+from sparring.attacks import attacks
 from sparring.cli import models as model_tables
 from sparring.cli.attack import attacks as attack_tables
 from sparring.zoo.shipped import list_models

@@ -3,9 +3,9 @@
 from sparring._version import __version__ as __version__
 from sparring.attack import Attack as Attack
 from sparring.attack import AttackInfo as AttackInfo
-from sparring.attack import attack as attack
-from sparring.attack import attacks as attacks
 from sparring.attack import register as register
+from sparring.attacks import attack as attack
+from sparring.attacks import attacks as attacks
 from sparring.attacks.decision.adba import ADBA as ADBA
 from sparring.attacks.decision.boundary import Boundary as Boundary
 from sparring.attacks.decision.cgba import CGBA as CGBA

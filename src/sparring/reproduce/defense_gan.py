@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.attack import attack
+from sparring.attacks import attack
 from sparring.audit.statistics.proportion import wilson
 from sparring.defenses.purify.defense_gan import DefenseGAN
 from sparring.defenses.purify.latent import latent_attack

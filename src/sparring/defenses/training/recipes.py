@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from sparring.attack import attack
+from sparring.attacks import attack
 from sparring.attacks.gradient.fgsm import FGSM
 from sparring.attacks.gradient.pgd import PGD
 from sparring.defenses.training.awp import AWP

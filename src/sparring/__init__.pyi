@@ -82,6 +82,7 @@ from sparring.budget import Budget as Budget
 from sparring.certify import certify as certify
 from sparring.certify.result import Certificates as Certificates
 from sparring.data import load_data as load_data
+from sparring.defenses import defend as defend
 from sparring.defenses.training.awp import AWP as AWP
 from sparring.defenses.training.distillation import Distillation as Distillation
 from sparring.defenses.training.distillation import distillation_loss as distillation_loss
@@ -110,7 +111,6 @@ from sparring.norms import Linf as Linf
 from sparring.optimality import Optimality as Optimality
 from sparring.optimality import optimality as optimality
 from sparring.preprocess import bpda as bpda
-from sparring.preprocess import defend as defend
 from sparring.result import Doubt as Doubt
 from sparring.result import Result as Result
 from sparring.result import Trace as Trace

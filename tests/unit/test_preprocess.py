@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 import sparring as sp
+from sparring.defenses import defend, stages
 from sparring.defenses.inputs.bits import Bits, Levels
 from sparring.errors import AccessError, InputError
-from sparring.preprocess import STAGES, Defended, Stage, bpda, defend, register_stage
+from sparring.preprocess import STAGES, Defended, Stage, bpda, register_stage
 from sparring.testing.case import same
 from sparring.testing.fixtures import SHAPE, Paper, affine, curved, living
 from sparring.testing.watch import counted, differences, state
@@ -208,6 +209,7 @@ def test_bits_are_levels_and_a_pixel_on_a_level_stays() -> None:
 
 
 def test_a_registered_stage_must_declare_its_backward_and_its_randomness() -> None:
+    stages()  # fills the register
     with patch.dict(STAGES):
 
         class Half:

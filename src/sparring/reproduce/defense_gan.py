@@ -18,11 +18,12 @@ from torch import Tensor
 
 from sparring.attacks import attack
 from sparring.audit.statistics.proportion import wilson
+from sparring.defenses import defend
 from sparring.defenses.purify.defense_gan import DefenseGAN
 from sparring.defenses.purify.latent import latent_attack
 from sparring.generators.pairs import Generator
 from sparring.model import Model
-from sparring.preprocess import Defended, defend
+from sparring.preprocess import Defended
 from sparring.threat import Threat
 
 MODELS = ("A", "B", "C", "D")

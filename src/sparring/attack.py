@@ -27,6 +27,7 @@ from sparring.referee import Keep, Referee, TrainingReferee
 from sparring.result import Result
 from sparring.rng import Noise, TrainingNoise
 from sparring.seeds import whole_seed
+from sparring.spec import Registry
 from sparring.threat import Goal, Targeted, Threat, Untargeted
 
 Aim = Literal["budget", "minimum", "both", "own"]
@@ -247,7 +248,7 @@ class AttackInfo:
         }
 
 
-REGISTRY: dict[str, AttackInfo] = {}
+REGISTRY: Registry[AttackInfo] = Registry("attack", lambda info: info.cls)
 """The attacks imported so far, by name and alias; `sparring.attacks` has them all."""
 
 
@@ -280,10 +281,7 @@ def register(
             name, made, title, sees, norms, aim, scope, visibility, specificity, approach, year, paper, aliases, peers,
             random, survey,
         )  # fmt: skip
-        for known in (name, *aliases):
-            if known in REGISTRY and REGISTRY[known].cls.__qualname__ != cls.__qualname__:
-                raise ValueError(f"two attacks are called {known!r}: {REGISTRY[known].cls} and {cls}")
-            REGISTRY[known] = made.info
+        REGISTRY.enter(made.info, name, *aliases)
         return made  # type: ignore[no-any-return]
 
     return enter

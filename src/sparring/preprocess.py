@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from sparring.errors import InputError
 from sparring.model import Model
+from sparring.spec import Registry
 
 Pixels = Callable[[Tensor], Tensor]
 Backward = Literal["exact", "straight_through"] | Pixels
@@ -158,7 +159,7 @@ class _Swap(torch.autograd.Function):
 
 # --- stages by name -------------------------------------------------------------------------------------------
 
-STAGES: dict[str, Callable[..., Pixels]] = {}
+STAGES: Registry[Callable[..., Pixels]] = Registry("stage")
 """The stages imported so far, by name; `sparring.defenses` has them all."""
 
 Kind = TypeVar("Kind", bound=type)
@@ -175,9 +176,7 @@ def register_stage(name: str) -> Callable[[Kind], Kind]:
         for needed in ("backward", "random"):
             if not hasattr(kind, needed):
                 raise InputError(f"the stage {name!r} does not declare {needed!r}; set it as an attribute of its class")
-        if name in STAGES and STAGES[name].__qualname__ != kind.__qualname__:
-            raise InputError(f"two stages are called {name!r}; give one another name")
-        STAGES[name] = kind
+        STAGES.enter(kind, name)
         return kind
 
     return enter

@@ -159,7 +159,7 @@ def test_bpda_asks_the_stage_once_and_the_twin_only_where_there_is_a_gradient() 
         ([torch.sin], {"backward": "identity"}, "sin declares backward='identity'; it must be 'exact', 'straight"),
         ([], {}, "no stage is given; pass functions of pixels, or a name"),
         ([3], {"backward": "exact"}, "the stage is a int; pass a function or module"),
-        (["jpg"], {}, "no stage is called 'jpg'; there are .*bits.*levels"),
+        (["jpg"], {}, "no stage is called 'jpg'; did you mean jpeg?"),
         (["bits"], {}, "the stage 'bits' does not fit: .*'n'"),
         (["bits:4,5"], {}, "the stage 'bits:4,5' does not fit"),
         (["bits:m=4"], {}, "the stage 'bits:m=4' does not fit: .*'m'"),

@@ -6,7 +6,6 @@ catalogue finds the files, and imports them when it is first asked.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from functools import cache
@@ -14,10 +13,10 @@ from typing import Any
 
 from sparring._callable import callable_module
 from sparring.attack import REGISTRY, Attack, AttackInfo, build
-from sparring.errors import InputError
 from sparring.model import Access
 from sparring.norms import Norm
 from sparring.norms import norm as _norm
+from sparring.spec import parse_spec
 from sparring.threat import parse_eps
 
 __all__ = ["attack", "attacks", "find"]
@@ -29,25 +28,17 @@ def attack(spec: str) -> Attack:
     Raises:
         InputError: no such attack or field, or a value that does not fit.
     """
-    name, _, rest = spec.partition(":")
-    info = find(name)
-    values: dict[str, Any] = {}
-    for item in filter(None, (part.strip() for part in rest.split(","))):
-        key, equals, value = (piece.strip() for piece in item.partition("="))
-        if not equals:
-            raise InputError(f"{item!r} in {spec!r} is not understood; write field=value, separated by commas")
-        values[key.replace("-", "_")] = _plain(value)
-    return build(info, values)
+    read = parse_spec(spec)
+    return build(find(read.name), {key: _plain(value) for key, value in read.fields.items()})
 
 
 def attacks(sees: Access | None = None, norm: Norm | str | None = None, **columns: Any) -> list[AttackInfo]:
     """All registered attacks, by name; only those with this access, under this norm, with these columns."""
     _import_all()
-    infos = sorted({info.name: info for info in REGISTRY.values()}.values(), key=lambda info: info.name)
     wanted = None if norm is None else _norm(norm)
     return [
         info
-        for info in infos
+        for _, info in sorted(REGISTRY.each().items())
         if (sees is None or info.sees == sees)
         and (wanted is None or wanted in info.norms)
         and all(_matches(getattr(info, column), value) for column, value in columns.items())
@@ -61,12 +52,7 @@ def find(name: str) -> AttackInfo:
         InputError: no such attack; the line says which come near, or lists them.
     """
     _import_all()
-    key = name.strip().lower().replace("_", "-")
-    if key not in REGISTRY:
-        close = difflib.get_close_matches(key, REGISTRY, 3)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(i.name for i in attacks())}"
-        raise InputError(f"no attack is called {name!r}; {hint}")
-    return REGISTRY[key]
+    return REGISTRY.find(name)
 
 
 @cache

@@ -15,6 +15,7 @@ from typing import Any
 from sparring.errors import InputError
 from sparring.model import Model, wrap
 from sparring.preprocess import STAGES, Backward, Defended, Pixels, Stage
+from sparring.spec import number, parse_chain
 
 __all__ = ["defend", "stages"]
 
@@ -59,7 +60,7 @@ def defend(
 def stages() -> dict[str, Callable[..., Pixels]]:
     """The class of every stage that has a name, by name."""
     _import_all()
-    return dict(sorted(STAGES.items()))
+    return dict(sorted(STAGES.each().items()))
 
 
 @cache
@@ -86,25 +87,13 @@ def _declared(given: Stage | Pixels, backward: Backward | None, random: bool) ->
 
 def _named(spec: str, model: Model) -> Iterator[Stage]:
     """The stages of "bits:4|levels:2"."""
-    known = stages()
-    for text in spec.split("|"):
-        name, _, rest = (part.strip() for part in text.partition(":"))
-        if name not in known:
-            raise InputError(f"no stage is called {name!r}; there are {', '.join(known)}")
-        pairs = [item.partition("=") for item in rest.split(",") if item.strip()]
-        values = [_plain(key) for key, equals, _ in pairs if not equals]
-        fields = {key.strip(): _plain(value) for key, equals, value in pairs if equals}
+    _import_all()
+    for written in parse_chain(spec, positional=True):
+        kind = STAGES.find(written.name)
+        values = [number(value) for value in written.values]
+        fields = {key: number(value) for key, value in written.fields.items()}
         try:
-            made = known[name](*values, box=model.box, **fields)
+            made = kind(*values, box=model.box, **fields)
         except TypeError as error:
-            raise InputError(f"the stage {text.strip()!r} does not fit: {error}") from None
-        yield Stage(made, made.backward, made.random, text.strip())  # type: ignore[attr-defined]
-
-
-def _plain(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text.strip()
+            raise InputError(f"the stage {written.text!r} does not fit: {error}") from None
+        yield Stage(made, made.backward, made.random, written.text)  # type: ignore[attr-defined]

@@ -399,5 +399,5 @@ def test_a_recipe_takes_options_and_refuses_what_it_does_not_know() -> None:
         recipe.loss(None)
     with pytest.raises(InputError, match="needs a teacher"):
         find_recipe("distillation")[0].loss(None)
-    with pytest.raises(InputError, match="option=value"):
+    with pytest.raises(InputError, match="write field=value"):
         find_recipe("trades:6")

@@ -10,9 +10,8 @@ from __future__ import annotations
 import argparse
 import time
 
-from sparring.audit.checks.doubts import SEVERE
-
 import sparring as sp
+from sparring.audit.checks.registry import CAUSES
 from sparring.audit.suites.builtin import SUITES
 from sparring.audit.suites.stage import Suite
 
@@ -44,11 +43,11 @@ def main() -> int:
             began = time.perf_counter()
             report = sp.audit(model, (x[rows], y[rows]), ("Linf", args.eps), suite=suite, seed=seed)
             codes = [doubt.code for doubt in report.doubts]
-            severe = [code for code in codes if code in SEVERE]
+            severe = [code for code in codes if code in CAUSES]
             accused += bool(severe)
             print(
                 f"| {name} | {seed} | {report.clean_accuracy:.1%} | {report.robust_accuracy:.1%} | {report.status} | "
-                f"{', '.join(severe) or '-'} | {', '.join(c for c in codes if c not in SEVERE) or '-'} | "
+                f"{', '.join(severe) or '-'} | {', '.join(c for c in codes if c not in CAUSES) or '-'} | "
                 f"{report.passes:,} | {time.perf_counter() - began:.0f} |",
                 flush=True,
             )

@@ -7,19 +7,30 @@ python scripts/generated_tables.py --check    exit code 1 if one is not up to da
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import sparring.audit.checks.run  # noqa: F401  (fills the register)
 from sparring.attacks import attacks
+from sparring.audit.checks.registry import CHECKS, Check
 from sparring.cli import models as model_tables
 from sparring.cli.attack import attacks as attack_tables
 from sparring.zoo.shipped import list_models
 
 ROOT = Path(__file__).parents[1]
 
+
+def checks_table(checks: Sequence[Check]) -> str:
+    """Markdown: a check a line, with its criterion."""
+    lines = ["| check | criterion | severe |", "|---|---|---|"]
+    lines += [f"| `{one.code}` | {one.criterion} | {'yes' if one.severe else ''} |" for one in checks]
+    return "\n".join(lines)
+
+
 PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "README.md": {"models": lambda: model_tables.markdown_table(list_models())},
     "docs/attacks.md": {"attacks": lambda: attack_tables.markdown_table(attacks())},
+    "docs/audit_checks.md": {"checks": lambda: checks_table(list(CHECKS.values()))},
 }
 """Page -> the tables in it, by the name in their markers."""
 

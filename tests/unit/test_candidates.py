@@ -8,7 +8,6 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from sparring.testing.papers import Changed, curved
 from torch import Tensor
 
 import sparring as sp
@@ -20,6 +19,7 @@ from sparring.losses import margin
 from sparring.norms import L0, L1, L2, Linf
 from sparring.referee import Keep
 from sparring.result import PER_SAMPLE
+from sparring.testing.fixtures import Changed, curved
 from sparring.testing.watch import counted
 from sparring.threat import Targeted
 

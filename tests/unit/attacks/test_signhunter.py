@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 
 import torch
-from sparring.testing.papers import affine
 
 import sparring as sp
 from sparring.blocks.estimators.halving import blocks
+from sparring.testing.fixtures import affine
 
 
 def test_blocks_cover_all_pixels_once_at_every_size() -> None:

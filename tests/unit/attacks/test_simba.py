@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from sparring.testing.papers import affine
 from torch import Tensor, nn
 
 import sparring as sp
+from sparring.testing.fixtures import affine
 
 
 @pytest.fixture(scope="module")

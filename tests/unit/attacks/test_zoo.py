@@ -8,7 +8,6 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from sparring.testing.papers import Paper, curved
 from torch import Tensor
 
 import sparring as sp
@@ -17,6 +16,7 @@ from sparring.blocks.estimators.coordinates import choose, differences, importan
 from sparring.bout import Bout
 from sparring.norms import L2
 from sparring.rng import Noise
+from sparring.testing.fixtures import Paper, curved
 
 
 def inside(paper: Paper, look: Callable[[Bout], Any]) -> Any:

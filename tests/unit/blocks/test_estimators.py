@@ -9,7 +9,6 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from sparring.testing.papers import Paper, affine, curved
 from torch import Tensor
 
 import sparring as sp
@@ -22,6 +21,7 @@ from sparring.bout import Bout
 from sparring.losses import margin
 from sparring.norms import L2, Linf
 from sparring.rng import Noise
+from sparring.testing.fixtures import Paper, affine, curved
 
 
 def inside(paper: Paper, look: Callable[[Bout], Any], **threat: Any) -> Any:

@@ -54,7 +54,7 @@ def attack_does_nothing(seen: Evidence) -> Outcome:
 @check(
     "control-stands",
     severe=True,
-    title="The control stands",
+    title="The control survives",
     cause="the attacks do not break a plain net that every working attack breaks",
     means="A plain digit classifier was attacked with the same suite. Every working attack breaks it at this radius, "
     "and the suite did not.",
@@ -62,12 +62,12 @@ def attack_does_nothing(seen: Evidence) -> Outcome:
     early=True,
 )
 def control_stands(seen: Evidence) -> Outcome:
-    """More than 2 % of the plain net's images (and at least one) stand."""
+    """More than 2 % of the plain net's images (and at least one) survive."""
     trials = [trial for trial in seen.probes.canary if trial.family == CONTROL and trial.of]
     if not trials:
         return Skipped("the control is for digits at a usual radius")
     return [
-        Found(f"{left} of {trial.of} images of the {trial.attack} stand", left / trial.of)
+        Found(f"{left} of {trial.of} images of the {trial.attack} survive", left / trial.of)
         for trial in trials
         if (left := trial.of - trial.found) > max(0.02 * trial.of, 0.5)
     ]

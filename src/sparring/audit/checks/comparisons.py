@@ -81,7 +81,7 @@ def noise_beats_gradient(seen: Evidence) -> Outcome:
     severe=True,
     title="Transfer beats gradients",
     cause="the gradients mislead: examples made for another net break images that gradient attacks do not",
-    means="Examples made for another net, without any look at this one, fool it where attacks with its own gradients "
+    means="Examples made for another net, without any access to this one, fool it where attacks with its own gradients "
     "do not. The gradients mislead.",
     remedy="Find what bends the gradients. Use BPDA or averaged gradients, and more queries.",
     fine="Examples made for another net find nothing that gradients miss",

@@ -34,8 +34,8 @@ RISING_SHARE = 0.05
 )
 def not_converged(seen: Evidence) -> Outcome:
     """Twice the steps break over 0.5 % more of the sanity subset, or five restarts over 1 % (at least 3 images); or
-    over 5 % of the images that stand (at least 3) made over 5 % of their progress on the last ten looks of each
-    climb."""
+    over 5 % of the unbroken images (at least 3) made over 5 % of their progress on the last ten steps of each
+    search."""
     found = [*_by_more(seen)]
     late = _least_late(seen)
     if late is not None:
@@ -43,8 +43,8 @@ def not_converged(seen: Evidence) -> Outcome:
         rising = int((left > RISING).sum())
         if rising >= LEAST and rising > RISING_SHARE * len(left):
             text = (
-                f"of {len(left)} images that stand, {rising} made over {RISING:.0%} of their progress on the last ten "
-                "looks of every climb"
+                f"of {len(left)} unbroken images, {rising} made over {RISING:.0%} of their progress on the last ten "
+                "steps of every search"
             )
             found.append(Found(text, rising / len(left)))
     watched = late is not None and bool(late.isfinite().any()) and seen.gradients
@@ -76,20 +76,20 @@ def _least_late(seen: Evidence) -> Tensor | None:
 @check(
     "averages-too-few",
     title="Gradients need more averaging",
-    means="The model answers at random, and gradients averaged over twice as many looks break more images.",
-    remedy="Average over more looks: `pgd:view=eot40`.",
+    means="The model answers at random, and averaging gradients over twice as many passes breaks more images.",
+    remedy="Average over more passes: `pgd:view=eot40`.",
 )
 def averages_too_few(seen: Evidence) -> Outcome:
-    """Gradients averaged over 20 looks instead of 10 break over 1 % more of the sanity subset, at least 3 images."""
+    """Gradients averaged over 20 passes instead of 10 break over 1 % more of the sanity subset, at least 3 images."""
     few, many = (_averaged(seen.outcomes, copies) for copies in (COPIES, 2 * COPIES))
     if few is None or many is None:
-        return Skipped("gradients were not averaged over two numbers of looks")
+        return Skipped("gradients were not averaged over two numbers of passes")
     before, after = (one.alone(seen.subset) for one in (few, many))
     drop = before.hits - after.hits
     if drop < LEAST or drop <= COPIES_SHARE * before.of:
         return None
     return Found(
-        f"gradients averaged over {2 * COPIES} looks leave {after.hits} of {after.of} images, over {COPIES} looks "
+        f"gradients averaged over {2 * COPIES} passes leave {after.hits} of {after.of} images, over {COPIES} passes "
         f"{before.hits}",
         drop / before.of,
     )

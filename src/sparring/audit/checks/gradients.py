@@ -29,7 +29,7 @@ def _saturation_note(seen: Evidence) -> str | None:
     title="The loss is saturated",
     cause="the softmax is saturated",
     means="The softmax is so sure of itself that cross-entropy rounds to 0 and its gradient to exactly 0. Attacks that "
-    "climb this loss stand still. The logits below the softmax can still be attacked.",
+    "climb this loss do not move. The logits below the softmax can still be attacked.",
     remedy="Attack the logits with a margin or DLR loss (`pgd:loss=margin`, `apgd-dlr`), or divide the logits by their "
     "scale. `square` needs no gradients.",
     fine="The cross-entropy loss is not saturated",
@@ -80,7 +80,7 @@ def saturated_outputs(seen: Evidence) -> Outcome:
     cause="the gradients are zero",
     means="The gradient with respect to the pixels is exactly zero, even for a loss on the logits. Something in the "
     "model cuts it or is flat: rounding, a step function, no_grad, a layer without a backward pass.",
-    remedy="Give the layer a differentiable stand-in (BPDA), or trust only attacks that need no gradients.",
+    remedy="Give the layer a differentiable replacement (BPDA), or trust only attacks that need no gradients.",
     fine="Gradients are not zero",
     measured="for {} of the images",
     early=True,
@@ -105,7 +105,7 @@ def zero_gradients(seen: Evidence) -> Outcome:
     cause="the model rounds or encodes its input, so gradients are zero",
     means="Tiny moves of every pixel leave the logits as they were, to the last bit. The input is rounded or encoded, "
     "and a gradient through such steps is zero or meaningless.",
-    remedy="Give the rounding a differentiable stand-in (BPDA; the identity will do), or attack without gradients.",
+    remedy="Give the rounding a differentiable replacement (BPDA; the identity will do), or attack without gradients.",
     fine="Tiny moves change the logits",
     measured="{} of tiny moves change nothing",
     early=True,

@@ -21,7 +21,7 @@ def _train_note(seen: Evidence) -> str | None:
         said.append(f"clean accuracy is not reproducible ({first} and {second} % in two passes)")
     if probes.in_eval is not None:
         right, standing = probes.in_eval
-        said.append(f"in eval mode {percent(right.value)} are right and at most {percent(standing.value)} stand")
+        said.append(f"in eval mode {percent(right.value)} are right and at most {percent(standing.value)} survive")
     return "; ".join(said) or None
 
 
@@ -44,7 +44,7 @@ def train_mode(seen: Evidence) -> Outcome:
     how = "it stayed so, as it was wrapped with mode='as_is'" if probes.active else "the audit put it into eval mode"
     if probes.in_eval is not None:
         right, standing = probes.in_eval
-        how += f"; in eval mode {percent(right.value)} are right and {percent(standing.value)} stand against PGD"
+        how += f"; in eval mode {percent(right.value)} are right and {percent(standing.value)} survive PGD"
     return Found(f"the model came in train mode ({names}); {how}")
 
 
@@ -56,7 +56,7 @@ def _random_note(seen: Evidence) -> str | None:
     misses = torch.where(worst.clean_correct, (worst.margin.double() + 1) / 2, 1.0)
     return (
         f"two passes differ for {percent(probes.changed)} of the images{steady}; each image is judged by the majority "
-        f"of {seen.draws} fresh looks, the mean over them is {percent(float(1 - misses.clamp(0, 1).mean()))}"
+        f"of {seen.draws} fresh passes, the mean over them is {percent(float(1 - misses.clamp(0, 1).mean()))}"
     )
 
 
@@ -65,9 +65,9 @@ def _random_note(seen: Evidence) -> str | None:
     severe=True,
     title="The model answers at random",
     cause="the model answers at random",
-    means="The same image gets different answers in two passes. A single look decides neither success nor failure, and "
+    means="The same image gets different answers in two passes. A single pass decides neither success nor failure, and "
     "one noisy gradient says little.",
-    remedy="Average gradients over the noise (EOT, `pgd:view=eot20`) and judge each image by several looks. Or switch "
+    remedy="Average gradients over the noise (EOT, `pgd:view=eot20`) and judge each image by several passes. Or switch "
     "the randomness off.",
     fine="Two passes give the same answers",
     measured="two passes differ for {} of the images",
@@ -97,7 +97,7 @@ def random_outputs(seen: Evidence) -> Outcome:
     early=True,
 )
 def batch_dependent(seen: Evidence) -> Outcome:
-    """Any of the images looked at gets another class when it is shown alone."""
+    """Any of the images checked gets another class when it is shown alone."""
     conduct = seen.probes.conduct
     if seen.probes.random:
         return RANDOM
@@ -177,7 +177,7 @@ def probabilities(seen: Evidence) -> Outcome:
     early=True,
 )
 def duplicate_images(seen: Evidence) -> Outcome:
-    """Any of the images looked at appears more than once."""
+    """Any of the images checked appears more than once."""
     twins = seen.probes.twins
     return Found(f"{twins} of the first images appear more than once") if twins else None
 
@@ -201,7 +201,7 @@ def few_classes(seen: Evidence) -> Outcome:
     "constant-predictor",
     severe=True,
     title="One class is predicted nearly always",
-    cause="the model predicts one class for nearly every image, and what stands is the share of that class",
+    cause="the model predicts one class for nearly every image, and what survives is the share of that class",
     means="Most predictions are one class although most labels are not. Clean accuracy is low, and what survives is "
     "mostly that class.",
     remedy="Look at the accuracy of each class.",

@@ -135,11 +135,3 @@ def check(
         return find
 
     return enter
-
-
-def known(code: str) -> Check:
-    """The check behind a code; a plain one for what an attack of somebody's own reports."""
-    if code in CHECKS:
-        return CHECKS[code]
-    title = code.replace("-", " ").capitalize()
-    return Check(code, title, "An attack reported this.", "Read its message.", lambda seen: None)

@@ -64,3 +64,11 @@ def early_doubts(probes: Probes, classes: int) -> tuple[Doubt, ...]:
     seen = Evidence(probes, classes)
     outcomes = [one.run(seen) for one in CHECKS.values() if one.early]
     return tuple(doubt for outcome in outcomes if not isinstance(outcome, Skipped) for doubt in outcome)
+
+
+def known(code: str) -> Check:
+    """The check behind a code; a plain one for what an attack of somebody's own reports."""
+    if code in CHECKS:
+        return CHECKS[code]
+    title = code.replace("-", " ").capitalize()
+    return Check(code, title, "An attack reported this.", "Read its message.", lambda seen: None)

@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sparring.audit.cascade.adaptive import Tried
-from sparring.audit.checks.registry import CAUSES, known
+from sparring.audit.checks.registry import CAUSES
+from sparring.audit.checks.run import known
 from sparring.audit.inputs.claims import Checked
 from sparring.audit.statistics.proportion import Figure, percent
 from sparring.result import Doubt
@@ -212,7 +213,8 @@ def _at_most(figure: Figure) -> str:
 
 
 def _left(truth: Figure, threat: str) -> str:
-    return f"At most {truth.hits} of {truth.of} images survive {threat} ({truth.interval})."
+    share = f"{truth.hits} of {truth.of} images survive {threat} ({truth.interval})."
+    return share if truth.hits == 0 else f"At most {share}"
 
 
 def _because(doubt: Doubt) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sparring.audit.cascade.adaptive import DEFENDED, Tried
 from sparring.audit.cascade.outcome import Outcome
-from sparring.audit.checks.registry import known
+from sparring.audit.checks.run import known
 from sparring.audit.report import breakdown
 from sparring.audit.report.document import FORMAT, seal
 from sparring.audit.report.findings import Findings
@@ -30,6 +30,8 @@ def plain(report: Findings) -> dict[str, Any]:
     found = {
         "format": FORMAT,
         "verdict": report.verdict,
+        "headline": report.headline,
+        "evidence": list(report.evidence),
         "status": report.status,
         "cause": report.cause,
         **{name: figure.value for name, figure in figures.items()},

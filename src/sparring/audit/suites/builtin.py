@@ -68,8 +68,8 @@ SUITES: dict[str, Suite] = {
         ),
         Suite(
             "full",
-            "Brute force, nobody is given up: APGD with 100 steps and five restarts on three losses, 9 targets, FAB, "
-            "APGD-Square, Square with 5,000 queries, for every image that stands.",
+            "Brute force, without giving up on any image: APGD with 100 steps and five restarts on three losses, 9 targets, FAB, "
+            "APGD-Square, Square with 5,000 queries, for every unbroken image.",
             (
                 Stage("FGSM", "fgsm", "single-step", blind=True),
                 Stage("PGD-40", "pgd", "iterative", blind=True),
@@ -87,8 +87,8 @@ SUITES: dict[str, Suite] = {
         ),
         Suite(
             "rand",
-            "For models that answer at random: gradients averaged over 10 or 20 looks (EOT), APGD on two losses with "
-            "100 steps. Success is decided by fresh looks, as in every suite.",
+            "For models that answer at random: gradients averaged over 10 or 20 passes (EOT), APGD on two losses with "
+            "100 steps. Success is decided by fresh passes, as in every suite.",
             (
                 Stage("FGSM", "fgsm", "single-step", blind=True),
                 Stage("PGD-20 (EOT 10)", "pgd:steps=20,view=eot10", "iterative", blind=True),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -15,17 +16,36 @@ from sparring.audit.cascade.controls import CONTROLS, longest, run_longer, run_s
 from sparring.audit.cascade.progress import Clock
 from sparring.audit.cascade.proof import prove
 from sparring.audit.cascade.trace_summary import GRID, LATE
-from sparring.audit.checks import comparisons as checks
-from sparring.audit.checks.convergence import averaged_enough, converged
+from sparring.audit.checks.evidence import Evidence, OnSubset
+from sparring.audit.checks.registry import Skipped
+from sparring.audit.checks.run import CHECKS
 from sparring.audit.inputs.clean import Clean
 from sparring.audit.probes.probe import Probes
 from sparring.audit.suites.builtin import SUITES
 from sparring.audit.suites.stage import Stage
 from sparring.model import Model, wrap
 from sparring.reproduce.gallery_layers import GradientKiller
+from sparring.result import Doubt
 
 PGD = Stage("PGD", "pgd:steps=10,loss=margin", "iterative")
 SHORT = "pgd:loss=margin,steps=40,step=0.01,random_start=False"
+
+FINE = Probes(
+    n=1, training=(), active=False, changed=0.0, gap=1.0, certain=0.0, flat_ce=0.0, flat_margin=0.0, moved=1.0,
+    filled=1.0, top=0, top_share=0.1, top_truth=0.1, passes=0,
+)  # fmt: skip
+COMPARISONS = ("black-box-beats-white-box", "noise-beats-gradient", "transfer-beats-white-box")
+
+
+def found(code: str, **seen: Any) -> tuple[Doubt, ...]:
+    """What a check finds in this evidence, about a model that is fine otherwise."""
+    outcome = CHECKS[code].run(Evidence(FINE, 10, **seen))
+    return () if isinstance(outcome, Skipped) else outcome
+
+
+def not_converged(cascade: Cascade) -> list[str]:
+    seen = {"outcomes": tuple(cascade.outcomes), "subset": cascade.subset, "standing": cascade.standing}
+    return [doubt.message for doubt in found("not-converged", **seen)]
 
 
 def attacked(model: Model, x: Tensor, y: Tensor, threat: sp.Threat, stages: Sequence[Stage], draws: int = 0) -> Cascade:
@@ -69,10 +89,7 @@ def test_transfer_tells_of_hidden_gradients_and_leaves_an_honest_net_alone() -> 
         cascade = attacked(model, x, y, threat, [PGD])
         before = cascade.outcomes[0].queries
         run_transfer(cascade, model, cascade.subset)
-        on = checks.OnSubset(
-            None, None, cascade.broken_on_subset("iterative"), None, None, cascade.broken_on_subset("transfer")
-        )
-        assert [doubt.code for doubt in checks.comparisons(on)] == expected
+        assert [code for code in COMPARISONS if found(code, on=OnSubset.of(cascade))] == expected
         assert {one.place[0] for one in cascade.outcomes[1:]} == {CONTROLS}
         assert all(one.gradients == 0 and one.queries <= 3 * len(y) for one in cascade.outcomes[1:])  # the model's own
         assert before == cascade.outcomes[0].queries
@@ -100,12 +117,10 @@ def test_a_search_that_is_not_over_is_noticed(spec: str, fires: bool) -> None:
     net, x, y = lines()
     model, stage = centred(net), Stage("PGD", spec, "iterative")
     cascade = attacked(model, x, y, sp.Threat("Linf", 0.2), [stage])
-    rising = [one.message for one in converged(cascade.outcomes, cascade.subset, cascade.standing)]
+    rising = not_converged(cascade)
     assert len(rising) == (1 if fires else 0)
     run_longer(cascade, model, [stage], cascade.subset)
-    found = list(converged(cascade.outcomes, cascade.subset, cascade.standing))
-    assert {one.code for one in found} == ({"not-converged"} if fires else set())
-    assert any("twice the steps" in one.message for one in found) == fires
+    assert any("twice the steps" in message for message in not_converged(cascade)) == fires
 
 
 def test_paths_are_the_truth_of_a_linear_net() -> None:
@@ -151,8 +166,9 @@ def test_averages_over_too_few_looks(strength: float, expected: list[str]) -> No
     model = centred(Shaken(net, strength))
     few, many = (Stage(f"EOT {k}", f"pgd:loss=margin,steps=2,view=eot{k}", "adaptive") for k in (10, 20))
     cascade = attacked(model, x, y, sp.Threat("Linf", 0.2), [few, many], draws=3)
-    assert [one.code for one in averaged_enough(cascade.outcomes, cascade.subset)] == expected
-    assert list(averaged_enough(cascade.outcomes[:1], cascade.subset)) == []
+    seen = {"outcomes": tuple(cascade.outcomes), "subset": cascade.subset}
+    assert bool(found("averages-too-few", **seen)) == bool(expected)
+    assert not found("averages-too-few", **{**seen, "outcomes": tuple(cascade.outcomes[:1])})
 
 
 # --- successes shown once more (C8) -------------------------------------------------------------------------------
@@ -163,9 +179,8 @@ def test_successes_on_another_graph_than_the_pipeline() -> None:
     model, other = centred(net), wrap(net, mean=0.3, std=1.0)  # the same net behind another preprocessing
     worst = attacked(model, x, y, sp.Threat("Linf", 0.2), [PGD])
     result = worst.worst(model)
-    assert list(checks.reproduced(prove(model, worst.clean, result, 64).confirmed)) == []
-    (doubt,) = checks.reproduced(prove(other, worst.clean, result, 64).confirmed)
-    assert doubt.code == "successes-not-reproduced"
+    assert not found("successes-not-reproduced", confirmed=prove(model, worst.clean, result, 64).confirmed)
+    (doubt,) = found("successes-not-reproduced", confirmed=prove(other, worst.clean, result, 64).confirmed)
     assert doubt.share > 0.5
 
 
@@ -205,7 +220,5 @@ def test_a_second_look_tells_short_climbs_from_gradients_that_mislead() -> None:
 
 
 def doubts(cascade: Cascade) -> list[str]:
-    on = checks.OnSubset(
-        None, None, cascade.broken_on_subset("single-step", "iterative"), cascade.broken_on_subset("query"), None
-    )
-    return [doubt.code for doubt in checks.comparisons(on)]
+    on = OnSubset.of(cascade)
+    return [code for code in COMPARISONS if found(code, on=OnSubset(None, None, on.gradient, on.query, None))]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sparring.audit.inputs.claims import Checked, Claim, claim_doubts, parse_claim
-from sparring.audit.statistics.proportion import Figure
+from sparring.audit.inputs.claims import Claim, parse_claim
 from sparring.errors import InputError
 
 
@@ -49,12 +48,3 @@ def test_titles() -> None:
     assert parse_claim("fgsm:0.3=0.88").title == "FGSM"
     assert parse_claim("pgd:steps=7=0.88").title == "PGD (steps=7)"
     assert parse_claim("0.88").title is None
-
-
-def test_doubts_about_claims() -> None:
-    clean = Checked(Claim(0.99, 0.0), 0.0, Figure(900, 1000))
-    fine = Checked(Claim(0.905, 0.0), 0.0, Figure(900, 1000))
-    other = Checked(Claim(0.9, 0.3, "fgsm"), 0.3, Figure(0, 1000), None, Figure(500, 1000))
-    same = Checked(Claim(0.51, 0.3, "fgsm"), 0.3, Figure(0, 1000), None, Figure(500, 1000))
-    codes = [[doubt.code for doubt in claim_doubts([one])] for one in (clean, fine, other, same)]
-    assert codes == [["clean-mismatch"], [], ["claim-not-reproduced"], []]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import pytest
@@ -10,11 +11,13 @@ from torch import Tensor, nn
 
 import sparring as sp
 from sparring.attack import Attack
-from sparring.audit.checks import signs
+from sparring.audit.checks.run import early_doubts
 from sparring.audit.probes.canary import DEPTH, Trial, canary, control, plant
+from sparring.audit.probes.probe import Probes
 from sparring.audit.suites.random_noise import RandomNoise
 from sparring.audit.suites.stage import Stage, Suite
 from sparring.bout import Bout
+from sparring.result import Doubt
 
 STAGES = (
     Stage("FGSM", "fgsm", "single-step", blind=True),
@@ -39,6 +42,17 @@ class IdleStage(Stage):
 
 
 IDLE = IdleStage("Idle", "idle", "iterative")
+
+
+FINE = Probes(
+    n=100, training=(), active=False, changed=0.0, gap=8.0, certain=0.1, flat_ce=0.0, flat_margin=0.0, moved=1.0,
+    filled=1.0, top=1, top_share=0.12, top_truth=0.11, passes=0,
+)  # fmt: skip
+
+
+def planted(trials: Iterable[Trial]) -> tuple[Doubt, ...]:
+    """The doubts about a fine model on which the attacks did this."""
+    return early_doubts(replace(FINE, canary=tuple(trials)), 10)
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +80,9 @@ def test_a_region_and_a_grid_are_kept(digits: tuple[Tensor, Tensor]) -> None:
 
 def test_an_attack_that_does_nothing_is_named(digits: tuple[Tensor, Tensor]) -> None:
     trials = canary(sp.load_model("mnist-cnn"), digits[0], 10, sp.Threat("Linf", 0.3), [STAGES[1], IDLE], 0)
-    (doubt,) = signs.planted(trials)
+    (doubt,) = planted(trials)
     assert doubt.code == "attack-does-nothing"
-    assert "Idle handed back every image untouched" in doubt.message
+    assert doubt.message == "Idle found none of 8 planted successes; it returned every image unchanged"
 
 
 def test_no_figure_is_believed_when_all_attacks_are_idle(digits: tuple[Tensor, Tensor]) -> None:
@@ -80,7 +94,7 @@ def test_no_figure_is_believed_when_all_attacks_are_idle(digits: tuple[Tensor, T
         claims=["0.97"],
     )
     assert (report.status, report.cause) == ("inconclusive", "canary-missed")
-    assert "no figure of this audit means anything" in report.verdict
+    assert "No figure of it means anything." in report.verdict
     codes = {doubt.code for doubt in report.doubts}
     assert {"canary-missed", "control-stands", "attack-does-nothing"} <= codes
 
@@ -89,17 +103,17 @@ def test_the_control_falls_to_attacks_that_work(digits: tuple[Tensor, Tensor]) -
     model, threat = sp.load_model("mnist-cnn-pgd"), sp.Threat("Linf", 0.3)
     trial = control(model, *digits, 10, threat, STAGES, 0)
     assert trial is not None
-    assert list(signs.planted([trial])) == []
+    assert list(planted([trial])) == []
     assert control(model, *digits, 10, sp.Threat("Linf", 0.1), STAGES, 0) is None  # a plain net may stand there
 
 
 def test_the_criteria() -> None:
     fine, half, none = Trial("A", "iterative", 8, 8, 8), Trial("B", "query", 5, 8, 8), Trial("C", "query", 0, 8, 3)
     stands = Trial("control", "control", 20, 32, 32)
-    assert [doubt.code for doubt in signs.planted([fine, half])] == []
-    assert [doubt.code for doubt in signs.planted([half])] == ["canary-missed"]
-    assert [doubt.code for doubt in signs.planted([fine, none])] == ["attack-does-nothing"]
-    assert [doubt.code for doubt in signs.planted([fine, stands])] == ["control-stands"]
+    assert [doubt.code for doubt in planted([fine, half])] == []
+    assert [doubt.code for doubt in planted([half])] == ["canary-missed"]
+    assert [doubt.code for doubt in planted([fine, none])] == ["attack-does-nothing"]
+    assert [doubt.code for doubt in planted([fine, stands])] == ["control-stands"]
 
 
 def test_a_threat_without_room_plants_nothing() -> None:

@@ -8,10 +8,10 @@ from functools import cache
 
 import pytest
 import torch
-from sparring.audit.checks.signs import of_probes
 from torch import Tensor, nn
 
 import sparring as sp
+from sparring.audit.checks.run import early_doubts
 from sparring.audit.inputs.clean import look
 from sparring.audit.inputs.source import Source
 from sparring.audit.probes.probe import probe
@@ -103,7 +103,7 @@ def _doubts(net: nn.Module | Callable[[Tensor], Tensor], norm: str, eps: float) 
     source = Source((x, model.labels(x)))  # all of them right: what is wrong is not attacked
     clean, _, _ = look(model, source, 24, 24, 24)
     found = probe(model, clean, torch.arange(24), threat.within(model.box), 0, 24, ())
-    return {doubt.code for doubt in of_probes(found, clean.classes)}
+    return {doubt.code for doubt in early_doubts(found, clean.classes)}
 
 
 @pytest.mark.parametrize("trained", [False, True], ids=["untrained", "trained"])

@@ -11,8 +11,8 @@ from typing import Any
 from xml.etree import ElementTree as xml
 
 import pytest
-from sparring.audit.checks.doubts import MEANINGS
 
+from sparring.audit.checks.run import CHECKS
 from sparring.audit.report.formats.huggingface import eval_results, files, model_index
 from sparring.audit.report.formats.junit import junit
 from sparring.audit.report.formats.sarif import VERDICTS, log, sarif
@@ -137,7 +137,7 @@ def test_sarif_says_what_the_report_says(plain: Plain) -> None:
     assert by_rule["doubt/zero-gradients"]["level"] == "error"  # severe
     assert by_rule["doubt/never-heard-of"]["level"] == "warning"
     rule = next(rule for rule in run["tool"]["driver"]["rules"] if rule["id"] == "doubt/zero-gradients")
-    assert MEANINGS["zero-gradients"].remedy in rule["help"]["text"]
+    assert CHECKS["zero-gradients"].remedy in rule["help"]["text"]
     kinds = [result["kind"] for result in run["results"] if result["ruleId"] == "requirement"]
     assert kinds == ["fail", "pass"]
 

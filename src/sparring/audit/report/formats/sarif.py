@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
-from sparring.audit.checks.registry import known
+from sparring.audit.checks.run import known
 from sparring.audit.report import document as doc
 from sparring.audit.report.document import Document
 

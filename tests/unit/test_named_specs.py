@@ -20,7 +20,7 @@ import sparring as sp
 import sparring.audit.checks.run
 import sparring.defenses.inputs
 import sparring.defenses.purify
-from sparring.attack import find
+from sparring.attacks import find
 from sparring.audit.checks.registry import CHECKS
 from sparring.audit.inputs.claims import parse_claim
 from sparring.audit.suites.random_noise import RandomNoise

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sparring.attack import Attack, attack
+from sparring.attack import Attack
+from sparring.attacks import attack
 from sparring.errors import InputError
 from sparring.norms import Norm, norm
 from sparring.testing import accounting, edges, independence, serialization, side_effects, truth  # noqa: F401  (they fill the list)

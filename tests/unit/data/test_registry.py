@@ -46,7 +46,7 @@ def test_a_malformed_option_is_refused(spec: str) -> None:
         ("npz:", "write it as npz:FILE"),
         ("some.npz", "write npz:some.npz"),
         ("mnist5k?size=28", "mnist5k takes no options; got size"),
-        ("folder:x?width=8", "folder takes only size, resize, crop, gray; got width"),
+        ("folder:x?width=8", "folder takes only size, resize, crop, gray, classes; got width"),
     ],
 )
 def test_a_spec_that_cannot_be_read_gets_a_hint(spec: str, message: str) -> None:

@@ -20,12 +20,12 @@ from torch import Tensor
 
 import sparring as sp
 from sparring.audit.statistics.proportion import wilson
+from sparring.defenses import defend
 from sparring.defenses.detect.evade import evasion_attack
 from sparring.defenses.detect.magnet import MagnetDetector
 from sparring.defenses.detect.roc import roc
 from sparring.generators.sheets import write_sheet
 from sparring.model import Model
-from sparring.preprocess import defend
 
 SPECS = ("magnet", "pixel-defend", "diffpure")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import sparring.audit.checks.run  # noqa: F401  (fills the register)
-from sparring.attack import attacks
+from sparring.attacks import attacks
 from sparring.audit.checks.registry import CHECKS, Check
 from sparring.cli import models as model_tables
 from sparring.cli.attack import attacks as attack_tables

@@ -3,9 +3,9 @@
 from sparring._version import __version__ as __version__
 from sparring.attack import Attack as Attack
 from sparring.attack import AttackInfo as AttackInfo
-from sparring.attack import attack as attack
-from sparring.attack import attacks as attacks
 from sparring.attack import register as register
+from sparring.attacks import attack as attack
+from sparring.attacks import attacks as attacks
 from sparring.attacks.decision.adba import ADBA as ADBA
 from sparring.attacks.decision.boundary import Boundary as Boundary
 from sparring.attacks.decision.cgba import CGBA as CGBA
@@ -82,6 +82,7 @@ from sparring.budget import Budget as Budget
 from sparring.certify import certify as certify
 from sparring.certify.result import Certificates as Certificates
 from sparring.data import load_data as load_data
+from sparring.defenses import defend as defend
 from sparring.defenses.training.awp import AWP as AWP
 from sparring.defenses.training.distillation import Distillation as Distillation
 from sparring.defenses.training.distillation import distillation_loss as distillation_loss
@@ -110,7 +111,6 @@ from sparring.norms import Linf as Linf
 from sparring.optimality import Optimality as Optimality
 from sparring.optimality import optimality as optimality
 from sparring.preprocess import bpda as bpda
-from sparring.preprocess import defend as defend
 from sparring.result import Doubt as Doubt
 from sparring.result import Result as Result
 from sparring.result import Trace as Trace

@@ -27,3 +27,12 @@ def callable_lazily(name: str, find: Callable[[], Callable[..., Any]]) -> None:
 
     kind = type("CallableModule", (ModuleType,), {"__call__": call, "__wrapped__": property(lambda self: find())})
     sys.modules[name].__class__ = kind
+
+
+def callable_by_name(name: str) -> None:
+    """The same with the public function of the module's own name, wherever the package says that it lives.
+
+    `sparring.attack` defines what an attack is, and `sparring.attack("pgd")` is answered by the catalogue above it.
+    """
+    package, _, function = name.rpartition(".")
+    callable_lazily(name, lambda: sys.modules[package].__getattr__(function))

@@ -1,8 +1,11 @@
-"""`Attack`: the search, and nothing else. And the register of attacks, from which lists, flags and docs are made."""
+"""`Attack`: the search, and nothing else. And `register`, which enters attacks into the register.
+
+The register is passive: it knows the attacks whose files have been imported. `sparring.attacks` is the catalogue, which
+imports them all before it answers.
+"""
 
 from __future__ import annotations
 
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -13,8 +16,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as validated
 from torch import Tensor
 
-from sparring import norms as _norms
-from sparring._callable import callable_module
+from sparring._callable import callable_by_name
 from sparring.ball import Ball
 from sparring.bout import Bout
 from sparring.budget import Budget, BudgetSpent
@@ -25,7 +27,8 @@ from sparring.referee import Keep, Referee, TrainingReferee
 from sparring.result import Result
 from sparring.rng import Noise, TrainingNoise
 from sparring.seeds import whole_seed
-from sparring.threat import Goal, Targeted, Threat, Untargeted, parse_eps
+from sparring.spec import Registry
+from sparring.threat import Goal, Targeted, Threat, Untargeted
 
 Aim = Literal["budget", "minimum", "both", "own"]
 
@@ -245,7 +248,8 @@ class AttackInfo:
         }
 
 
-REGISTRY: dict[str, AttackInfo] = {}
+REGISTRY: Registry[AttackInfo] = Registry("attack", lambda info: info.cls)
+"""The attacks imported so far, by name and alias; `sparring.attacks` has them all."""
 
 
 @dataclass_transform(frozen_default=True)
@@ -277,57 +281,10 @@ def register(
             name, made, title, sees, norms, aim, scope, visibility, specificity, approach, year, paper, aliases, peers,
             random, survey,
         )  # fmt: skip
-        for known in (name, *aliases):
-            if known in REGISTRY and REGISTRY[known].cls.__qualname__ != cls.__qualname__:
-                raise ValueError(f"two attacks are called {known!r}: {REGISTRY[known].cls} and {cls}")
-            REGISTRY[known] = made.info
+        REGISTRY.enter(made.info, name, *aliases)
         return made  # type: ignore[no-any-return]
 
     return enter
-
-
-def find(name: str) -> AttackInfo:
-    """The registered attack of this name or alias, in any case, with - or _."""
-    import sparring.attacks  # noqa: F401  (fills the register)
-
-    key = name.strip().lower().replace("_", "-")
-    if key not in REGISTRY:
-        close = difflib.get_close_matches(key, REGISTRY, 3)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(i.name for i in attacks())}"
-        raise InputError(f"no attack is called {name!r}; {hint}")
-    return REGISTRY[key]
-
-
-def attacks(sees: Access | None = None, norm: Norm | str | None = None, **columns: Any) -> list[AttackInfo]:
-    """All registered attacks, by name; only those with this access, under this norm, with these columns."""
-    import sparring.attacks  # noqa: F401  (fills the register)
-
-    infos = sorted({info.name: info for info in REGISTRY.values()}.values(), key=lambda info: info.name)
-    wanted = None if norm is None else _norms.norm(norm)
-    return [
-        info
-        for info in infos
-        if (sees is None or info.sees == sees)
-        and (wanted is None or wanted in info.norms)
-        and all(_matches(getattr(info, column), value) for column, value in columns.items())
-    ]
-
-
-def attack(spec: str) -> Attack:
-    """An attack from its spec: "pgd", "pgd:steps=40,restarts=5,loss=dlr". Fractions are understood.
-
-    Raises:
-        InputError: no such attack or field, or a value that does not fit.
-    """
-    name, _, rest = spec.partition(":")
-    info = find(name)
-    values: dict[str, Any] = {}
-    for item in filter(None, (part.strip() for part in rest.split(","))):
-        key, equals, value = (piece.strip() for piece in item.partition("="))
-        if not equals:
-            raise InputError(f"{item!r} in {spec!r} is not understood; write field=value, separated by commas")
-        values[key.replace("-", "_")] = _plain(value)
-    return build(info, values)
 
 
 def build(info: AttackInfo, values: dict[str, Any]) -> Attack:
@@ -347,12 +304,6 @@ def build(info: AttackInfo, values: dict[str, Any]) -> Attack:
 def _brief(value: Any) -> str:
     """A field for people: functions by their name."""
     return str(getattr(value, "__name__", repr(value)))
-
-
-def _plain(text: str) -> Any:
-    if text.lower() in ("none", "null"):
-        return None
-    return parse_eps(text) if "/" in text else text
 
 
 def _ball(x: Tensor, threat: Threat) -> Ball:
@@ -381,12 +332,8 @@ def _goal(y: Tensor | Goal, batch: int, classes: int, device: torch.device) -> G
     return Untargeted(truth, wanted)
 
 
-def _matches(have: Any, wanted: Any) -> bool:
-    return wanted in have if isinstance(have, tuple) else have == wanted
-
-
 def _names(values: Sequence[Norm | str]) -> str:
     return ", ".join(map(str, values))
 
 
-callable_module(__name__, attack)
+callable_by_name(__name__)

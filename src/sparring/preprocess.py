@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from sparring.errors import InputError
-from sparring.model import Model, wrap
+from sparring.model import Model
+from sparring.spec import Registry
 
 Pixels = Callable[[Tensor], Tensor]
 Backward = Literal["exact", "straight_through"] | Pixels
@@ -60,7 +61,7 @@ class Stage:
 
 
 class Defended(Model):
-    """A model whose images pass through stages first, the first stage first. Made by `defend`.
+    """A model whose images pass through stages first, the first stage first. Made by `sparring.defenses.defend`.
 
     Attributes:
         inner: the model behind the stages. stages: the stages. random: one of them draws anew at each call.
@@ -100,52 +101,6 @@ class Defended(Model):
         parts = [part for stage in self.stages for part in (stage.run, stage.backward) if isinstance(part, nn.Module)]
         with self.inner.guard(), Model(nn.ModuleList(parts), mode=self.mode).guard():
             yield
-
-
-def defend(
-    model: Model | Callable[..., Any],
-    *stages: Stage | Pixels | str,
-    backward: Backward | None = None,
-    random: bool = False,
-) -> Defended:
-    """The model behind stages, the first stage first.
-
-    Args:
-        model: what `wrap` takes, or defended already: then the new stages come before the others.
-        stages: `Stage`s; functions or modules that declare `backward` and `random` as attributes; others, which
-            `backward` and `random` below are about; or names, like "bits:4" or "bits:4|levels:2".
-        backward: see `Stage`.
-        random: see `Stage`.
-
-    >>> import sparring as sp
-    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
-    >>> safe = defend(net, lambda x: x.round(), backward="straight_through")
-    >>> x = torch.full((1, 1, 2, 2), 0.6)
-    >>> bool((safe.logits(x) == safe.exposed().logits(x)).all())
-    True
-    """
-    inner = wrap(model)
-    found = [
-        stage
-        for given in stages
-        for stage in (_named(given, inner) if isinstance(given, str) else [_declared(given, backward, random)])
-    ]
-    if not found:
-        raise InputError('no stage is given; pass functions of pixels, or a name like "bits:4"')
-    return Defended(inner, tuple(found))
-
-
-def _declared(given: Stage | Pixels, backward: Backward | None, random: bool) -> Stage:
-    if isinstance(given, Stage):
-        return given
-    own = getattr(given, "backward", None) or backward
-    if own is None:
-        name = getattr(given, "__name__", type(given).__name__)
-        raise InputError(
-            f"the stage {name} does not say how a gradient gets back through it; give backward='exact', "
-            "'straight_through' or a differentiable twin, so that an attacker who knows it can be played"
-        )
-    return Stage(given, own, getattr(given, "random", random))
 
 
 # --- gradients past a stage -----------------------------------------------------------------------------------
@@ -204,7 +159,8 @@ class _Swap(torch.autograd.Function):
 
 # --- stages by name -------------------------------------------------------------------------------------------
 
-STAGES: dict[str, Callable[..., Pixels]] = {}
+STAGES: Registry[Callable[..., Pixels]] = Registry("stage")
+"""The stages imported so far, by name; `sparring.defenses` has them all."""
 
 Kind = TypeVar("Kind", bound=type)
 
@@ -220,37 +176,7 @@ def register_stage(name: str) -> Callable[[Kind], Kind]:
         for needed in ("backward", "random"):
             if not hasattr(kind, needed):
                 raise InputError(f"the stage {name!r} does not declare {needed!r}; set it as an attribute of its class")
-        if name in STAGES and STAGES[name].__qualname__ != kind.__qualname__:
-            raise InputError(f"two stages are called {name!r}; give one another name")
-        STAGES[name] = kind
+        STAGES.enter(kind, name)
         return kind
 
     return enter
-
-
-def _named(spec: str, model: Model) -> Iterator[Stage]:
-    """The stages of "bits:4|levels:2"."""
-    import sparring.defenses.inputs
-    import sparring.defenses.purify  # noqa: F401
-
-    for text in spec.split("|"):
-        name, _, rest = (part.strip() for part in text.partition(":"))
-        if name not in STAGES:
-            raise InputError(f"no stage is called {name!r}; there are {', '.join(sorted(STAGES))}")
-        pairs = [item.partition("=") for item in rest.split(",") if item.strip()]
-        values = [_plain(key) for key, equals, _ in pairs if not equals]
-        fields = {key.strip(): _plain(value) for key, equals, value in pairs if equals}
-        try:
-            made = STAGES[name](*values, box=model.box, **fields)
-        except TypeError as error:
-            raise InputError(f"the stage {text.strip()!r} does not fit: {error}") from None
-        yield Stage(made, made.backward, made.random, text.strip())  # type: ignore[attr-defined]
-
-
-def _plain(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text.strip()

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from sparring.attack import attacks
+from sparring.attacks import attacks
 from sparring.cli.attack.attacks import COLUMNS, markdown_table
 
 ROOT = Path(__file__).parents[2]

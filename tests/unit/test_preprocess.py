@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 import sparring as sp
+from sparring.defenses import defend, stages
 from sparring.defenses.inputs.bits import Bits, Levels
 from sparring.errors import AccessError, InputError
-from sparring.preprocess import STAGES, Defended, Stage, bpda, defend, register_stage
+from sparring.preprocess import STAGES, Defended, Stage, bpda, register_stage
 from sparring.testing.case import same
 from sparring.testing.fixtures import SHAPE, Paper, affine, curved, living
 from sparring.testing.watch import counted, differences, state
@@ -158,7 +159,7 @@ def test_bpda_asks_the_stage_once_and_the_twin_only_where_there_is_a_gradient() 
         ([torch.sin], {"backward": "identity"}, "sin declares backward='identity'; it must be 'exact', 'straight"),
         ([], {}, "no stage is given; pass functions of pixels, or a name"),
         ([3], {"backward": "exact"}, "the stage is a int; pass a function or module"),
-        (["jpg"], {}, "no stage is called 'jpg'; there are .*bits.*levels"),
+        (["jpg"], {}, "no stage is called 'jpg'; did you mean jpeg?"),
         (["bits"], {}, "the stage 'bits' does not fit: .*'n'"),
         (["bits:4,5"], {}, "the stage 'bits:4,5' does not fit"),
         (["bits:m=4"], {}, "the stage 'bits:m=4' does not fit: .*'m'"),
@@ -208,6 +209,7 @@ def test_bits_are_levels_and_a_pixel_on_a_level_stays() -> None:
 
 
 def test_a_registered_stage_must_declare_its_backward_and_its_randomness() -> None:
+    stages()  # fills the register
     with patch.dict(STAGES):
 
         class Half:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
+import subprocess
+import sys
 from dataclasses import fields
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from torch import Tensor
 
 import sparring as sp
 import sparring.attack
-from sparring.attack import REGISTRY, Attack, AttackInfo, build, find, register
+import sparring.attacks
+from sparring.attack import REGISTRY, Attack, AttackInfo, build, register
+from sparring.attacks import find
 from sparring.bout import Bout
 from sparring.errors import InputError, SparringError
 from sparring.model import LEVELS
@@ -88,6 +94,32 @@ def test_lists_by_access_norm_and_column() -> None:
     assert names(peers="foolbox") >= {"fgsm", "pgd"}
     assert names(sees="decision", norm="L0", random=False) <= names(sees="decision")
     assert {info.name for info in sp.attacks()} == names()
+
+
+def test_the_modules_of_these_names_can_be_called() -> None:
+    assert sparring.attack("pgd") == sp.PGD()
+    assert sparring.attacks(norm="L0") == sp.attacks(norm="L0")
+    assert str(inspect.signature(sparring.attack)) == "(spec: 'str') -> 'Attack'"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sparring.attack; sparring.attack('pgd')",
+        "import sparring; sparring.attack('pgd'); sparring.attack('fgsm')",
+        "import sparring.attacks; sparring.attacks(sees='score')",
+        "from sparring import PGD, attack; attack(PGD().spec)",
+    ],
+)
+def test_the_catalogue_is_whole_whatever_is_imported_first(code: str) -> None:
+    show = "import sparring.attacks as a; print(len(a.attacks()))"
+    run = subprocess.run([sys.executable, "-c", f"{code}\n{show}"], capture_output=True, text=True, check=True)
+    assert int(run.stdout) == len(INFOS)
+
+
+def test_one_attack_is_imported_without_the_others() -> None:
+    code = "import sys, sparring; sparring.FGSM; print('sparring.attacks.gradient.cw_l2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 # --- specs ----------------------------------------------------------------------------------------------------
@@ -182,9 +214,8 @@ def tiny() -> Any:
 # --- one's own attack -----------------------------------------------------------------------------------------
 
 
-def test_two_attacks_of_one_name_are_refused_and_the_first_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sparring.attack.REGISTRY", dict(REGISTRY))
-    with pytest.raises(ValueError, match="two attacks are called 'madry'"):
+def test_two_attacks_of_one_name_are_refused_and_the_first_stays() -> None:
+    with patch.dict(REGISTRY), pytest.raises(ValueError, match="two attacks are called 'madry'"):
 
         @register("mine", title="Mine", sees="gradient", norms=(Linf,), paper="none", year=2024, aliases=("madry",))
         class Mine(Attack):
@@ -196,17 +227,17 @@ def test_two_attacks_of_one_name_are_refused_and_the_first_stays(monkeypatch: py
     assert find("madry").cls is sp.PGD
 
 
-def test_an_own_attack_is_found_once_registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sparring.attack.REGISTRY", dict(REGISTRY))
+def test_an_own_attack_is_found_once_registered() -> None:
+    with patch.dict(REGISTRY):
 
-    @register("lazy", title="Lazy", sees="decision", norms=(L2,), paper="none", year=2024, approach="decision")
-    class Lazy(Attack):
-        """Looks at the clean image only."""
+        @register("lazy", title="Lazy", sees="decision", norms=(L2,), paper="none", year=2024, approach="decision")
+        class Lazy(Attack):
+            """Looks at the clean image only."""
 
-        tries: int = 3
+            tries: int = 3
 
-        def run(self, bout: Bout) -> Tensor | None:
-            return None
+            def run(self, bout: Bout) -> Tensor | None:
+                return None
 
-    assert sp.attack("lazy:tries=4") == Lazy(tries=4)
-    assert "lazy" in {info.name for info in sp.attacks(sees="decision", norm="L2")}
+        assert sp.attack("lazy:tries=4") == Lazy(tries=4)
+        assert "lazy" in {info.name for info in sp.attacks(sees="decision", norm="L2")}

@@ -1,12 +1,75 @@
-"""All attacks, one file an algorithm, in folders named by what the attacker sees. Importing this registers them."""
+"""The catalogue of attacks: `attack("pgd:steps=40")`, `attacks(norm="L2")`.
+
+One file an algorithm, in folders named by what the attacker sees. A new attack is a new file and no other change: the
+catalogue finds the files, and imports them when it is first asked.
+"""
+
+from __future__ import annotations
 
 import importlib
 import pkgutil
+from functools import cache
+from typing import Any
 
 from sparring._callable import callable_module
-from sparring.attack import attacks
+from sparring.attack import REGISTRY, Attack, AttackInfo, build
+from sparring.model import Access
+from sparring.norms import Norm
+from sparring.norms import norm as _norm
+from sparring.spec import parse_spec
+from sparring.threat import parse_eps
 
-for _module in pkgutil.walk_packages(__path__, __name__ + "."):
-    importlib.import_module(_module.name)
+__all__ = ["attack", "attacks", "find"]
+
+
+def attack(spec: str) -> Attack:
+    """An attack from its spec: "pgd", "pgd:steps=40,restarts=5,loss=dlr". Fractions are understood.
+
+    Raises:
+        InputError: no such attack or field, or a value that does not fit.
+    """
+    read = parse_spec(spec)
+    return build(find(read.name), {key: _plain(value) for key, value in read.fields.items()})
+
+
+def attacks(sees: Access | None = None, norm: Norm | str | None = None, **columns: Any) -> list[AttackInfo]:
+    """All registered attacks, by name; only those with this access, under this norm, with these columns."""
+    _import_all()
+    wanted = None if norm is None else _norm(norm)
+    return [
+        info
+        for _, info in sorted(REGISTRY.each().items())
+        if (sees is None or info.sees == sees)
+        and (wanted is None or wanted in info.norms)
+        and all(_matches(getattr(info, column), value) for column, value in columns.items())
+    ]
+
+
+def find(name: str) -> AttackInfo:
+    """The registered attack of this name or alias, in any case, with - or _.
+
+    Raises:
+        InputError: no such attack; the line says which come near, or lists them.
+    """
+    _import_all()
+    return REGISTRY.find(name)
+
+
+@cache
+def _import_all() -> None:
+    """Import every file of this folder; each registers its attack."""
+    for module in pkgutil.walk_packages(__path__, __name__ + "."):
+        importlib.import_module(module.name)
+
+
+def _matches(have: Any, wanted: Any) -> bool:
+    return wanted in have if isinstance(have, tuple) else have == wanted
+
+
+def _plain(text: str) -> Any:
+    if text.lower() in ("none", "null"):
+        return None
+    return parse_eps(text) if "/" in text else text
+
 
 callable_module(__name__, attacks)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.attack import attack as find_attack
+from sparring.attacks import attack as find_attack
 from sparring.bounds.alpha import alpha_margins
 from sparring.bounds.backward import Form, settle
 from sparring.bounds.crown import crown_margins, crown_neurons, margin_rows

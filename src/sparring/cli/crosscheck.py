@@ -83,12 +83,12 @@ def _peers(text: str | None) -> tuple[str, ...]:
         InputError: one is not known.
     """
     from sparring.crosscheck.check import PEERS
-    from sparring.errors import InputError
+    from sparring.spec import unknown
 
     chosen = tuple(part.strip().replace("-", "_") for part in text.split(",")) if text else PEERS
     for name in chosen:
         if name not in PEERS:
-            raise InputError(f"no peer is called {name!r}; there are {', '.join(PEERS)}")
+            raise unknown("peer", name, PEERS)
     return chosen
 
 

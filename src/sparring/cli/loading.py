@@ -85,7 +85,7 @@ class LoadOptions(ModelOptions):
         images = load_data(self.data, self.split, self.n)
         loaded = self.load_model()
         if self.defense:
-            from sparring.preprocess import defend
+            from sparring.defenses import defend
 
             loaded = defend(loaded, self.defense)
         check_fit(loaded, images[0][0][None], self.data)

@@ -6,7 +6,7 @@ from functools import partial
 
 from torch import Tensor
 
-from sparring.attack import attack
+from sparring.attacks import attack
 from sparring.crosscheck.peer import (
     APGD_STEPS,
     CW_CONST,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sparring.data.errors import DataError
 from sparring.data.images import ImageData
+from sparring.spec import Registry, near, read_pairs
 
 Options = Mapping[str, str | int | bool]
 
@@ -46,20 +46,21 @@ class Source:
     aliases: tuple[str, ...] = ()
 
 
-_SOURCES: dict[str, Source] = {}
+_SOURCES: Registry[Source] = Registry("data source")
 
 
 def register(source: Source) -> Source:
-    """Add a source; a second one of the same name is a programming error."""
-    if source.name in _SOURCES:
-        raise ValueError(f"data source {source.name!r} is registered twice")
-    _SOURCES[source.name] = source
-    return source
+    """Add a source.
+
+    Raises:
+        InputError: there is one of this name or alias.
+    """
+    return _SOURCES.enter(source, source.name, *source.aliases)
 
 
 def list_data() -> list[DataInfo]:
     """Everything that `load_data` knows, in order of registration; looks at the disk, not at the network."""
-    return [source.info() for source in _SOURCES.values()]
+    return [source.info() for source in _SOURCES.each().values()]
 
 
 def load_data(
@@ -115,14 +116,8 @@ def parse_spec(spec: str) -> tuple[str, str, dict[str, str]]:
     head, mark, query = spec.rpartition("?")
     if not mark:
         head, query = spec, ""
-    options: dict[str, str] = {}
-    for item in query.split("&") if mark else ():
-        key, equals, value = item.partition("=")
-        if not (key and equals and value):
-            raise DataError(f"option {item!r} in data spec {spec!r}; expected key=value, as in ?size=224&gray=1")
-        if key in options:
-            raise DataError(f"option {key!r} is given twice in data spec {spec!r}")
-        options[key] = value
+    items = query.split("&") if mark else ()
+    options = read_pairs(items, spec, "write options as key=value, as in ?size=224&gray=1", DataError)
     name, _, argument = head.partition(":")
     return name.strip(), argument, options
 
@@ -134,15 +129,14 @@ def check_split(name: str, split: str, known: tuple[str, ...] = ("train", "test"
 
 
 def _find(name: str, spec: str) -> Source:
-    wanted = name.lower().replace("-", "_")
-    for source in _SOURCES.values():
-        if wanted == source.name or wanted in source.aliases:
-            return source
+    found = _SOURCES.get_any(name)
+    if found is not None:
+        return found
     if Path(spec).is_dir():
         raise DataError(f"unknown data {spec!r}; for a folder of pictures write folder:{spec}")
     if Path(spec).suffix == ".npz":
         raise DataError(f"unknown data {spec!r}; for an .npz file write npz:{spec}")
-    known = [source.name if source.argument is None else f"{source.name}:" for source in _SOURCES.values()]
-    close = difflib.get_close_matches(wanted, [entry.rstrip(":") for entry in known], n=1)
+    known = [source.name if source.argument is None else f"{source.name}:" for source in _SOURCES.each().values()]
+    close = near(name, _SOURCES)
     hint = f" (did you mean {close[0]}?)" if close else ""
     raise DataError(f"unknown data {name!r}{hint}; known: {', '.join(known)}")

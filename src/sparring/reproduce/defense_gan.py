@@ -16,13 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.attack import attack
+from sparring.attacks import attack
 from sparring.audit.statistics.proportion import wilson
+from sparring.defenses import defend
 from sparring.defenses.purify.defense_gan import DefenseGAN
 from sparring.defenses.purify.latent import latent_attack
 from sparring.generators.pairs import Generator
 from sparring.model import Model
-from sparring.preprocess import Defended, defend
+from sparring.preprocess import Defended
 from sparring.threat import Threat
 
 MODELS = ("A", "B", "C", "D")

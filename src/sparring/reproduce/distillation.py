@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparring.attack import attack as build
+from sparring.attacks import attack as build
 from sparring.attacks.gradient.fgsm import FGSM
 from sparring.audit.api import audit
 from sparring.audit.report.report import Report

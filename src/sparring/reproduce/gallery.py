@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.attack import attack as build
+from sparring.attacks import attack as build
 from sparring.audit.api import audit
 from sparring.audit.report.report import Report
 from sparring.audit.suites.builtin import SUITES

@@ -14,6 +14,7 @@ from torch import nn
 
 from sparring.attacks.gradient.fgsm import FGSM
 from sparring.data import load_data
+from sparring.defenses import defend
 from sparring.defenses.training.callbacks import Callback
 from sparring.defenses.training.distillation import Distillation
 from sparring.defenses.training.fit import fit
@@ -21,7 +22,7 @@ from sparring.defenses.training.loss import TrainingLoss
 from sparring.defenses.training.madry import AdversarialTraining
 from sparring.defenses.training.standard import Standard
 from sparring.model import Model, wrap
-from sparring.preprocess import Stage, defend
+from sparring.preprocess import Stage
 from sparring.reproduce.gallery_layers import BlockCosine, GradientKiller, ResizePad, Rounded, Same, Times
 from sparring.threat import Threat
 from sparring.zoo.loaders import load_model

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.attack import attack
+from sparring.attacks import attack
 from sparring.blocks.views.view_success import fresh_views, view_success
 from sparring.errors import InputError
 from sparring.model import Model

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 
-from sparring.attack import REGISTRY, attack, build
+from sparring.attack import REGISTRY, build
+from sparring.attacks import attack
 from sparring.testing.case import Examinee, check, demand
 
 

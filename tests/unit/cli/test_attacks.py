@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 import sparring as sp
-from sparring import attack as registry
+from sparring.attack import REGISTRY, Attack, AttackInfo, register
 from sparring.cli import main
 from sparring.cli.attack.attacks import markdown_table
 from sparring.cli.attack.card import examples, plain, type_text
@@ -84,7 +85,7 @@ def test_markdown_is_the_table_of_the_readme(run: Run) -> None:
 
 
 @pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)
-def test_the_card_of_every_attack(run: Run, info: registry.AttackInfo) -> None:
+def test_the_card_of_every_attack(run: Run, info: AttackInfo) -> None:
     code, out, err = run(info.name)
     assert (code, err) == (0, "")
     assert out.startswith(info.title + "\n")
@@ -124,24 +125,24 @@ def test_bad_input_is_one_line_and_code_2(run: Run, arguments: tuple[str, ...], 
 
 
 @pytest.fixture
-def odd(monkeypatch: pytest.MonkeyPatch) -> registry.AttackInfo:
+def odd() -> Iterator[AttackInfo]:
     """An attack without fields, whose texts would break markup and Markdown."""
-    monkeypatch.setattr(registry, "REGISTRY", dict(registry.REGISTRY))
+    with patch.dict(REGISTRY):
 
-    @registry.register(
-        "odd", title="O|dd [/b]", sees="decision", norms=(sp.L0,), paper="https://example.org/x", year=1999,
-        aim="minimum", specificity=("untargeted",),
-    )  # fmt: skip
-    class Odd(registry.Attack):
-        """Does [red]nothing."""
+        @register(
+            "odd", title="O|dd [/b]", sees="decision", norms=(sp.L0,), paper="https://example.org/x", year=1999,
+            aim="minimum", specificity=("untargeted",),
+        )  # fmt: skip
+        class Odd(Attack):
+            """Does [red]nothing."""
 
-        def run(self, bout: sp.Bout) -> None:
-            """Nothing."""
+            def run(self, bout: sp.Bout) -> None:
+                """Nothing."""
 
-    return Odd.info
+        yield Odd.info
 
 
-def test_an_odd_attack(run: Run, odd: registry.AttackInfo) -> None:
+def test_an_odd_attack(run: Run, odd: AttackInfo) -> None:
     code, out, _ = run("odd")
     assert code == 0
     assert "O|dd [/b]" in out
@@ -149,8 +150,8 @@ def test_an_odd_attack(run: Run, odd: registry.AttackInfo) -> None:
     assert "It has no fields." in out
     assert examples(odd) == ["sparring attack odd --model mnist-cnn --data mnist5k --n 100 --norm L0"]
     assert plain(odd)["fields"] == {}
-    lines = run("--markdown", "--sees", "decision", "--norm", "L0")[1].splitlines()
-    (line,) = (one for one in lines if "`odd`" in one)
+    table = run("--markdown", "--sees", "decision", "--norm", "L0")[1].splitlines()
+    (line,) = (row for row in table if "`odd`" in row)
     assert line.startswith("| O\\|dd [/b] | `odd` | individual | optimal | L0 | black-box (classes) | untargeted |")
     assert line.endswith("| 1999 | <https://example.org/x> |")
     assert "odd" in names(run()[1])

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 import sparring as sp
+from sparring.defenses import defend
 from sparring.defenses.detect.roc import roc
 from sparring.defenses.purify.defense_gan import DefenseGAN
 from sparring.defenses.purify.latent import latent_attack
@@ -17,7 +18,6 @@ from sparring.generators.denormals import denormals_are_zero
 from sparring.generators.files import load_generator
 from sparring.generators.pairs import Generator, make_pair
 from sparring.generators.projection import Projection
-from sparring.preprocess import defend
 from sparring.rng import Noise
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import sparring as sp
+from sparring.defenses import defend, stages
 from sparring.defenses.inputs.jpeg import Jpeg
 from sparring.defenses.inputs.median import Median
 from sparring.defenses.inputs.nlm import NonLocalMeans
@@ -15,7 +16,6 @@ from sparring.defenses.inputs.resize_pad import ResizePad
 from sparring.defenses.inputs.thermometer import Thermometer
 from sparring.defenses.inputs.tv import TotalVariation
 from sparring.errors import InputError
-from sparring.preprocess import STAGES, defend
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +62,8 @@ def test_an_attack_through_the_declared_gradient_beats_the_oblivious_one(
 
 
 def test_every_input_stage_is_in_the_property_test() -> None:
-    purifiers = {name for name, kind in STAGES.items() if ".purify." in kind.__module__}
-    assert {spec.partition(":")[0] for spec in CASES} == set(STAGES) - purifiers
+    purifiers = {name for name, kind in stages().items() if ".purify." in kind.__module__}
+    assert {spec.partition(":")[0] for spec in CASES} == set(stages()) - purifiers
 
 
 # --- what they do ---------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import sparring as sp
+from sparring.defenses import defend, stages
 from sparring.defenses.detect.evade import evasion_attack
 from sparring.defenses.detect.magnet import PARTS, MagnetDetector
 from sparring.defenses.purify.diffpure import DiffPure
@@ -17,7 +18,6 @@ from sparring.defenses.purify.pixel_defend import PixelDefend
 from sparring.errors import InputError
 from sparring.generators.autoencoders import load_autoencoders, save_autoencoders, train_autoencoders
 from sparring.model import Model
-from sparring.preprocess import STAGES, defend
 
 # the eps at which a few images tell the two attackers apart
 CASES = {"magnet": 0.15, "magnet:net=fine": 0.15, "pixel-defend": 0.3, "diffpure:steps=2": 0.2}
@@ -49,7 +49,7 @@ def test_an_attack_through_the_declared_gradient_beats_the_oblivious_one(
 
 
 def test_every_purifier_is_in_the_property_test() -> None:
-    purifiers = {name for name, kind in STAGES.items() if ".purify." in kind.__module__}
+    purifiers = {name for name, kind in stages().items() if ".purify." in kind.__module__}
     assert {spec.partition(":")[0] for spec in CASES} | ELSEWHERE == purifiers
 
 

@@ -13,7 +13,7 @@ import torch
 from typer.testing import CliRunner
 
 import sparring.zoo.shipped as zoo
-from sparring.attack import attack
+from sparring.attacks import attack
 from sparring.cli import app
 from sparring.data import load_data
 from sparring.defenses.training.measure import clean_accuracy

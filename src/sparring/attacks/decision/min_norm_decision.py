@@ -14,7 +14,8 @@ from dataclasses import replace
 
 from pydantic import PositiveInt
 
-from sparring.attack import Attack, attack, register
+from sparring.attack import Attack, register
+from sparring.attacks import attack
 from sparring.bout import Bout
 from sparring.norms import L0, L1, L2, Linf, Norm
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from pydantic import PositiveFloat, PositiveInt
 
-from sparring.attack import Attack, attack, register
+from sparring.attack import Attack, register
+from sparring.attacks import attack
 from sparring.blocks.exact import claims, nearest, stretched
 from sparring.bout import Bout
 from sparring.norms import L1, Linf

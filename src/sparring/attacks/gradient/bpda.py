@@ -37,7 +37,7 @@ class BPDA(PGD):
         steps, step, restarts, loss, random_start, view: as for `PGD`.
 
     >>> import torch, sparring as sp
-    >>> from sparring.preprocess import defend
+    >>> from sparring.defenses import defend
     >>> net = torch.nn.Linear(2, 2, bias=False).requires_grad_(False)
     >>> _ = net.weight.copy_(torch.eye(2))
     >>> safe = defend(net, torch.round, backward="straight_through")

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from sparring.attack import Attack, AttackInfo
-from sparring.attack import attack as build
+from sparring.attacks import attack as build
 from sparring.audit.probes.canary import CONTROL
 from sparring.audit.suites.replay import Replay
 from sparring.audit.suites.stage import Stage

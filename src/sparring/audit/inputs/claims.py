@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sparring.attack import attack as build
+from sparring.attacks import attack as build
 from sparring.audit.statistics.proportion import Figure, percent
 from sparring.audit.suites.stage import Stage
 from sparring.errors import InputError

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sparring import losses
-from sparring.attack import attack
+from sparring.attacks import attack
 from sparring.audit.inputs.clean import Clean
 from sparring.audit.probes.behaviour import Conduct, observe
 from sparring.audit.probes.canary import Trial

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sparring.attack import attack as build
-from sparring.attack import attacks
+from sparring.attacks import attack as build
+from sparring.attacks import attacks
 from sparring.audit.suites.stage import Family, Stage, Suite
 from sparring.errors import InputError
 

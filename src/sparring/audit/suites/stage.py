@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sparring.attack import Attack
-from sparring.attack import attack as build
+from sparring.attacks import attack as build
 from sparring.audit.suites.random_noise import RandomNoise
 from sparring.errors import InputError
 from sparring.model import LEVELS, Model

@@ -25,8 +25,8 @@ def attacks(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table, as in the README.")] = False,
 ) -> None:
     """List the attacks, or show one in full: what it does, its fields, how to run it."""
-    from sparring.attack import attacks as registered
-    from sparring.attack import find
+    from sparring.attacks import attacks as registered
+    from sparring.attacks import find
     from sparring.cli.attack.card import plain, print_card, print_table
     from sparring.cli.console import Stdout
     from sparring.errors import InputError

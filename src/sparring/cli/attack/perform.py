@@ -41,7 +41,7 @@ class Run:
         keep: str,
         budget: Budget | None,
     ) -> None:
-        from sparring.attack import attack as make
+        from sparring.attacks import attack as make
         from sparring.cli.attack.setup import keep_of, threat_of
         from sparring.errors import InputError
 

@@ -231,15 +231,13 @@ def parse_method(text: str) -> tuple[str, dict[str, float | int]]:
         InputError: a setting is not NAME=NUMBER.
     """
     from sparring.errors import InputError
+    from sparring.spec import number, parse_spec
 
-    name, _, rest = text.partition(":")
+    read = parse_spec(text)
     settings: dict[str, float | int] = {}
-    for item in filter(None, rest.split(",")):
-        key, equals, value = (part.strip() for part in item.partition("="))
-        try:
-            settings[key] = int(value) if value.lstrip("-").isdigit() else float(value)
-        except ValueError:
-            equals = ""
-        if not equals:
-            raise InputError(f"{item!r} in {text!r} is not understood; write NAME=NUMBER, like critic_steps=3")
-    return name, settings
+    for key, value in read.fields.items():
+        given = number(value)
+        if isinstance(given, str):
+            raise InputError(f"'{key}={value}' in {text!r} is not understood; write NAME=NUMBER, like critic_steps=3")
+        settings[key] = given
+    return read.name, settings

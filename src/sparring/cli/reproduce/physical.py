@@ -62,7 +62,7 @@ def physical(
     """
     from rich.text import Text
 
-    from sparring.attack import attack as parse
+    from sparring.attacks import attack as parse
     from sparring.blocks.views.transforms import transform
     from sparring.cli.console import note, stderr, working
     from sparring.reproduce.fgsm_imagenet import radius
@@ -98,7 +98,7 @@ def physical(
 
 def _draw(rooms: list[list[Exhibit]], out: Path, model: str) -> None:
     """A figure for each attack."""
-    from sparring.attack import find
+    from sparring.attacks import find
     from sparring.reproduce.physical_figure import draw
 
     for room in rooms:

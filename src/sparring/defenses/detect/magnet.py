@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from sparring.defenses import defend
 from sparring.defenses.detect.detector import Detector
 from sparring.defenses.purify.magnet import Magnet
 from sparring.errors import InputError
 from sparring.generators.autoencoders import Autoencoders, load_autoencoders
 from sparring.model import Model
-from sparring.preprocess import defend
 
 PARTS = ("l1", "l2", "jsd10", "jsd40")
 

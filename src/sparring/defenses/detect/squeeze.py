@@ -11,10 +11,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sparring.defenses import defend
 from sparring.defenses.detect.detector import Detector
 from sparring.errors import InputError
 from sparring.model import Model
-from sparring.preprocess import defend
 
 
 class SqueezeDetector(Detector):

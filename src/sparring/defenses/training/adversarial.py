@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from sparring.attack import Attack, attack
+from sparring.attack import Attack
+from sparring.attacks import attack
 from sparring.defenses.training.loss import Step
 from sparring.errors import InputError
 from sparring.threat import Threat

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from sparring.attack import attack
+from sparring.attacks import attack
 from sparring.attacks.gradient.fgsm import FGSM
 from sparring.attacks.gradient.pgd import PGD
 from sparring.defenses.training.awp import AWP
@@ -28,6 +28,7 @@ from sparring.defenses.training.smoothness import GaussianNoise, JacobianPenalty
 from sparring.defenses.training.standard import Standard
 from sparring.defenses.training.trades import Trades
 from sparring.errors import InputError
+from sparring.spec import Registry, parse_spec
 from sparring.threat import Threat
 
 
@@ -79,7 +80,7 @@ class Recipe:
             raise InputError(f"{self.name}: {name}={value!r} is not understood; give a {kind.__name__}") from None
 
 
-RECIPES: dict[str, Recipe] = {}
+RECIPES: Registry[Recipe] = Registry("recipe", lambda recipe: recipe.make)
 
 
 def recipe(
@@ -95,7 +96,7 @@ def recipe(
     """Decorator: puts a recipe on the list."""
 
     def enter(make: Callable[..., TrainingLoss]) -> Callable[..., TrainingLoss]:
-        RECIPES[name] = Recipe(name, title, paper, lr, schedule, batch_size, adversarial, make)
+        RECIPES.enter(Recipe(name, title, paper, lr, schedule, batch_size, adversarial, make), name)
         return make
 
     return enter
@@ -105,18 +106,10 @@ def find_recipe(spec: str) -> tuple[Recipe, dict[str, str]]:
     """The recipe of a spec like "trades:beta=6,steps=10", and its options as they were written.
 
     Raises:
-        InputError: no such recipe; the line lists them.
+        InputError: no such recipe, or an option that is not written field=value.
     """
-    name, _, rest = spec.partition(":")
-    if name not in RECIPES:
-        raise InputError(f"no recipe is called {name!r}; there are: {', '.join(RECIPES)}")
-    values: dict[str, str] = {}
-    for item in filter(None, (part.strip() for part in rest.split(","))):
-        key, equals, value = (piece.strip() for piece in item.partition("="))
-        if not equals:
-            raise InputError(f"{item!r} in {spec!r} is not understood; write option=value, separated by commas")
-        values[key] = value
-    return RECIPES[name], values
+    read = parse_spec(spec)
+    return RECIPES.find(read.name), read.fields
 
 
 # --- without an adversary -------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
-from sparring.attack import Attack, attack
+from sparring.attack import Attack
+from sparring.attacks import attack
 from sparring.attacks.gradient.pgd import PGD
 from sparring.defenses.training.adversarial import Adversarial, Net
 from sparring.defenses.training.loss import Step, batch_accuracy

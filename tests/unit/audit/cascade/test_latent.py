@@ -13,10 +13,11 @@ from sparring.audit.inputs.clean import Clean
 from sparring.audit.report.per_attack import knowledge
 from sparring.audit.suites.builtin import stage_of
 from sparring.audit.suites.stage import Suite
+from sparring.defenses import defend
 from sparring.defenses.purify.defense_gan import DefenseGAN
 from sparring.defenses.purify.latent import latent_attack
 from sparring.model import Model, wrap
-from sparring.preprocess import Defended, defend
+from sparring.preprocess import Defended
 
 SPEC = "defense-gan:steps=10,restarts=1,start=encoder"
 THREAT = sp.Threat("Linf", 0.3)

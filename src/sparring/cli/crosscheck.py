@@ -54,7 +54,8 @@ def crosscheck(
     from sparring.cli.console import stderr, working
     from sparring.cli.progress import Bar
     from sparring.crosscheck.check import crosscheck as run
-    from sparring.export.files import check_writable, write_json
+    from sparring.export.files import check_writable
+    from sparring.storage import write_json
     from sparring.threat import Threat
 
     log = stderr(quiet)
@@ -71,7 +72,7 @@ def crosscheck(
         )  # fmt: skip
     if json is not None:
         about = {"model": loaded.name, "data": load.data, "split": load.split, "seed": seed}
-        write_json({**about, **found.to_dict()}, json)
+        write_json(json, {**about, **found.to_dict()})
     if not quiet:
         _print(found, loaded.name)
 

@@ -73,7 +73,7 @@ def unpack(plan: Plan, record: Record) -> Part:
         name, radius = f"{k:03d}", known["radius"]
         outcomes[radius].append(
             Outcome(
-                Stage(**known["stage"]),
+                Stage.of_record(known["stage"]),
                 tensors[f"{name}/rows"],
                 _get(tensors, name, known["result"], plan.at(radii[radius])),
                 known["tried"],
@@ -114,7 +114,7 @@ def _trials(plan: Plan, tensors: dict[str, Tensor], known: dict[str, Any]) -> Tr
     grid = tuple(known["grid"])
     pairs = enumerate(zip(grid, known["results"], strict=True))
     results = tuple(_get(tensors, f"curve/{k}", one, plan.at(eps)) for k, (eps, one) in pairs)
-    return Trials(**{**known, "stage": Stage(**known["stage"]), "grid": grid, "results": results})
+    return Trials(**{**known, "stage": Stage.of_record(known["stage"]), "grid": grid, "results": results})
 
 
 def _put(tensors: dict[str, Tensor], name: str, result: Result) -> dict[str, Any]:

@@ -41,8 +41,7 @@ from sparring.audit.run.verify_report import differences, forms_findings, report
 from sparring.errors import InputError
 from sparring.export.files import MARK, MARK_TEXT
 from sparring.model import Model
-from sparring.scale.files import json_bytes
-from sparring.scale.store import Record, Store
+from sparring.scale.store import Record, Store, json_bytes
 
 HEAD = "head"
 

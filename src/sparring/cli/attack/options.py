@@ -117,8 +117,9 @@ class Output:
     def write(self, found: Found, log: Console) -> Saved | None:
         """Write the folder and the file, as far as they are wanted."""
         from sparring.cli.console import working
-        from sparring.export import sample_rows, save_result, write_json
+        from sparring.export import sample_rows, save_result
         from sparring.export.save import report
+        from sparring.storage import write_json
 
         saved = None
         if self.out is not None:
@@ -130,5 +131,5 @@ class Output:
                 )  # fmt: skip
         if self.json is not None:
             rows = sample_rows(found.result, found.goal, index=found.index)
-            write_json(saved.report if saved else report(found.result, found.about, rows), self.json)
+            write_json(self.json, saved.report if saved else report(found.result, found.about, rows))
         return saved

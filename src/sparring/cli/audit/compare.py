@@ -47,15 +47,16 @@ def held(a: Path, b: Path, json: Path | None = None, markdown: Path | None = Non
     from sparring.audit.report.compare import compare as find
     from sparring.audit.report.compare import markdown as summary
     from sparring.export.files import check_writable
+    from sparring.storage import write
 
     for path in (json, markdown):
         if path is not None:
             check_writable(path)
     found = find(doc.read(a), doc.read(b))
     if json is not None:
-        doc.write(json, doc.json_text(found.to_dict()))
+        write(json, doc.json_text(found.to_dict()))
     if markdown is not None:
-        doc.write(markdown, summary(found))
+        write(markdown, summary(found))
     if not quiet:
         _print(found)
     return bool(found.regression)

@@ -15,11 +15,11 @@ def print_forecast(plan: Plan, path: Path | None, quiet: bool) -> None:
     from sparring.cli.console import Stdout
     from sparring.cli.tables import table
     from sparring.durations import duration
-    from sparring.export.files import write_json
+    from sparring.storage import write_json
 
     found = forecast(plan)
     if path is not None:
-        write_json(found.to_dict(), path)
+        write_json(path, found.to_dict())
     if quiet:
         return
     rows = table("images", "time", "95 % interval")

@@ -44,6 +44,7 @@ def report(
     from sparring.audit.report.formats.all import save
     from sparring.cli.audit.show import print_report
     from sparring.export.files import open_folder
+    from sparring.storage import write
 
     plain = doc.read(run)
     if require:
@@ -56,7 +57,7 @@ def report(
     home = out if out is not None else (None if files.any else (run if run.is_dir() else run.parent))
     saved = save(plain, home) if home is not None else {}
     if out is not None:
-        doc.write(out / doc.FILE, doc.json_text(plain))
+        write(out / doc.FILE, doc.json_text(plain))
     files.write(plain)
     if not quiet:
         print_report(plain, saved.get("report.html", files.html))

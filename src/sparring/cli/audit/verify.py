@@ -36,10 +36,11 @@ def verify(
 
     Exit code: 0 = all of it holds, 1 = something does not, 2 = bad input, 3 = the model raised an error.
     """
-    from sparring.audit.report.document import json_text, write
+    from sparring.audit.report.document import json_text
     from sparring.audit.run.verify import verify as prove
     from sparring.cli.audit.options import recorded
     from sparring.export.files import check_writable
+    from sparring.storage import write
 
     if json is not None:
         check_writable(json)

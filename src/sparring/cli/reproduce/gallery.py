@@ -32,7 +32,6 @@ def gallery(
     """
     from rich.table import Table
 
-    from sparring.audit.report.document import write
     from sparring.cli.console import Stdout, stderr
     from sparring.data import load_data
     from sparring.errors import InputError
@@ -41,6 +40,7 @@ def gallery(
     from sparring.reproduce.gallery_models import Workshop
     from sparring.reproduce.gallery_page import cells, json_text
     from sparring.reproduce.gallery_page import page as text
+    from sparring.storage import write
 
     unknown = set(names or ()) - {member.name for member in GALLERY}
     if unknown:

@@ -160,7 +160,7 @@ class AuditSettings:
         """Validate; what is an iterator is read once and kept."""
         from sparring.audit.inputs.claims import parse_claim
         from sparring.audit.inputs.requirements import parse_requirement
-        from sparring.audit.suites.builtin import suite
+        from sparring.audit.suites.find import suite
 
         for name in ("claims", "require"):
             object.__setattr__(self, name, tuple(_listed(getattr(self, name))))

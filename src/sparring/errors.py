@@ -13,6 +13,10 @@ class InputError(SparringError):
     """Images outside the box, labels out of range or of the wrong type, shapes that do not fit."""
 
 
+class ShapeError(InputError):
+    """The model's code cannot take images of this shape."""
+
+
 class OutputError(SparringError):
     """The model answered with something that is not a batch of finite logits."""
 

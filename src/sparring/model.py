@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sparring.class_numbers import integers
 from sparring.default_dtype import float32_by_default, users_default
-from sparring.errors import InputError, OutputError
+from sparring.errors import InputError, OutputError, ShapeError
 from sparring.outputs import as_logits, classes, refuse_probabilities, rows_of, unpack
 from sparring.threat import Box
 
@@ -110,7 +110,7 @@ class Model:
         except (RuntimeError, ValueError) as error:
             if x.dim() != 3 and not (isinstance(error, RuntimeError) and MISFIT.search(str(error))):
                 raise
-            raise InputError(
+            raise ShapeError(
                 f"the model can't take images of shape {tuple(x.shape)}; most take [B, C, H, W] (x.unsqueeze(0) for "
                 f"one image): {' '.join(str(error).split())}"
             ) from error

@@ -120,7 +120,7 @@ def check_fit(model: Model, x: Tensor, data: str) -> None:
     """
     import torch
 
-    from sparring.errors import InputError, SparringError
+    from sparring.errors import InputError, ShapeError, SparringError
 
     if tuple(model.box) != (0.0, 1.0):
         low, high = (f"{bound:g}" for bound in model.box)
@@ -133,9 +133,9 @@ def check_fit(model: Model, x: Tensor, data: str) -> None:
     with model.guard(), torch.no_grad():
         try:
             model.raw(model.accept(x))
-        except SparringError:
-            raise
         except Exception as error:  # the net is anybody's code
+            if isinstance(error, SparringError) and not isinstance(error, ShapeError):
+                raise
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             raise InputError(
                 f"{model.name} cannot take images of shape {tuple(x.shape[1:])} from {data}{wanted}: {reason}"

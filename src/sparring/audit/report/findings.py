@@ -28,7 +28,8 @@ class Findings:
     """The outcome of an audit.
 
     Attributes:
-        verdict: one sentence. status: its kind, for machines. cause: the code of the doubt it names, if any.
+        verdict: the headline and the evidence as one text. headline: one short sentence. evidence: more sentences, each
+            with its counts. status: its kind, for machines. cause: the code of the doubt it names, if any.
         clean, robust, success: accuracy before and after all attacks, of all images; broken, of those right before.
         strongest: the attack that leaves least by itself, and what, on the sanity subset.
         doubts, claims: what is doubtful, what was claimed.
@@ -87,6 +88,8 @@ class Findings:
     certified: Figure | None = None
     shards: Mapping[str, str] = field(default_factory=dict)
     in_order: tuple[str, ...] = ()
+    headline: str = ""
+    evidence: tuple[str, ...] = ()
 
     @property
     def clean_accuracy(self) -> float:

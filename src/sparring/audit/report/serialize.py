@@ -30,6 +30,8 @@ def plain(report: Findings) -> dict[str, Any]:
     found = {
         "format": FORMAT,
         "verdict": report.verdict,
+        "headline": report.headline,
+        "evidence": list(report.evidence),
         "status": report.status,
         "cause": report.cause,
         **{name: figure.value for name, figure in figures.items()},

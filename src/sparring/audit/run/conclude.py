@@ -43,11 +43,11 @@ def conclude(plan: Plan, head: Head, parts: Sequence[Part], pixels: Pixels) -> R
     cascades = [_replayed(plan, head, parts, radius) for radius in range(len(plan.radii()))]
     main = cascades[0]
     trials = _trials(parts)
-    checked = [one for cascade in cascades for one in _compare(plan, cascade)]
-    checked += [Checked(claim, 0.0, head.clean.accuracy) for claim in plan.claims if claim.clean]
     outcomes = tuple(tuple(cascade.outcomes) for cascade in cascades)
     receipt = receipt_of(main, plan.stages)
-    learn_all(main, outcomes, trials)
+    learn_all(main, outcomes, trials)  # before claims are compared: what the curve broke counts against them too
+    checked = [one for cascade in cascades for one in _compare(plan, cascade)]
+    checked += [Checked(claim, 0.0, head.clean.accuracy) for claim in plan.claims if claim.clean]
     seconds = sum(one.result.seconds for one in main.outcomes)
     everything = " + ".join(one.stage.spec for one in main.outcomes)
     worst = replace(concat([part.worst[0] for part in parts]), attack=everything, seconds=seconds)
@@ -128,6 +128,8 @@ def conclude(plan: Plan, head: Head, parts: Sequence[Part], pixels: Pixels) -> R
         tried=tried,
         certified=None if radii is None else proved(radii, head.clean.correct, plan.radii()[0]),
         in_order=checks.in_order,
+        headline=verdict.headline,
+        evidence=verdict.evidence,
     )
 
 

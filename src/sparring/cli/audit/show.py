@@ -45,7 +45,9 @@ def print_report(document: Document, page: Path | None) -> None:
     _print_remedies(document, console)
     for one in document["requirements"]:
         console.print(Text(one["line"], STATES[one["status"]]), soft_wrap=True)
-    console.print(Text(document["verdict"], STYLES[document["status"]]))
+    console.print(Text(document.get("headline") or document["verdict"], STYLES[document["status"]]), soft_wrap=True)
+    for sentence in document.get("evidence", ()):
+        console.print(Text(f"  {sentence}"), soft_wrap=True)
     if page is not None:
         console.say(f"report: {page}")
 

@@ -71,8 +71,8 @@ SUITES: dict[str, Suite] = {
         ),
         Suite(
             "full",
-            "Brute force, without giving up on any image: APGD with 100 steps and five restarts on three losses, 9 "
-            "targets, FAB, APGD-Square, Square with 5,000 queries, for every unbroken image.",
+            "Brute force on every unbroken image: APGD with 100 steps and five restarts on three losses, 9 targets, "
+            "FAB, APGD-Square, Square with 5,000 queries.",
             (
                 Stage("FGSM", "fgsm", "single-step", saturating_loss=True),
                 Stage("PGD-40", "pgd", "iterative", saturating_loss=True),

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from torch import Tensor
 
-from sparring.errors import InputError
+from sparring.spec import unknown
 from sparring.threat import Goal, best_other
 
 
@@ -149,7 +149,7 @@ def _lookup(value: Any) -> Any:
         name = value.lower().replace("_", "-")
         name = {"cross-entropy": "ce", "cw": "margin", "dlr-targeted": "dlr-t"}.get(name, name)
         if name not in LOSSES:
-            raise InputError(f"no loss is called {value!r}; there are {', '.join(LOSSES)}")
+            raise unknown("loss", value, LOSSES)
         return LOSSES[name]
     return value
 

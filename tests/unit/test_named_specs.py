@@ -18,8 +18,6 @@ import typer
 
 import sparring as sp
 import sparring.audit.checks.run
-import sparring.defenses.inputs
-import sparring.defenses.purify
 from sparring.attacks import find
 from sparring.audit.checks.registry import CHECKS
 from sparring.audit.inputs.claims import parse_claim
@@ -28,11 +26,13 @@ from sparring.certify.methods import METHODS as CERTIFY_METHODS
 from sparring.certify.methods import find_method
 from sparring.cli import app
 from sparring.cli.generate.train import parse_method
+from sparring.defenses import stages
 from sparring.defenses.training.recipes import RECIPES, find_recipe
 from sparring.errors import InputError
 from sparring.generators.objectives import METHODS as GENERATOR_METHODS
 from sparring.model import Model
-from sparring.preprocess import STAGES
+
+STAGES = stages()
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -14,6 +14,7 @@ from sparring.certify.question import Question
 from sparring.certify.smoothing import certified
 from sparring.errors import InputError
 from sparring.norms import L1, L2, Linf, Norm
+from sparring.spec import Registry, parse_spec
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,9 @@ class Smoothing(Method):
         return Outcome(right & (radius >= ball.eps), radius, unknown, torch.zeros_like(right), right)
 
 
-METHODS: dict[str, type[Method]] = {kind.name: kind for kind in (IBP, Crown, AlphaCrown, Complete, Smoothing)}
+METHODS: Registry[type[Method]] = Registry("method")
+for _kind in (IBP, Crown, AlphaCrown, Complete, Smoothing):
+    METHODS.enter(_kind, _kind.name)
 
 
 def find_method(spec: str | Method) -> Method:
@@ -168,18 +171,13 @@ def find_method(spec: str | Method) -> Method:
     """
     if isinstance(spec, Method):
         return spec
-    name, _, rest = spec.partition(":")
-    kind = METHODS.get(name.strip().lower().replace("_", "-"))
-    if kind is None:
-        raise InputError(f"no method is called {name!r}; there are {', '.join(METHODS)}")
+    written = parse_spec(spec)
+    kind = METHODS.find(written.name)
     known = {field.name: field for field in fields(kind)}
     values: dict[str, Any] = {}
-    for item in filter(None, (part.strip() for part in rest.split(","))):
-        key, equals, value = (piece.strip() for piece in item.partition("="))
-        if not equals or key not in known:
-            raise InputError(
-                f"{item!r} in {spec!r} is not understood; {kind.name} has {', '.join(known) or 'no options'}"
-            )
+    for key, value in written.fields.items():
+        if key not in known:
+            raise InputError(f"{kind.name} has no option {key!r}; it has {', '.join(known) or 'none'}")
         read: type[Any] = type(known[key].default)
         try:
             values[key] = read(value)

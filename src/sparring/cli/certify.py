@@ -33,7 +33,7 @@ def certify(
     json: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Prove which images no attack can break, and say how many.
+    """Prove which images no attack can break, and count them.
 
     The certified accuracy is a lower bound of the robust accuracy; an attack gives an upper bound.
 

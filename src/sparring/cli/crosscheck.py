@@ -42,10 +42,11 @@ def crosscheck(
 ) -> None:
     """Run the same attacks from every installed toolkit on a model, and compare what they find, cost and claim.
 
-    FGSM, PGD, APGD-CE, C&W, DDN and FMN, as far as each toolkit has them under the norm, with the same steps. Stands:
-    images for which the run saw no success within eps. Optimality: 100 % = nobody is nearer on any image (AttackBench,
-    exact areas up to twice eps; attacks that fill eps reach about half). Outside, beyond: points that leave the box or
-    the ball. Silent: claimed successes that a fresh look denies. Lost: successes seen on the way but not handed over.
+    FGSM, PGD, APGD-CE, C&W, DDN and FMN, as far as each toolkit has them under the norm, with the same steps. Robust:
+    images for which the run saw no success within eps. Optimality: 100 % = no attack is nearer on any image
+    (AttackBench, exact areas up to twice eps; attacks that use all of eps reach about half). Outside, beyond: points
+    outside the box or the ball. Silent: claimed successes that do not fool the model when it is asked again. Lost:
+    successes during the run that the attack did not return.
 
     [dim]sparring crosscheck --model mnist-cnn --eps 0.1[/dim]
 
@@ -84,12 +85,12 @@ def _peers(text: str | None) -> tuple[str, ...]:
         InputError: one is not known.
     """
     from sparring.crosscheck.check import PEERS
-    from sparring.errors import InputError
+    from sparring.spec import unknown
 
     chosen = tuple(part.strip().replace("-", "_") for part in text.split(",")) if text else PEERS
     for name in chosen:
         if name not in PEERS:
-            raise InputError(f"no peer is called {name!r}; there are {', '.join(PEERS)}")
+            raise unknown("peer", name, PEERS)
     return chosen
 
 
@@ -100,7 +101,7 @@ def _print(found: Crosscheck, name: str) -> None:
     console = Stdout()
     console.say(f"{name}, {found.n} images, {found.clean_correct} right, {found.threat}")
     rows = table(
-        "attack", "toolkit", "stands", "optimality", "forward", "backward", "outside", "beyond", "silent", "lost",
+        "attack", "toolkit", "robust", "optimality", "forward", "backward", "outside", "beyond", "silent", "lost",
         left=("toolkit",),
     )  # fmt: skip
     for row in found.rows:

@@ -23,6 +23,7 @@ from sparring.generators.objectives import METHODS, Alone, Objective
 from sparring.generators.pairs import PAIRS, SHAPE, Generator
 from sparring.generators.runs import AdversarialRun, AloneRun, Run
 from sparring.generators.watch import Watch
+from sparring.spec import unknown
 
 
 class Listener(Protocol):
@@ -114,16 +115,16 @@ def train_generator(
 
 def _chosen(method: str, net: str | None, changes: dict[str, Any]) -> tuple[Objective, str]:
     if method not in METHODS:
-        raise InputError(f"no method is called {method!r}; there are: {', '.join(METHODS)}")
+        raise unknown("method", method, METHODS)
     kind, own = METHODS[method]
     net, nets = net or own, MODELS if kind is Alone else PAIRS
     if net not in nets:
         what = "net" if kind is Alone else "pair of nets"
         raise InputError(f"no {what} is called {net!r}; for {method} there are: {', '.join(nets)}")
     fields = asdict(kind())
-    unknown = sorted(set(changes) - set(fields))
-    if unknown:
-        raise InputError(f"{method} has no setting {unknown[0]!r}; it has: {', '.join(fields)}")
+    surplus = sorted(set(changes) - set(fields))
+    if surplus:
+        raise InputError(f"{method} has no setting {surplus[0]!r}; it has: {', '.join(fields)}")
     return replace(kind(), **changes), net
 
 

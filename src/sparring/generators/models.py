@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import torch
 
-from sparring.errors import InputError
 from sparring.generators.diffusion import Diffusion
 from sparring.generators.pairs import PAIRS, Generator, make_pair
 from sparring.generators.pixelcnn import PixelCNN, PixelNet
 from sparring.generators.unet import UNet
+from sparring.spec import unknown
 
 Alone = Diffusion | PixelCNN
 "a generator with a loss of its own"
@@ -37,5 +37,5 @@ def make_generator(name: str) -> Generator:
     if name in MODELS:
         return make_model(name)
     if name not in PAIRS:
-        raise InputError(f"no net is called {name!r}; there are: {', '.join([*PAIRS, *MODELS])}")
+        raise unknown("net", name, (*PAIRS, *MODELS))
     return make_pair(name)[0]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sparring.errors import InputError
 from sparring.generators import report_nets, small_nets
+from sparring.spec import unknown
 
 Make = Callable[[], nn.Sequential]
 
@@ -106,7 +107,7 @@ def make_pair(name: str, seed: int = 0) -> tuple[Generator, Critic]:
         InputError: no pair has that name.
     """
     if name not in PAIRS:
-        raise InputError(f"no pair of nets is called {name!r}; there are: {', '.join(PAIRS)}")
+        raise unknown("pair of nets", name, PAIRS)
     pair = PAIRS[name]
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sparring.attack import Attack
 from sparring.attacks import attack
-from sparring.errors import InputError
 from sparring.norms import Norm, norm
+from sparring.spec import unknown
 from sparring.testing import accounting, edges, independence, serialization, side_effects, truth  # noqa: F401  (they fill the list)
 from sparring.testing.case import CHECKS, FACTORS, Examinee
 
@@ -44,7 +44,7 @@ def check_attack(
     failures: list[tuple[str, Exception]] = []
     for name in wanted:
         if name not in CHECKS:
-            raise InputError(f"no check is called {name!r}; there are {', '.join(CHECKS)}")
+            raise unknown("check", name, CHECKS)
         question = CHECKS[name]
         asked = [each for each in under if question.applies(it.info)]
         for each in asked if question.every_norm else asked[:1]:

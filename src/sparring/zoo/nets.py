@@ -14,6 +14,7 @@ from torch import nn
 
 from sparring.errors import InputError
 from sparring.seeds import torch_seed, whole_seed
+from sparring.spec import unknown
 
 
 class NetFactory(Protocol):
@@ -139,7 +140,7 @@ def make_net(name: str, *, in_channels: int = 1, num_classes: int = 10, size: in
         InputError: there is no net of that name, or the picture is too small for it.
     """
     if name not in NETS:
-        raise InputError(f"no net is called {name!r}; there are: {', '.join(NETS)}")
+        raise unknown("net", name, NETS)
     if size < MIN_SIZE:
         raise InputError(f"pictures of {size} x {size} pixels are too small for {name!r}; use {MIN_SIZE} or more")
     with torch.random.fork_rng(devices=[]):

@@ -14,7 +14,7 @@ from pathlib import Path
 from torch import Tensor
 
 from sparring.data.pictures import Recipe, read_picture
-from sparring.errors import InputError
+from sparring.spec import unknown
 from sparring.zoo.extras import need
 
 SAMPLES = {
@@ -42,9 +42,9 @@ def sample_photos(size: int = 224, names: Sequence[str] = tuple(SAMPLES)) -> lis
     Raises:
         MissingExtra: scikit-image is not installed. InputError: there is none of that name.
     """
-    unknown = [name for name in names if name not in SAMPLES]
-    if unknown:
-        raise InputError(f"no sample photograph is called {unknown[0]!r}; there are {', '.join(SAMPLES)}")
+    for name in names:
+        if name not in SAMPLES:
+            raise unknown("sample photograph", name, SAMPLES)
     # The files themselves: skimage.data's functions may reach for the network.
     folder = Path(need("skimage", "the sample photographs", "imagenet").__file__).parent / "data"
     return [Photo(name, open_photo(folder / SAMPLES[name], size).image) for name in names]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sparring.errors import InputError
 from sparring.model import Model
+from sparring.spec import unknown
 from sparring.zoo.nets import NETS, make_net
 from sparring.zoo.options import Options
 from sparring.zoo.state import State, put_state, read_state, without_prefix
@@ -27,7 +28,7 @@ def load_net(name: str, options: Options) -> Model:
         InputError: no such net, no weights, or weights of another net.
     """
     if name not in NETS:
-        raise InputError(f"no net is called {name!r}; there are net:{', net:'.join(NETS)}")
+        raise unknown("net", name, NETS)
     if options.weights is None:
         raise InputError(
             f"net:{name} has no weights yet; give --weights FILE, or train it: sparring train --net {name}"

@@ -83,8 +83,10 @@ def test_how_strong_it_must_be_is_said_by_the_caller_by_norm_or_by_the_class() -
         check_attack(make(0.5), norms=["L2"], checks=["known-optimum"], factor={"Linf": 3})
 
 
-def test_unknown_checks_are_refused_with_the_list() -> None:
-    with pytest.raises(InputError, match=r"no check is called 'optimum'; there are .*known-optimum"):
+def test_unknown_checks_are_refused_with_near_misses() -> None:
+    with pytest.raises(
+        InputError, match=r"no check is called 'optimum'; did you mean known-optimum or below-optimum\?"
+    ):
         check_attack(sp.FGSM(), checks=["optimum"])
 
 

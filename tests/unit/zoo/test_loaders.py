@@ -140,7 +140,7 @@ def test_module_factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ("resnet9000", "no model is called 'resnet9000'; known forms"),
         ("weights.pt", "name the net too"),
         ("net:trades", "has no weights yet"),
-        ("net:unknown", "no net is called 'unknown'; there are net:net-f"),
+        ("net:unknown", "no net is called 'unknown'; there are net-f"),
         ("imagenet:unknown", "there is imagenet:efficientnet-lite0"),
         ("torchscript:gone.pt", "there is no file gone.pt"),
     ],

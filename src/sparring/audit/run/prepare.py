@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,12 +15,9 @@ from sparring.audit.inputs.clean import Clean, known, look, refuse_chance
 from sparring.audit.inputs.provenance import about_data, about_model
 from sparring.audit.probes.canary import Trial, canary, control
 from sparring.audit.probes.probe import Probes, probe
+from sparring.audit.run.plan import Plan
 from sparring.errors import InputError
 from sparring.scale.store import Record
-
-if TYPE_CHECKING:
-    from sparring.audit.run.plan import Plan
-
 
 AGAIN = 64
 "images that a resumed run shows the model again"
@@ -29,7 +26,7 @@ SAME, SAME_IN_LOW_PRECISION = 2e-3, 5e-2
 
 
 @dataclass(frozen=True)
-class Head:
+class Prepared:
     """What every shard, and the conclusion, must know of the whole.
 
     Attributes:
@@ -68,7 +65,7 @@ class Head:
         return tensors, {**values, "probes": self.probes.to_dict()}
 
     @classmethod
-    def of_record(cls, plan: Plan, record: Record) -> Head:
+    def of_record(cls, plan: Plan, record: Record) -> Prepared:
         """From the store."""
         tensors, values = record
         logits = tensors["logits"]
@@ -90,7 +87,7 @@ class Head:
         )
 
 
-def prepare(plan: Plan) -> Head:
+def prepare(plan: Plan) -> Prepared:
     """Look, refuse what makes no sense, probe.
 
     Raises:
@@ -110,7 +107,7 @@ def prepare(plan: Plan) -> Head:
         clean = replace(clean, logits=_voted(plan, clean))
         subset = subset_of(clean, size)
         probes = replace(probes, passes=probes.passes + DRAWS * len(clean))
-    return Head(
+    return Prepared(
         replace(clean, x=clean.x[:0]),
         subset,
         probes,
@@ -135,7 +132,7 @@ def _refuse_unreachable(plan: Plan, clean: Clean) -> None:
         replace(plan.threat.within(plan.model.box), eps=eps).refuse_unreachable(clean.x[0].numel(), reach)
 
 
-def refuse_another_model(plan: Plan, head: Head) -> None:
+def refuse_another_model(plan: Plan, head: Prepared) -> None:
     """Show the model the first images again: a run knows its model by its answers, not by its weights alone.
 
     Models that answer at random are not compared, nor are numbers that only rounding or another machine explains.

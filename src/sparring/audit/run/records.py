@@ -11,7 +11,7 @@ keys                        names of the clean images
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
@@ -20,18 +20,16 @@ from sparring.audit.cascade.outcome import Outcome
 from sparring.audit.cascade.proof import Proof
 from sparring.audit.cascade.survival import Survival
 from sparring.audit.cascade.trace_summary import Path
-from sparring.audit.run.shard import Part
+from sparring.audit.run.plan import Plan
+from sparring.audit.run.shard import ShardResult
 from sparring.audit.statistics.proportion import Figure
 from sparring.audit.suites.stage import Stage
 from sparring.result import PER_SAMPLE, Doubt, Result
 from sparring.scale.store import Record
 from sparring.threat import Threat
 
-if TYPE_CHECKING:
-    from sparring.audit.run.plan import Plan
 
-
-def pack(part: Part) -> Record:
+def pack(part: ShardResult) -> Record:
     """For the store."""
     tensors: dict[str, Tensor] = {"keys": part.keys}
     outcomes: list[dict[str, Any]] = []
@@ -64,7 +62,7 @@ def pack(part: Part) -> Record:
     return tensors, values
 
 
-def unpack(plan: Plan, record: Record) -> Part:
+def unpack(plan: Plan, record: Record) -> ShardResult:
     """From the store."""
     tensors, values = record
     radii = plan.radii()
@@ -92,7 +90,7 @@ def unpack(plan: Plan, record: Record) -> Part:
         values["passes"],
     )
     worst = (_get(tensors, f"worst/{k}", known, plan.at(radii[k])) for k, known in enumerate(values["worst"]))
-    return Part(
+    return ShardResult(
         values["first"],
         tuple(tuple(each) for each in outcomes),
         tuple(worst),

@@ -14,7 +14,6 @@ full, and the receipt re-runs random images without any shortcut. `full` gives u
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from sparring.attacks import attack as build
@@ -22,7 +21,6 @@ from sparring.attacks import attacks
 from sparring.audit.suites.random_noise import RandomNoise
 from sparring.audit.suites.replay import Replay
 from sparring.audit.suites.stage import Family, Stage, Suite
-from sparring.errors import InputError
 
 
 def _long(title: str, spec: str, family: Family, min_progress: float) -> Stage:
@@ -77,8 +75,8 @@ SUITES: dict[str, Suite] = {
         ),
         Suite(
             "full",
-            "Brute force, without giving up on any image: APGD with 100 steps and five restarts on three losses, 9 "
-            "targets, FAB, APGD-Square, Square with 5,000 queries, for every unbroken image.",
+            "Brute force on every unbroken image: APGD with 100 steps and five restarts on three losses, 9 targets, "
+            "FAB, APGD-Square, Square with 5,000 queries.",
             (
                 Stage("FGSM", "fgsm", "single-step", saturating_loss=True),
                 Stage("PGD-40", "pgd", "iterative", saturating_loss=True),
@@ -128,28 +126,6 @@ def black_box() -> Suite:
     )
     about = "Scores or classes alone, no gradients: Square, and every other registered attack that needs none."
     return Suite("black-box", about, own + others, curves=(Stage("Square", "square:queries=300", "query"),))
-
-
-def suite(name: str | Suite | Sequence[str]) -> Suite:
-    """A suite by name, one's own, a YAML file (`suite_file`), or a list of attack specs.
-
-    >>> [stage.title for stage in suite(["fgsm", "pgd:loss=margin"]).stages]
-    ['fgsm', 'pgd:loss=margin']
-    """
-    if isinstance(name, Suite):
-        return name
-    if not isinstance(name, str):
-        return Suite("own", "Attacks chosen by the user.", tuple(stage_of(spec) for spec in name))
-    if name == "black-box":
-        return black_box()
-    if name.endswith((".yaml", ".yml")):
-        from sparring.audit.suites.from_yaml import load_suite
-
-        return load_suite(name)
-    if name not in SUITES:
-        known = ", ".join((*SUITES, "black-box"))
-        raise InputError(f"no suite is called {name!r}; there are {known}, or a YAML file of your own: mine.yaml")
-    return SUITES[name]
 
 
 def stage_of(spec: str) -> Stage:

@@ -30,7 +30,7 @@ def compare(
     markdown: MarkdownOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Compare two models that were audited on the same images: McNemar's exact test, and which images changed sides.
+    """Compare two models audited on the same images: McNemar's exact test, and which images regressed or improved.
 
     [dim]sparring compare runs/before runs/after --fail-on-regression[/dim]
 

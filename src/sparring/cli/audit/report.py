@@ -29,11 +29,11 @@ def report(
     files: Files,
     quiet: QuietOption = False,
 ) -> None:
-    """Print an audit again, and write it in any form, from its report.json alone.
+    """Print an audit again, and write it in any format, from its report.json alone.
 
-    --require judges other requirements in the place of those that the audit had.
+    --require replaces the requirements of the audit.
 
-    Without any file named, the files in the folder of the run are made anew.
+    Without a file option, the files in the folder of the run are written again.
 
     [dim]sparring report runs/mine --junit audit.xml --require "robust >= 80%"[/dim]
 

@@ -22,7 +22,7 @@ def gallery(
 ) -> None:
     """The audit's own regression suite: honest and broken defenses, each with its known verdict and cause.
 
-    Some members are trained first, a minute or so each; what is in the cache is used again.
+    Trains some members first, about a minute each; nets in the cache are used again.
 
     [dim]sparring reproduce gallery --page docs/gallery.md[/dim]
 

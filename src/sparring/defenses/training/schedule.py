@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from sparring.errors import InputError
+from sparring.spec import unknown
 
 Schedule = Callable[[float], float]
 OptimizerFactory = Callable[[Iterable[nn.Parameter], float], Optimizer]
@@ -75,5 +75,5 @@ def _find(choice: str | T, known: dict[str, T], what: str) -> T:
     if not isinstance(choice, str):
         return choice
     if choice not in known:
-        raise InputError(f"no {what} is called {choice!r}; there are: {', '.join(known)}")
+        raise unknown(what, choice, known)
     return known[choice]

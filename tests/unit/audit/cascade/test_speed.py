@@ -19,7 +19,8 @@ from sparring.audit.cascade.outcome import STANDING
 from sparring.audit.cascade.receipt import LEAST, RECEIPT, lots, receipt_of, run_plainly
 from sparring.audit.inputs.clean import Clean
 from sparring.audit.run.forecast import forecast
-from sparring.audit.suites.builtin import SUITES, suite
+from sparring.audit.suites.builtin import SUITES
+from sparring.audit.suites.find import suite
 from sparring.audit.suites.stage import Stage, Suite
 from sparring.errors import InputError
 from sparring.result import Result

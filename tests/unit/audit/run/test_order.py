@@ -17,7 +17,7 @@ from sparring.audit.cascade.controls import longest
 from sparring.audit.report.report import Report
 from sparring.audit.run.folder import Run
 from sparring.audit.run.order import KEY, Measured, ordered_by, reordered
-from sparring.audit.suites.builtin import suite as find_suite
+from sparring.audit.suites.find import suite as find_suite
 from sparring.audit.suites.stage import Stage, Suite
 from sparring.cli.app import app
 from sparring.cli.audit.options import InsteadOptions

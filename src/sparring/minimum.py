@@ -47,7 +47,7 @@ def minimum_norm(
     Returns:
         `Result`: `distance` [N], 0 where the model is wrong anyway, inf where nothing was found; `x_adv`; `curve(...)`.
 
-    >>> import sparring as sp
+    >>> import torch, sparring as sp
     >>> net = torch.nn.Linear(2, 2, bias=False).requires_grad_(False)
     >>> _ = net.weight.copy_(torch.eye(2))
     >>> x, y = torch.tensor([[0.6, 0.4]]), torch.tensor([0])

@@ -54,8 +54,8 @@ def read_graph(model: Model, shape: Shape, *, check: bool = True, attached: bool
         raise InputError(f"{model.name} cannot be read layer by layer: {reason}") from error
     if not isinstance(answer, Ref) or len(answer.shape) != 1:
         raise InputError(f"{model.name} must return one tensor of logits [B, K] to be certified by bounds")
-    if answer.shape == (1,):  # one logit z says [0, z]
-        weight = torch.tensor([[0.0], [1.0]], dtype=builder.dtype, device=model.device)
+    if answer.shape == (1,):  # one logit z says [-z/2, z/2]
+        weight = torch.tensor([[-0.5], [0.5]], dtype=builder.dtype, device=model.device)
         answer = builder.put(Dense(weight, weight.new_zeros(2)), [answer], (2,))
     if answer.number != builder.graph.last:
         answer = builder.put(Reshape(answer.shape, answer.shape), [answer], answer.shape)

@@ -19,7 +19,7 @@ import typer
 
 from sparring._version import __version__
 from sparring.cli.blame import blamed
-from sparring.errors import SparringError
+from sparring.errors import ShapeError, SparringError
 
 BAD_INPUT, MODEL_RAISED, OWN_ERROR, STOPPED = 2, 3, 70, 130
 
@@ -94,6 +94,8 @@ def _end(error: Exception) -> NoReturn:
     """One line on what went wrong, and whose fault it is."""
     if isinstance(error, CommandLineError):
         fail(_said(error))
+    if isinstance(error, ShapeError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # images of this shape were tried when they were loaded: it is the model's own doing
     if isinstance(error, SparringError):
         fail(str(error))
     found = blamed(error)

@@ -127,9 +127,11 @@ def test_a_library_is_blamed_only_where_the_model_was_called() -> None:
     import sparring as sp
 
     model = sp.wrap(nn.Linear(3, 2))
-    with pytest.raises(RuntimeError) as raised:
+    with pytest.raises(sp.errors.ShapeError) as raised:
         model.raw(torch.zeros(2, 5))
-    found = blamed(raised.value)
+    cause = raised.value.__cause__
+    assert cause is not None
+    found = blamed(cause)
     assert found is not None
     assert found.frame is None
     assert "mat1 and mat2" in str(found)

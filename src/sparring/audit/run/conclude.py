@@ -29,8 +29,8 @@ from sparring.audit.inputs.certificates import proved
 from sparring.audit.inputs.claims import Checked
 from sparring.audit.inputs.provenance import versions
 from sparring.audit.report.report import Report
+from sparring.audit.run.head import Head
 from sparring.audit.run.plan import Plan
-from sparring.audit.run.prepare import Head
 from sparring.audit.run.shard import Part, learn_all
 from sparring.audit.statistics.proportion import Figure
 from sparring.audit.suites.stage import Stage

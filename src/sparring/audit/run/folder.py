@@ -17,9 +17,10 @@ from torch import Tensor
 from sparring.audit.cascade.progress import Callback, Clock
 from sparring.audit.report.report import Report
 from sparring.audit.run.conclude import conclude
+from sparring.audit.run.head import Head
 from sparring.audit.run.in_process import clean_image, seeded, work_on
 from sparring.audit.run.plan import Plan
-from sparring.audit.run.prepare import Head, prepare, refuse_another_model
+from sparring.audit.run.prepare import prepare, refuse_another_model
 from sparring.audit.run.records import pack, unpack
 from sparring.audit.run.shard import Part
 from sparring.default_dtype import float32_by_default
@@ -64,7 +65,7 @@ class Run:
             made = self.store.make(HEAD, make)
             if not made:
                 time.sleep(WAIT)
-        head = Head.of_record(self.plan, self.store.load(HEAD))
+        head = Head.of_record(self.store.load(HEAD), self.plan.model, self.plan.source)
         if not made:
             with seeded(self.plan.seed):
                 refuse_another_model(self.plan, head)
@@ -124,7 +125,7 @@ class Run:
                 f"{self.store.folder} is not finished: {len(missing)} of {len(self.store)} shards are missing "
                 f"({_listed(missing)}); go on with --resume, or bring them from other machines with sparring merge"
             )
-        head = Head.of_record(self.plan, self.store.load(HEAD))
+        head = Head.of_record(self.store.load(HEAD), self.plan.model, self.plan.source)
         report = conclude(self.plan, head, [part.light() for part in self.parts()], self._pixels)
         return replace(report, shards=self.store.digests())
 

@@ -11,8 +11,9 @@ from torch import Tensor
 from sparring.audit.cascade.progress import Callback, Clock
 from sparring.audit.report.report import Report
 from sparring.audit.run.conclude import conclude
+from sparring.audit.run.head import Head
 from sparring.audit.run.plan import Plan
-from sparring.audit.run.prepare import Head, prepare
+from sparring.audit.run.prepare import prepare
 from sparring.audit.run.shard import Part, attack_part
 from sparring.default_dtype import float32_by_default
 from sparring.seeds import torch_seed

@@ -2,11 +2,11 @@
 
 Three kinds of work follow from it, each in a file of its own:
 
-    before.py   `prepare`: one look at all images, the sanity subset, the probes            -> Head
-    part.py     `attack_part`: every attack on one shard, with the proof of what it broke    -> Part
-    after.py    `conclude`: the parts counted together, checked and judged; asks the model nothing  -> Report
+    prepare.py    one look at all images, the sanity subset, the probes                               -> Head (head.py)
+    shard.py      every attack on one shard, with the proof of what it broke                          -> Part
+    conclude.py   the parts counted together, checked and judged; asks the model nothing              -> Report
 
-`engine.py` has them done, in this process or by many, with or without a folder that remembers.
+`in_process.py` does them in one process; `folder.py` in one or many, with a folder that remembers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sparring.model import Model
 from sparring.threat import Threat
 
 if TYPE_CHECKING:
-    from sparring.audit.run.prepare import Head
+    from sparring.audit.run.head import Head
 
 FORMAT = "sparring-audit-run-1"
 

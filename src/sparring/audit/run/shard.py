@@ -22,7 +22,7 @@ from sparring.audit.cascade.proof import Proof, prove
 from sparring.audit.cascade.receipt import lots, run_plainly
 from sparring.audit.cascade.survival import Survival, survive
 from sparring.audit.inputs.clean import Clean, data_sha256
-from sparring.audit.run.prepare import Head
+from sparring.audit.run.head import Head
 from sparring.errors import InputError
 from sparring.result import Result
 from sparring.rng import digest

@@ -30,9 +30,9 @@ from sparring.audit.report.document import FILE, json_text, read
 from sparring.audit.report.formats.all import FORMS
 from sparring.audit.report.report import Report
 from sparring.audit.run.conclude import conclude
+from sparring.audit.run.head import Head
 from sparring.audit.run.in_process import clean_image
 from sparring.audit.run.plan import FORMAT, Plan
-from sparring.audit.run.prepare import Head
 from sparring.audit.run.records import unpack
 from sparring.audit.run.restore import plan_of, threat_of
 from sparring.audit.run.shard import Part
@@ -235,7 +235,8 @@ class _Verifier:
         return plan_of(self.store.plan, self.model, self.source, threat, head[0].get("certified"))
 
     def _head(self, head: Record) -> Head:
-        return Head.of_record(self._plan(head), head)
+        plan = self._plan(head)
+        return Head.of_record(head, plan.model, plan.source)
 
     # --- the report -------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ No pickle, so a checkpoint from a stranger cannot run code.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,20 +17,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sparring.errors import InputError
+from sparring.storage import sweep, write
 
 FORMAT = "sparring-checkpoint-1"
 NET, OPTIMIZER = "net/", "optimizer/"
-
-
-def atomic_write(path: Path, data: bytes) -> None:
-    """Write `data` to `path` so that a reader, or a kill at any moment, sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    waiting = path.with_name(f".{path.name}.tmp")
-    with waiting.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())  # else the rename may reach the disk before the contents
-    os.replace(waiting, path)
 
 
 def to_safetensors(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
@@ -79,7 +68,7 @@ class Checkpoint:
             "precision": self.precision,
             "optimizer": scalars,
         }
-        atomic_write(path, to_safetensors(tensors, {"sparring": json.dumps(header)}))
+        write(path, to_safetensors(tensors, {"sparring": json.dumps(header)}), durable=True)
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -88,6 +77,7 @@ class Checkpoint:
         Raises:
             InputError: the file is not a checkpoint of ours.
         """
+        sweep(path.parent)
         try:
             with safe_open(path, framework="pt") as file:
                 header = json.loads((file.metadata() or {})["sparring"])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sparring.errors import InputError
+from sparring.storage import finite
 from sparring.threat import Threat
 
 
@@ -195,17 +196,6 @@ def worst_case(*results: Result) -> Result:
         doubts=tuple({d.code: d for result in results for d in result.doubts}.values()),
         trace=None,
     )
-
-
-def finite(value: Any) -> Any:
-    """Plain values as strict JSON knows them: NaN and infinities become None."""
-    if isinstance(value, dict):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(item) for item in value]
-    if isinstance(value, float) and not -float("inf") < value < float("inf"):
-        return None
-    return value
 
 
 def _share(flags: Tensor) -> float:

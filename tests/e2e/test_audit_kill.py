@@ -223,7 +223,7 @@ def test_two_at_once_share_the_work(run: Run, home: Path, whole: Path, tmp_path:
 # --- without kills ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("number", "says"), [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only")])
+@pytest.mark.parametrize(("number", "says"), [(errno.ENOSPC, "disk is full"), (errno.EROFS, "Read-only")])
 def test_a_full_or_read_only_disk_is_one_line_and_no_loss(
     run: Run, home: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, says: str
 ) -> None:

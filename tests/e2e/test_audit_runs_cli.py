@@ -110,7 +110,7 @@ def test_shares_of_different_runs_are_not_merged(run: Run, home: Path, done: Pat
 def test_verify_says_what_holds(run: Run, home: Path, done: Path, tmp_path: Path) -> None:
     code, stdout, _ = run("verify", done, "--trust", "--json", tmp_path / "proof.json")
     assert code == 0
-    assert stdout.splitlines()[-1] == "All of it holds."
+    assert stdout.splitlines()[-1] == "Everything holds."
     proof = json.loads((tmp_path / "proof.json").read_text())
     assert proof["holds"]
     assert proof["radii"][0]["proved"] == proof["radii"][0]["claimed"] > 0

@@ -17,8 +17,8 @@ TINY = Suite(
     "tiny",
     "for tests",
     (
-        Stage("FGSM", "fgsm", "single-step", blind=True),
-        Stage("PGD-10", "pgd:steps=10", "iterative", blind=True),
+        Stage("FGSM", "fgsm", "single-step", saturating_loss=True),
+        Stage("PGD-10", "pgd:steps=10", "iterative", saturating_loss=True),
         Stage("PGD-20 (margin)", "pgd:steps=20,loss=margin", "iterative"),
         Stage("Square", "square:queries=100", "query"),
     ),

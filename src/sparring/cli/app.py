@@ -56,7 +56,7 @@ def _common(
     ] = False,
     traceback: Annotated[
         bool,
-        typer.Option(TRACEBACK, help="After an error, show where it happened, call by call. May stand anywhere."),
+        typer.Option(TRACEBACK, help="After an error, show the full traceback. Allowed anywhere on the line."),
     ] = False,
 ) -> None:
     pass

@@ -33,7 +33,7 @@ def certify(
     json: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Prove which images no attack can break, and say how many.
+    """Prove which images no attack can break, and count them.
 
     The certified accuracy is a lower bound of the robust accuracy; an attack gives an upper bound.
 
@@ -45,7 +45,8 @@ def certify(
     from sparring.certify.methods import find_method
     from sparring.cli.console import stderr, working
     from sparring.cli.progress import Bar
-    from sparring.export import check_writable, write_json
+    from sparring.export import check_writable
+    from sparring.storage import write_json
     from sparring.threat import Threat
 
     log = stderr(quiet)
@@ -63,7 +64,7 @@ def certify(
     weights = None if load.weights is None else str(load.weights)
     about = {"model": load.model, "weights": weights, "data": load.data, "split": images.split}
     if json is not None:
-        write_json({**about, **found.summary(), "images": found.rows()}, json)
+        write_json(json, {**about, **found.summary(), "images": found.rows()})
     if not quiet:
         _print(found, about)
 

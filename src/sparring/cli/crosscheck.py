@@ -42,10 +42,11 @@ def crosscheck(
 ) -> None:
     """Run the same attacks from every installed toolkit on a model, and compare what they find, cost and claim.
 
-    FGSM, PGD, APGD-CE, C&W, DDN and FMN, as far as each toolkit has them under the norm, with the same steps. Stands:
-    images for which the run saw no success within eps. Optimality: 100 % = nobody is nearer on any image (AttackBench,
-    exact areas up to twice eps; attacks that fill eps reach about half). Outside, beyond: points that leave the box or
-    the ball. Silent: claimed successes that a fresh look denies. Lost: successes seen on the way but not handed over.
+    FGSM, PGD, APGD-CE, C&W, DDN and FMN, as far as each toolkit has them under the norm, with the same steps. Robust:
+    images for which the run saw no success within eps. Optimality: 100 % = no attack is nearer on any image
+    (AttackBench, exact areas up to twice eps; attacks that use all of eps reach about half). Outside, beyond: points
+    outside the box or the ball. Silent: claimed successes that do not fool the model when it is asked again. Lost:
+    successes during the run that the attack did not return.
 
     [dim]sparring crosscheck --model mnist-cnn --eps 0.1[/dim]
 
@@ -54,7 +55,8 @@ def crosscheck(
     from sparring.cli.console import stderr, working
     from sparring.cli.progress import Bar
     from sparring.crosscheck.check import crosscheck as run
-    from sparring.export.files import check_writable, write_json
+    from sparring.export.files import check_writable
+    from sparring.storage import write_json
     from sparring.threat import Threat
 
     log = stderr(quiet)
@@ -71,7 +73,7 @@ def crosscheck(
         )  # fmt: skip
     if json is not None:
         about = {"model": loaded.name, "data": load.data, "split": load.split, "seed": seed}
-        write_json({**about, **found.to_dict()}, json)
+        write_json(json, {**about, **found.to_dict()})
     if not quiet:
         _print(found, loaded.name)
 
@@ -99,7 +101,7 @@ def _print(found: Crosscheck, name: str) -> None:
     console = Stdout()
     console.say(f"{name}, {found.n} images, {found.clean_correct} right, {found.threat}")
     rows = table(
-        "attack", "toolkit", "stands", "optimality", "forward", "backward", "outside", "beyond", "silent", "lost",
+        "attack", "toolkit", "robust", "optimality", "forward", "backward", "outside", "beyond", "silent", "lost",
         left=("toolkit",),
     )  # fmt: skip
     for row in found.rows:

@@ -15,7 +15,7 @@ ExcludeOption = Annotated[
     typer.Option(
         "--exclude",
         metavar="SPEC:SPLIT",
-        help="Leave out images that are also there, like mnist5k:test. May be given again.",
+        help="Leave out images that are also in this data, like mnist5k:test. May be repeated.",
         rich_help_panel="Training",
     ),
 ]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def models(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, with the whole cards, instead of a table.")] = False,
 ) -> None:
-    """List the shipped models with their clean accuracy and what attacks leave of it."""
+    """List the shipped models with their clean and robust accuracy."""
     from sparring.zoo.shipped import list_models
 
     infos = list_models()

@@ -48,7 +48,7 @@ WeightsOption = Annotated[
     typer.Option(
         "--weights",
         metavar="FILE",
-        help="Fill it with these weights: .safetensors, .pt or .pth.",
+        help="Load these weights into it: .safetensors, .pt or .pth.",
         rich_help_panel=_WHAT,
     ),
 ]
@@ -57,7 +57,7 @@ MeanOption = Annotated[
     typer.Option(
         "--mean",
         metavar="M,...",
-        help="Subtract this mean before the net, one number or one a channel, where the model's source says none.",
+        help="Subtract this mean before the net, one number or one per channel, if the model has none of its own.",
         rich_help_panel=_WHAT,
     ),
 ]
@@ -71,7 +71,7 @@ TrustOption = Annotated[
     bool,
     typer.Option(
         "--trust",
-        help="Let weights files and hub models run the code that they carry.",
+        help="Allow weights files and hub models to run their own code.",
         rich_help_panel=_WHAT,
     ),
 ]
@@ -80,7 +80,7 @@ DefenseOption = Annotated[
     typer.Option(
         "--defense",
         metavar="STAGES",
-        help="Let images pass through these stages first: jpeg:quality=75|bits:4, median:3, tv, nlm, quilting, "
+        help="Put these stages before the model: jpeg:quality=75|bits:4, median:3, tv, nlm, quilting, "
         "resize-pad, defense-gan:steps=200,restarts=10, ...",
         rich_help_panel=_WHAT,
     ),
@@ -91,7 +91,7 @@ DataOption = Annotated[
         "--data",
         "-d",
         metavar="SPEC",
-        help="Load these images: mnist5k, mnist, fashion_mnist, folder:PATH, npz:FILE, ... (see [bold]sparring "
+        help="Use these images: mnist5k, mnist, fashion_mnist, folder:PATH, npz:FILE, ... (see [bold]sparring "
         "data[/bold]).",
         rich_help_panel=_WHAT,
     ),
@@ -128,7 +128,7 @@ OptionalEpsOption = Annotated[
     typer.Option(
         "--eps",
         metavar="EPS",
-        help="Allow perturbations up to this size: 0.3 or 8/255. Without it, attacks that look for the "
+        help="Allow perturbations up to this size: 0.3 or 8/255. Without it, attacks that search the "
         "smallest perturbation have no limit.",
         rich_help_panel=_HOW,
     ),
@@ -148,7 +148,7 @@ BatchSizeOption = Annotated[
         "--batch-size",
         min=1,
         metavar="B",
-        help="Show the model so many images at once; the result does not depend on it.",
+        help="Use this batch size; it does not change the result.",
         rich_help_panel=_RUN,
     ),
 ]
@@ -173,7 +173,7 @@ JunitOption = Annotated[
     typer.Option(
         "--junit",
         metavar="FILE",
-        help="Write JUnit XML: a test case a requirement and an attack.",
+        help="Write JUnit XML: a test case for each requirement and each attack.",
         rich_help_panel=_OUT,
     ),
 ]
@@ -200,8 +200,8 @@ RequireOption = Annotated[
     typer.Option(
         "--require",
         metavar="LIMIT",
-        help='Demand a robustness that is beyond chance: "robust@0.3 >= 85%", "clean >= 97%". It is met when a 95 % '
-        "interval, valid at every moment, lies above; else the exit code is 1. May be given again.",
+        help='Require a robustness beyond chance: "robust@0.3 >= 85%", "clean >= 97%". It is met if a 95 % '
+        "interval, valid at any time, lies above the limit; else the exit code is 1. May be repeated.",
         rich_help_panel="Judgement",
     ),
 ]

@@ -1,7 +1,7 @@
 """Writing results: tables, tensors, pictures that are still adversarial when they are read back, and a figure."""
 
 from sparring.export.answers import Answers, ask
-from sparring.export.files import check_writable, open_folder, replacing, write_json
+from sparring.export.files import check_writable, open_folder
 from sparring.export.grid import Panel, picture_grid
 from sparring.export.panels import choose, panels
 from sparring.export.pngs import PngCheck, eight_bit, verify_pngs, write_pngs
@@ -23,12 +23,10 @@ __all__ = [
     "panels",
     "picture_grid",
     "read_adversarials",
-    "replacing",
     "sample_rows",
     "save_result",
     "verify_pngs",
     "write_adversarials",
     "write_csv",
-    "write_json",
     "write_pngs",
 ]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from torch import Tensor
 
 from sparring.errors import InputError
-from sparring.export.files import replacing
+from sparring.storage import replacing
 from sparring.threat import Box
 
 if TYPE_CHECKING:  # matplotlib takes a second to import, and not everybody who writes results draws

@@ -20,8 +20,9 @@ from torch import Tensor
 from sparring.data.pictures import Recipe, read_picture
 from sparring.errors import InputError
 from sparring.export.answers import ask
-from sparring.export.files import clear, replacing, telling, write_json
+from sparring.export.files import clear
 from sparring.model import Model
+from sparring.storage import os_errors_as, replacing, write_json
 from sparring.threat import Box, Goal, Targeted, Threat, Untargeted
 
 MANIFEST = "manifest.json"
@@ -63,7 +64,7 @@ def write_pngs(
     numbers = list(range(len(x))) if index is None else index.tolist()
     if len(set(numbers)) != len(x):
         raise InputError(f"{len(x)} images need as many different numbers; got {len(set(numbers))}")
-    with telling(folder):
+    with os_errors_as(folder):
         folder.mkdir(parents=True, exist_ok=True)
     clear(folder, (MANIFEST, "[0-9]*.png"))
     low, high = box
@@ -78,8 +79,8 @@ def write_pngs(
     shape = list(x.shape[1:])
     # Written last: a folder with a manifest is whole.
     write_json(
-        {"format": "sparring-pngs-1", "box": list(box), "levels": 256, "shape": shape, "files": files},
         folder / MANIFEST,
+        {"format": "sparring-pngs-1", "box": list(box), "levels": 256, "shape": shape, "files": files},
     )
     return paths
 

@@ -14,7 +14,7 @@ from sparring._version import __version__
 from sparring.class_numbers import integers
 from sparring.errors import InputError
 from sparring.export.answers import Answers, ask
-from sparring.export.files import clear, open_folder, write_json
+from sparring.export.files import clear, open_folder
 from sparring.export.grid import picture_grid
 from sparring.export.panels import choose, panels
 from sparring.export.pngs import MANIFEST, PngCheck, can_be_pngs, eight_bit, verify_pngs, write_pngs
@@ -22,6 +22,7 @@ from sparring.export.tables import sample_rows, write_csv
 from sparring.export.tensors import read_adversarials, write_adversarials
 from sparring.model import Model, wrap
 from sparring.result import Result
+from sparring.storage import write_json
 from sparring.threat import Goal, Untargeted
 
 TABLE, TENSORS, PICTURES, GRID, REPORT = "samples.csv", "adversarials.safetensors", "png", "grid.png", "result.json"
@@ -107,7 +108,7 @@ def save_result(
         files.append(GRID)
     recheck = None if again is None else _count(result, goal, again, png)
     content = report(result, about, rows, recheck, [*files, REPORT])
-    write_json(content, folder / REPORT)
+    write_json(folder / REPORT, content)
     return Saved(folder, (*files, REPORT), recheck, content)
 
 

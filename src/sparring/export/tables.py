@@ -11,9 +11,9 @@ from torch import Tensor
 
 from sparring.errors import InputError
 from sparring.export.answers import Answers
-from sparring.export.files import replacing
 from sparring.export.pngs import PngCheck
 from sparring.result import Result
+from sparring.storage import replacing
 from sparring.threat import Goal
 
 

@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sparring.errors import InputError
-from sparring.export.files import replacing
-from sparring.result import Result, finite
+from sparring.result import Result
+from sparring.storage import finite, write
 from sparring.threat import Goal
 
 
@@ -38,8 +38,7 @@ def write_adversarials(
     whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     facts = {"attack": result.attack, "seed": result.seed, "threat": result.threat.to_dict(), **(about or {})}
     header = {"sparring": json.dumps(finite(facts), allow_nan=False)}
-    with replacing(path) as waiting:
-        waiting.write_bytes(safetensors.torch.save(whole, header))
+    write(path, safetensors.torch.save(whole, header))
 
 
 def read_adversarials(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -106,7 +106,8 @@ def save_generator(generator: Generator, folder: Path, card: dict[str, Any], ste
 
 def write_weights(net: Module, folder: Path, card: dict[str, Any], stem: str | None = None) -> dict[str, Any]:
     """The weights of any net beside its card, whole; what `read_weights` reads."""
-    from sparring.checkpoint import atomic_write, to_safetensors
+    from sparring.checkpoint import to_safetensors
+    from sparring.storage import write
 
     weights = folder / f"{stem or 'weights'}.safetensors"
     contents = to_safetensors(net.state_dict())
@@ -121,8 +122,8 @@ def write_weights(net: Module, folder: Path, card: dict[str, Any], stem: str | N
             "sha256": hashlib.sha256(contents).hexdigest(),
         },
     }
-    atomic_write(weights, contents)
-    atomic_write(folder / f"{stem or 'card'}.json", (json.dumps(whole, indent=1) + "\n").encode())
+    write(weights, contents, durable=True)
+    write(folder / f"{stem or 'card'}.json", json.dumps(whole, indent=1) + "\n", durable=True)
     return whole
 
 

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sparring.checkpoint import atomic_write
 from sparring.errors import InputError
+from sparring.storage import write
 
 GAP = 2
 
@@ -35,7 +35,7 @@ def write_sheet(images: Tensor, path: Path, columns: int = 10) -> None:
     """The sheet as a PNG."""
     held = io.BytesIO()
     sheet(images, columns).save(held, "PNG")
-    atomic_write(path, held.getvalue())
+    write(path, held.getvalue())
 
 
 def write_gif(pngs: Sequence[Path], path: Path, milliseconds: int = 250) -> None:
@@ -46,4 +46,4 @@ def write_gif(pngs: Sequence[Path], path: Path, milliseconds: int = 250) -> None
     held = io.BytesIO()
     times = [milliseconds] * (len(frames) - 1) + [2000]
     frames[0].save(held, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0)
-    atomic_write(path, held.getvalue())
+    write(path, held.getvalue())

@@ -9,9 +9,9 @@ from sparring.reproduce.gallery import Row
 
 HEAD = """# The gallery: the audit's own regression suite
 
-Honest and broken defenses with known verdicts, made and audited by `sparring reproduce gallery`. A broken member's
-claim is what a careless evaluation of this very model gives: one attack, one pass, taken at its word. The audit must
-name the right cause; the honest ones (plain, pgd, fast) must not be accused. A refusal is a verdict too.
+`sparring reproduce gallery` builds honest and broken defenses with known verdicts and audits them. The claim of a
+broken defense is what a careless evaluation of this very model gives: one attack, run once and believed. The audit
+must name the right cause. It must not accuse the honest models (plain, pgd, fast). A refusal counts as a verdict too.
 """
 
 

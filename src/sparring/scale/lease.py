@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sparring.scale.files import explained
+from sparring.storage import os_errors_as
 
 STALE = 60.0
 "seconds without a sign of life after which a lease is void; clocks of several machines may differ by less"
@@ -37,7 +37,7 @@ class Lease:
 
     def take(self) -> bool:
         """Try to get it; False where somebody alive has it."""
-        with explained(self.path):
+        with os_errors_as(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self._create():
                 return True

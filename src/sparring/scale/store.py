@@ -23,8 +23,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sparring.errors import InputError
-from sparring.scale.files import explained, json_bytes, sweep, write_new, write_whole
 from sparring.scale.lease import Lease
+from sparring.storage import os_errors_as, sweep, write, write_new
 
 Record = tuple[dict[str, Tensor], dict[str, Any]]
 """Tensors by name, and plain values: what a shard leaves behind."""
@@ -74,7 +74,7 @@ class Store:
     @staticmethod
     def clear(folder: Path) -> None:
         """Forget the run in a folder, the plan last, so that what a kill leaves of it is still a run."""
-        with explained(folder):
+        with os_errors_as(folder):
             for name in ("shards", "leases"):
                 if (folder / name).is_dir():
                     shutil.rmtree(folder / name)
@@ -128,7 +128,7 @@ class Store:
             if keep_damaged:
                 raise InputError(f"shard {number} of {self.folder} is damaged ({error})") from None
             aside = path.with_suffix(".damaged")
-            with explained(aside):
+            with os_errors_as(aside):
                 path.replace(aside)
             raise InputError(
                 f"shard {number} of {self.folder} is damaged ({error}); it was put aside as {aside.name}: run again "
@@ -141,7 +141,7 @@ class Store:
         values = json.dumps(record[1])
         entry = json.dumps({"values": values, "digest": _digest(tensors, values), "plan": plan_digest(self.plan)})
         # One entry: safetensors writes several in any order, and a shard made twice must be the same file.
-        write_whole(self.path(number), safetensors.torch.save(tensors, {"record": entry}))
+        write(self.path(number), safetensors.torch.save(tensors, {"record": entry}), durable=True)
 
     def work(self, make: Callable[[int], Record], order: Iterable[int] | None = None) -> Iterator[int]:
         """Make the missing shards, those that nobody else works on; yields the number of each when it is written."""
@@ -202,6 +202,11 @@ def read_plan(folder: Path) -> dict[str, Any]:
     if not isinstance(plan, dict) or type(plan.get("shards")) is not int or not 0 <= plan["shards"] < 2**62:
         raise InputError(f"{path} is not the plan of a run; give the folder of a run")
     return plan
+
+
+def json_bytes(value: Any) -> bytes:
+    """Plain values as the one text of a file of a run, so that it can be compared and hashed."""
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
 
 
 def plan_digest(plan: dict[str, Any]) -> str:

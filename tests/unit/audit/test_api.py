@@ -28,8 +28,8 @@ SMALL = Suite(
     "for tests",
     (
         Stage("Random noise", "noise:draws=20", "noise"),
-        Stage("FGSM", "fgsm", "single-step", blind=True),
-        Stage("PGD-10", "pgd:steps=10", "iterative", blind=True),
+        Stage("FGSM", "fgsm", "single-step", saturating_loss=True),
+        Stage("PGD-10", "pgd:steps=10", "iterative", saturating_loss=True),
         Stage("PGD-10 (margin)", "pgd:steps=10,loss=margin", "iterative"),
         Stage("APGD-DLR", "apgd-dlr:steps=15", "iterative"),
         Stage("Square", "square:queries=150", "query"),
@@ -278,7 +278,7 @@ def test_attacks_of_several_runs_are_repeated_with_their_best_point(
 
 def test_what_any_part_of_the_audit_breaks_counts(plain: nn.Module, digits: Images) -> None:
     curve = (Stage("PGD", "pgd:steps=20", "iterative"),)
-    weak = Suite("weak", "", (Stage("FGSM", "fgsm", "single-step", blind=True),), curves=curve)
+    weak = Suite("weak", "", (Stage("FGSM", "fgsm", "single-step", saturating_loss=True),), curves=curve)
     threat = sp.Threat("Linf", 0.08)
     report = sp.audit(plain, digits, threat, suite=weak, claims=["pgd:steps=20:0.07=0.1"])
     strong = sp.attack("pgd:steps=20")(plain, *digits, threat)
@@ -431,14 +431,14 @@ def test_a_floor_of_zero_lets_anything_pass(plain: nn.Module, digits: Images) ->
 @pytest.mark.parametrize("name", list(SUITES))
 def test_suites_climb_more_than_one_loss_and_search_without_gradients(name: str) -> None:
     stages = SUITES[name].stages
-    assert any(stage.blind for stage in stages)
-    assert any(not stage.blind and stage.family == "iterative" for stage in stages)
-    assert any(stage.family == "query" and stage.seen for stage in stages)
+    assert any(stage.saturating_loss for stage in stages)
+    assert any(not stage.saturating_loss and stage.family == "iterative" for stage in stages)
+    assert any(stage.family == "query" and stage.full_on_subset for stage in stages)
     for stage in stages:
         attack = stage.attack()
         assert (attack.info.sees == "gradient") == (stage.family in ("single-step", "iterative"))
         fields = attack.settings()
-        assert stage.blind == (fields.get("loss") == "ce" and "queries" not in fields)
+        assert stage.saturating_loss == (fields.get("loss") == "ce" and "queries" not in fields)
 
 
 def test_standard_has_all_of_autoattacks_attacks() -> None:
@@ -450,4 +450,4 @@ def test_standard_has_all_of_autoattacks_attacks() -> None:
 
 
 def test_full_gives_up_nobody() -> None:
-    assert all(stage.near is None for stage in SUITES["full"].stages)
+    assert all(stage.min_progress is None for stage in SUITES["full"].stages)

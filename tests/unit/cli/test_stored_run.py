@@ -31,7 +31,7 @@ def sparring(monkeypatch: pytest.MonkeyPatch, *words: object) -> int:
 def test_it_is_verified(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert sparring(monkeypatch, "verify", run) == 0
     out = capsys.readouterr().out
-    assert "All of it holds." in out
+    assert "Everything holds." in out
     assert "code: another version" in out
 
 

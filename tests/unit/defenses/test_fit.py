@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from sparring.attacks.gradient.pgd import PGD
-from sparring.checkpoint import Checkpoint, atomic_write
+from sparring.checkpoint import Checkpoint
 from sparring.data import ImageData, load_data
 from sparring.defenses.training import AdversarialTraining, Callback, Fitted, Standard, Step, TrainingError, fit
 from sparring.defenses.training.measure import clean_accuracy
 from sparring.defenses.training.watch import Watch
 from sparring.errors import InputError, MissingExtra
+from sparring.storage import write
 from sparring.threat import Threat
 from sparring.zoo.nets import make_net
 
@@ -133,22 +134,6 @@ def test_adversarial_training_makes_robust_what_standard_training_does_not(digit
     assert robust > plain + 0.2
 
 
-def test_a_kill_between_write_and_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    atomic_write(path, b"old")
-
-    def killed(source: object, target: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "replace", killed)
-    with pytest.raises(KeyboardInterrupt):
-        atomic_write(path, b"new")
-    assert path.read_bytes() == b"old"
-    monkeypatch.undo()
-    atomic_write(path, b"newer")
-    assert [file.name for file in tmp_path.iterdir()] == ["file"], "the half-written file is used again"
-
-
 def test_a_kill_while_writing_leaves_a_checkpoint_that_resumes(
     few: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,7 +169,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(few: ImageData, tmp_path: Path,
     if contents is None:
         fit(make_net("wong"), few, epochs=1, out=tmp_path, device="cpu")
         contents = (tmp_path / "weights.safetensors").read_bytes()  # safetensors, but no checkpoint
-    atomic_write(path, contents)
+    write(path, contents)
     with pytest.raises(InputError, match="is not a checkpoint"):
         fit(make_net("wong"), few, epochs=1, out=tmp_path, resume=True, device="cpu")
 

@@ -29,16 +29,15 @@ from sparring.export import (
     open_folder,
     picture_grid,
     read_adversarials,
-    replacing,
     sample_rows,
     save_result,
     verify_pngs,
     write_csv,
-    write_json,
     write_pngs,
 )
 from sparring.export.panels import percent
 from sparring.export.pngs import read_pngs
+from sparring.storage import replacing, write_json
 
 LEVELS = torch.arange(256, dtype=torch.uint8)
 
@@ -376,14 +375,14 @@ def test_when_the_disk_refuses_the_old_file_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
 ) -> None:
     path = tmp_path / "a.json"
-    write_json({"old": 1}, path)
+    write_json(path, {"old": 1})
 
     def refuse(*_: object) -> None:
         raise error
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(SparringError, match=f"cannot write .*a.json: {error.strerror}"):
-        write_json({"new": 2}, path)
+        write_json(path, {"new": 2})
     assert strict(path) == {"old": 1}
     assert [child.name for child in tmp_path.iterdir()] == ["a.json"]
 
@@ -405,21 +404,21 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
 def test_links_are_followed_and_pipes_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "real.json").write_text("{}")
     (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
-    write_json([1], tmp_path / "link.json")
+    write_json(tmp_path / "link.json", [1])
     assert (tmp_path / "link.json").is_symlink()
     assert strict(tmp_path / "real.json") == [1]
     pipe, heard = tmp_path / "pipe", []
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: heard.append(pipe.read_text()))
     reader.start()
-    write_json([2], pipe)
+    write_json(pipe, [2])
     reader.join(5)
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert json.loads(heard[0]) == [2]
 
 
 def test_a_folder_is_no_place_for_a_file(tmp_path: Path) -> None:
-    for refuse in (check_writable, lambda path: write_json({}, path)):
+    for refuse in (check_writable, lambda path: write_json(path, {})):
         with pytest.raises(SparringError, match="is a folder"):
             refuse(tmp_path)
     check_writable(tmp_path / "new" / "a.json")
@@ -437,7 +436,7 @@ def test_hostile_class_names_stay_in_their_cells(tmp_path: Path) -> None:
     write_csv(sample_rows(result, goal, classes=names), tmp_path / "a.csv")
     rows = read_csv(tmp_path / "a.csv")
     assert [row["label_name"] for row in rows] == ['a,"b"', "two\nlines\r\n", "=1+1", "?half", "日本"]
-    write_json(sample_rows(result, goal, classes=names), tmp_path / "a.json")
+    write_json(tmp_path / "a.json", sample_rows(result, goal, classes=names))
     assert strict(tmp_path / "a.json")[4]["label_name"] == "日本"
 
 

@@ -16,8 +16,7 @@ import pytest
 import torch
 
 from sparring.errors import InputError
-from sparring.scale import files, lease
-from sparring.scale.files import write_whole
+from sparring.scale import lease
 from sparring.scale.lease import Lease
 from sparring.scale.store import Record, Store
 
@@ -223,7 +222,7 @@ def test_two_workers_share_the_shards(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("number", "says"),
-    [(errno.ENOSPC, "disk is full"), (errno.EROFS, "read-only"), (errno.EACCES, "no permission"), (errno.EIO, "I")],
+    [(errno.ENOSPC, "disk is full"), (errno.EROFS, "Read-only"), (errno.EACCES, "no permission"), (errno.EIO, "I")],
 )
 def test_a_disk_that_says_no_is_one_clear_line_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, says: str
@@ -234,7 +233,7 @@ def test_a_disk_that_says_no_is_one_clear_line_and_nothing_is_lost(
     def refuse(handle: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(files.os, "fsync", refuse)
+    monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(InputError, match=f"cannot write .*{says}") as caught:
         store.save(1, make(1))
     assert "\n" not in str(caught.value)
@@ -242,17 +241,3 @@ def test_a_disk_that_says_no_is_one_clear_line_and_nothing_is_lost(
     assert [path.name for path in (tmp_path / "shards").iterdir()] == ["00000.safetensors"]
     assert store.load(0)[1]["number"] == 0
     assert list(store.work(make)) == [1, 2, 3, 4, 5]
-
-
-def test_a_kill_before_the_rename_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    write_whole(path, b"old")
-
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(files.os, "replace", killed)
-    with pytest.raises(KeyboardInterrupt):
-        write_whole(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [each.name for each in tmp_path.iterdir()] == ["file"]

@@ -84,7 +84,9 @@ def test_how_strong_it_must_be_is_said_by_the_caller_by_norm_or_by_the_class() -
 
 
 def test_unknown_checks_are_refused_with_near_misses() -> None:
-    with pytest.raises(InputError, match=r"no check is called 'optimum'; did you mean known-optimum or below-optimum\?"):
+    with pytest.raises(
+        InputError, match=r"no check is called 'optimum'; did you mean known-optimum or below-optimum\?"
+    ):
         check_attack(sp.FGSM(), checks=["optimum"])
 
 

@@ -85,7 +85,7 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
     if saturated(probes):
         scale = f"{max(1.0, probes.gap):.4g}"
         what = f"logits divided by {scale}, their median margin"
-        again = _climb("APGD-DLR, again", f"apgd-dlr:steps={steps},restarts=3", seen=False)
+        again = _climb("APGD-DLR, again", f"apgd-dlr:steps={steps},restarts=3", full_on_subset=False)
         yield Remedy(
             "loss-saturation",
             what,
@@ -99,7 +99,7 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
             how,
             (
                 _climb(f"PGD (margin, {title})", f"pgd:loss=margin,steps={steps}", through),
-                _climb(f"APGD-DLR ({title})", f"apgd-dlr:steps={2 * steps},restarts=2", through, seen=False),
+                _climb(f"APGD-DLR ({title})", f"apgd-dlr:steps={2 * steps},restarts=2", through, full_on_subset=False),
             ),
         )
     if random:
@@ -108,13 +108,13 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
         twice = _climb(
             f"PGD (margin, EOT {2 * COPIES})", f"pgd:loss=margin,steps={steps},view=eot{2 * COPIES}", through
         )
-        more = (replace(twice, near=1),) if steps >= LONG else ()  # a control, on the sanity subset alone
+        more = (replace(twice, min_progress=1),) if steps >= LONG else ()  # a control, on the sanity subset alone
         yield Remedy(
             "random-outputs",
             f"gradients averaged over {COPIES} looks (EOT){past}",
             (
                 _climb(f"PGD (margin, EOT {COPIES})", f"pgd:loss=margin,steps={steps},{view}", through),
-                _climb(f"APGD-DLR (EOT {COPIES})", f"apgd-dlr:steps={steps},{view}", through, seen=False),
+                _climb(f"APGD-DLR (EOT {COPIES})", f"apgd-dlr:steps={steps},{view}", through, full_on_subset=False),
                 *more,
             ),
         )
@@ -126,13 +126,13 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
             f"gradients averaged over {COPIES} neighbours",
             (
                 _climb("PGD (margin, averaged)", f"pgd:loss=margin,steps={steps},{view}", through),
-                _climb("APGD-DLR, more restarts", f"apgd-dlr:steps={steps},restarts=3", through, seen=False),
+                _climb("APGD-DLR, more restarts", f"apgd-dlr:steps={steps},restarts=3", through, full_on_subset=False),
             ),
         )
 
 
-def _climb(title: str, spec: str, subject: str = "", seen: bool = True) -> Stage:
-    return Stage(title, spec, "adaptive", seen=seen, subject=subject)
+def _climb(title: str, spec: str, wrapper: str = "", full_on_subset: bool = True) -> Stage:
+    return Stage(title, spec, "adaptive", full_on_subset=full_on_subset, wrapper=wrapper)
 
 
 def _steps(stages: Sequence[Stage]) -> int:

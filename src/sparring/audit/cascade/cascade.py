@@ -34,7 +34,8 @@ class Cascade:
     """The state of play.
 
     Attributes:
-        threat: what is allowed. clean: the images. subset: [s] numbers of the images that all `seen` stages get.
+        threat: what is allowed. clean: the images.
+        subset: [s] numbers of the images that all stages get which are `full_on_subset`.
         broken_by: [N] number of the outcome that broke it first, or STANDING, or WRONG.
         outcomes: what the stages did, in order; none where a stage found nothing to do.
         draws: fresh looks that decide success, for models that answer at random; 0 = the search's own look does.
@@ -67,12 +68,12 @@ class Cascade:
         headway = Headway(Untargeted(self.clean.y).margin(self.clean.logits))
         for number, stage in enumerate(stages):
             rows = self.standing & headway.admits(stage)
-            if stage.seen:
+            if stage.full_on_subset:
                 rows[self.subset] = True
             at = rows.nonzero().squeeze(1)
             clock.start(len(at), self.robust.hits)
             if len(at):
-                walk = Walk(at, self.subset) if stage.seen else None
+                walk = Walk(at, self.subset) if stage.full_on_subset else None
                 result = self._attack(model, stage, at, clock, walk=walk)
                 self.add(stage, at, result, (LADDER, number), path=None if walk is None else walk.path())
                 headway.note(stage, at, result)
@@ -115,7 +116,9 @@ class Cascade:
         if eps <= self.threat.eps and bool(new.any()):
             title = f"{stage.title} at eps {eps:.4g}"
             tried = int(self.standing[rows].sum())
-            self.add(replace(stage, title=title, seen=False, claimed=True), rows[new], chosen(result, new), place)
+            self.add(
+                replace(stage, title=title, full_on_subset=False, excluded=True), rows[new], chosen(result, new), place
+            )
             self.outcomes[-1] = replace(self.outcomes[-1], tried=tried)
 
     def _attack(
@@ -131,7 +134,7 @@ class Cascade:
                 walk.note(done, part)
 
         x, y = self.clean.x[at], self.clean.y[at]
-        attack, seen = stage.attack(), subject(model, stage.subject, x)
+        attack, seen = stage.attack(), subject(model, stage.wrapper, x)
 
         def search(looked_at: Model, rows: Tensor, told: Callable[[int, Result], None] | None) -> Result:
             return run_batches(
@@ -191,18 +194,18 @@ class Cascade:
         return best
 
     def broken_on_subset(
-        self, *families: Family, blind: bool | None = None, copies: int | None = None
+        self, *families: Family, saturating_loss: bool | None = None, copies: int | None = None
     ) -> Tensor | None:
         """[s] bool: images of the sanity subset that any stage of these families broke; None if there is no such.
 
-        `blind`, `copies`: only stages that are so.
+        `saturating_loss`, `copies`: only stages that are so.
         """
         alike = [
             outcome
             for outcome in self.outcomes
             if outcome.stage.family in families
-            and not outcome.stage.claimed
-            and blind in (None, outcome.stage.blind)
+            and not outcome.stage.excluded
+            and saturating_loss in (None, outcome.stage.saturating_loss)
             and (copies is None or outcome.stage.copies == copies)
         ]
         if not alike:
@@ -216,7 +219,7 @@ class Cascade:
         """Images of the subset that the attack of the row breaks and the attack of the column does not."""
         broken = {}
         for outcome in self.outcomes:
-            if outcome.stage.seen:
+            if outcome.stage.full_on_subset:
                 flags = torch.zeros(len(self.clean), dtype=torch.bool)
                 flags[outcome.rows] = outcome.result.success
                 broken[outcome.stage.title] = flags[self.subset]
@@ -224,7 +227,7 @@ class Cascade:
 
     def strongest(self) -> Outcome | None:
         """The stage after which least stood on the subset when it was alone; None if none was seen in full."""
-        seen = [one for one in self.outcomes if one.stage.seen and one.stage.family != "noise"]
+        seen = [one for one in self.outcomes if one.stage.full_on_subset and one.stage.family != "noise"]
         return min(seen, key=lambda outcome: outcome.alone(self.subset).hits, default=None)
 
 

@@ -27,8 +27,14 @@ DOUBLED, RESTARTED = 10, 11
 "second numbers of the longer searches; transfers are numbered from 0"
 RESTARTS = 5
 SECOND = (
-    Stage("Second look (APGD-DLR, 5 restarts)", "apgd-dlr:steps=100,restarts=5", "iterative", seen=False),
-    Stage("Second look (APGD-CE, 5 restarts)", "apgd-ce:steps=100,restarts=5", "iterative", blind=True, seen=False),
+    Stage("Second look (APGD-DLR, 5 restarts)", "apgd-dlr:steps=100,restarts=5", "iterative", full_on_subset=False),
+    Stage(
+        "Second look (APGD-CE, 5 restarts)",
+        "apgd-ce:steps=100,restarts=5",
+        "iterative",
+        saturating_loss=True,
+        full_on_subset=False,
+    ),
 )
 "numbered from 20"
 CLOSE = 0.5
@@ -68,7 +74,7 @@ def _found(cascade: Cascade, *families: Family) -> tuple[Tensor, Tensor]:
     n = len(cascade.clean)
     broken, margin = torch.zeros(n, dtype=torch.bool), torch.full((n,), -torch.inf, dtype=torch.float64)
     for one in cascade.outcomes:
-        if one.stage.family in families and not one.stage.claimed:
+        if one.stage.family in families and not one.stage.excluded:
             broken[one.rows[one.result.success]] = True
             margin[one.rows] = torch.fmax(margin[one.rows], one.result.margin.double())
     return broken, margin
@@ -77,7 +83,11 @@ def _found(cascade: Cascade, *families: Family) -> tuple[Tensor, Tensor]:
 def longest(stages: Sequence[Stage]) -> Stage | None:
     """The climb that longer searches are made of: the one of most passes that sees gradients, steers by the logits,
     and is run on the whole sanity subset. Whatever the order of the stages, it is the same."""
-    able = [one for one in stages if one.family == "iterative" and not (one.blind or one.claimed) and one.seen]
+    able = [
+        one
+        for one in stages
+        if one.family == "iterative" and not (one.saturating_loss or one.excluded) and one.full_on_subset
+    ]
     climbs = [one for one in able if "steps" in one.attack().settings()]
     return max(climbs, key=lambda stage: (stage.most_passes(2), stage.spec), default=None)
 
@@ -99,8 +109,8 @@ def longer(stages: Sequence[Stage]) -> list[tuple[int, Stage]]:
                 f"{base.title}, {what}",
                 build(attack.info, {**fields, **change}).spec,
                 "iterative",
-                seen=False,
-                claimed=True,
+                full_on_subset=False,
+                excluded=True,
             ),
         )
         for number, what, change in changes

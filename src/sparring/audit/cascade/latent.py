@@ -28,7 +28,7 @@ from sparring.rng import Noise
 STEPS = 200
 CONFIDENT = (30.0, 10.0)
 "logits beyond the boundary that are aimed at, the first that is reached"
-LATENT = Stage("Latent", "latent", "adaptive", seen=False)
+LATENT = Stage("Latent", "latent", "adaptive", full_on_subset=False)
 PLACE = (LADDER, 1000)
 "behind all stages that a suite may have"
 

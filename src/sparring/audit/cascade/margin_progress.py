@@ -30,15 +30,15 @@ class Headway:
 
     def note(self, stage: Stage, rows: Tensor, result: Result) -> None:
         """What a stage made of the images `rows` [r] (numbers); margins of rescaled logits are not comparable."""
-        if stage.subject.startswith("rescaled"):
+        if stage.wrapper.startswith("rescaled"):
             return
         best = self.queried if stage.family in ("query", "noise") else self.climbed
         best[rows] = torch.fmax(best[rows], result.margin.double())
 
     def admits(self, stage: Stage) -> Tensor:
-        """bool [N]: images worth this stage, see `Stage.near`. All, where a model tells no margins."""
-        if stage.near is None:
+        """bool [N]: images worth this stage, see `Stage.min_progress`. All, where a model tells no margins."""
+        if stage.min_progress is None:
             return torch.ones_like(self.start, dtype=torch.bool)
         climbed, queried = 1 - self.climbed / self.start, 1 - self.queried / self.start
-        near = ~(torch.fmax(climbed, queried) < stage.near)
+        near = ~(torch.fmax(climbed, queried) < stage.min_progress)
         return near | (queried - climbed >= LEAD) if stage.family == "query" else near

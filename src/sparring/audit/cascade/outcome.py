@@ -31,7 +31,7 @@ class Outcome:
         robust: images that still stand afterwards, of all.
         place: where it stands in the order of all that may be run, the same in every shard.
         moved: [r] bool, the point handed over is not the image itself; only of attacks run as claimed.
-        path: how its search went on the sanity subset; only of stages that are `seen`.
+        path: how its search went on the sanity subset; only of stages that are `full_on_subset`.
     """
 
     stage: Stage

@@ -54,7 +54,7 @@ def in_precision(stages: Sequence[Stage], precision: str, device: torch.device |
 
 
 def _by_gradients(stage: Stage) -> bool:
-    if stage.claimed or stage.family not in ("single-step", "iterative"):
+    if stage.excluded or stage.family not in ("single-step", "iterative"):
         return False
     return "queries" not in stage.attack().settings()
 

@@ -16,7 +16,8 @@ from sparring.audit.statistics.proportion import Figure
 from sparring.export.answers import ask
 from sparring.export.pngs import eight_bit
 from sparring.model import Model
-from sparring.result import Result, finite
+from sparring.result import Result
+from sparring.storage import finite
 
 
 @dataclass(frozen=True)

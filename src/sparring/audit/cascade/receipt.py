@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SHARE, LEAST = 0.02, 20
 RECEIPT = 4
 "first number of the `place` of its outcome"
-PLAIN = Stage("Plain loop (receipt)", "receipt", "iterative", seen=False, claimed=True)
+PLAIN = Stage("Plain loop (receipt)", "receipt", "iterative", full_on_subset=False, excluded=True)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def lots(clean: Clean, seed: int) -> Tensor:
 
 def run_plainly(cascade: Cascade, model: Model, stages: Sequence[Stage], rows: Tensor) -> None:
     """Every stage in full on the images `rows` [r] (numbers) of a cascade that is over; it learns what they break."""
-    stages = [stage for stage in stages if not stage.claimed]
+    stages = [stage for stage in stages if not stage.excluded]
     if not len(rows) or not stages:
         return
     data, known = (cascade.clean.x[rows], cascade.clean.y[rows]), {"seed": cascade.seed, "keep": "margin"}

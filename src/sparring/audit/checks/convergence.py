@@ -66,7 +66,7 @@ def _least_late(seen: Evidence) -> Tensor | None:
     """[s] of each image, how late the climb that was over soonest still rose; None where no climb was watched."""
     lateness = []
     for one in seen.outcomes:
-        if one.path is not None and one.stage.family == "iterative" and not one.stage.claimed:
+        if one.path is not None and one.stage.family == "iterative" and not one.stage.excluded:
             late = torch.full((len(seen.subset),), torch.nan)
             late[torch.searchsorted(seen.subset, one.path.rows)] = one.path.late.float()
             lateness.append(late)

@@ -40,8 +40,8 @@ class OnSubset:
     def of(cls, cascade: Cascade) -> OnSubset:
         """What the attacks of a cascade did."""
         return cls(
-            single=cascade.broken_on_subset("single-step", blind=True),
-            iterative=cascade.broken_on_subset("iterative", blind=True),
+            single=cascade.broken_on_subset("single-step", saturating_loss=True),
+            iterative=cascade.broken_on_subset("iterative", saturating_loss=True),
             gradient=cascade.broken_on_subset("single-step", "iterative"),
             query=cascade.broken_on_subset("query"),
             noise=cascade.broken_on_subset("noise"),

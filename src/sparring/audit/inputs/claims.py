@@ -55,7 +55,7 @@ class Claim:
     def stage(self) -> Stage:
         """The claimed attack, to be run as it was."""
         assert self.attack is not None
-        return Stage(f"{self.title}, as claimed", self.attack, "iterative", seen=False, claimed=True)
+        return Stage(f"{self.title}, as claimed", self.attack, "iterative", full_on_subset=False, excluded=True)
 
     @property
     def iterative(self) -> bool:

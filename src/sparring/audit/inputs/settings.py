@@ -79,7 +79,7 @@ class AuditSettings:
     suite: str | Suite | Sequence[str] = setting(
         "standard",
         "Choose the attacks: quick (about a minute for 200 digits), standard (at least AutoAttack's strength), full "
-        "(brute force), rand (for models that answer at random), black-box (no gradients), or a YAML file of your own "
+        "(brute force), rand (for models with random outputs), black-box (no gradients), or a YAML file of your own "
         "(docs/audit_speed.md).",
         str,
         metavar="NAME",
@@ -88,7 +88,7 @@ class AuditSettings:
     )
     claims: Iterable[str | float | Claim] = setting(
         (),
-        "Check what is said of the model: fgsm:0.3=0.88, 0.3=88%, 0.88, clean=0.99. May be given again.",
+        "Check a published claim about the model: fgsm:0.3=0.88, 0.3=88%, 0.88, clean=0.99. May be repeated.",
         list[str],
         "--claim",
         metavar="CLAIM",
@@ -96,8 +96,8 @@ class AuditSettings:
     )
     require: Iterable[str | Requirement] = setting(
         (),
-        'Demand a robustness that is beyond chance: "robust@0.3 >= 85%", "clean >= 97%". It is met when a 95 % '
-        "interval, valid at every moment, lies above; else the exit code is 1. May be given again.",
+        'Require a robustness beyond chance: "robust@0.3 >= 85%", "clean >= 97%". It is met if a 95 % '
+        "interval, valid at any time, lies above the limit; else the exit code is 1. May be repeated.",
         list[str],
         "--require",
         metavar="LIMIT",
@@ -114,44 +114,44 @@ class AuditSettings:
     )
     replay: str | Path | None = setting(
         None,
-        "Begin with the adversarial examples that another audit has stored in its folder.",
+        "First try the adversarial examples in the folder of another audit.",
         Path,
         metavar="RUN",
         panel="Judgement",
     )
     certified: Radii | None = setting(
         None,
-        "Give radii that somebody has proved, one an image (.npy, or a number a line): a lower bound, held against "
-        "the attacks.",
+        "Give certified radii, one per image (.npy, or one number per line). They give a lower bound, and the attacks "
+        "test them.",
         Path,
         metavar="FILE",
         panel="Judgement",
     )
     order_from: str | Path | None = setting(
         None,
-        "Run the suite's attacks in the order that would have paid best in another audit, of an earlier checkpoint "
-        "for instance.",
+        "Run the suite's attacks in the order that would have been cheapest in another audit, for instance of an "
+        "earlier checkpoint.",
         Path,
         metavar="RUN",
         panel="Judgement",
     )
     precision: str = setting(
         "float32",
-        "Search in this type: float32 (the model's own), bfloat16, or auto (bfloat16 where the processor knows it). "
-        "Verdicts are always the model's own.",
+        "Search in this type: float32 (the model's own), bfloat16, or auto (bfloat16 if the processor supports it). "
+        "Success is always judged in the model's own type.",
         str,
         metavar="TYPE",
         panel="Judgement",
     )
     shard_size: int = setting(
-        250, "Work on so many images together, and keep them together.", int, metavar="IMAGES", panel="Long runs",
+        250, "Put this many images into one shard.", int, metavar="IMAGES", panel="Long runs",
         least=1,
     )  # fmt: skip
     seed: int = setting(0, "Choose the random numbers: the same seed gives the same result.", int, metavar="S",
         panel="Run",
     )  # fmt: skip
     batch_size: int = setting(
-        256, "Show the model so many images at once; the result does not depend on it.", int, metavar="B",
+        256, "Use this batch size; it does not change the result.", int, metavar="B",
         panel="Run", least=1,
     )  # fmt: skip
     n: int | None = setting(None, "Audit only the first n images; None = all.", least=1)
@@ -160,7 +160,7 @@ class AuditSettings:
         """Validate; what is an iterator is read once and kept."""
         from sparring.audit.inputs.claims import parse_claim
         from sparring.audit.inputs.requirements import parse_requirement
-        from sparring.audit.suites.builtin import suite
+        from sparring.audit.suites.find import suite
 
         for name in ("claims", "require"):
             object.__setattr__(self, name, tuple(_listed(getattr(self, name))))

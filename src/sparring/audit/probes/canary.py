@@ -136,7 +136,7 @@ def control(
     model: Model, x: Tensor, y: Tensor, classes: int, threat: Threat, stages: Sequence[Stage], seed: int
 ) -> Trial | None:
     """C11: what the iterative attacks together leave of a plain net on these images; None where none is known."""
-    able = [stage for stage in stages if stage.family == "iterative" and not stage.blind]
+    able = [stage for stage in stages if stage.family == "iterative" and not stage.saturating_loss]
     fits = tuple(x.shape[1:]) == (1, 28, 28) and classes == 10 and model.box == (0.0, 1.0) and threat.region is None
     strong = str(threat.norm) == "Linf" and (threat.eps or 0.0) >= CONTROL_EPS
     if not (able and fits and strong):

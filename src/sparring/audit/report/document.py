@@ -124,13 +124,3 @@ def json_text(plain: Document) -> str:
     json.dump(plain, text, indent=1, allow_nan=False)
     text.write("\n")
     return text.getvalue()
-
-
-def write(path: str | Path, text: str) -> Path:
-    """Write a text file whole or not at all, its folders included."""
-    from sparring.export.files import replacing
-
-    path = Path(path)
-    with replacing(path) as waiting:
-        waiting.write_text(text, encoding="utf-8")
-    return path

@@ -43,7 +43,7 @@ def standing_over_eps(outcomes: Sequence[Outcome], worst: Result, threat: Threat
     curves = []
     for one in outcomes:
         here = torch.isin(one.rows, rows)
-        if one.stage.seen and not one.stage.claimed and int(here.sum()) == len(rows):
+        if one.stage.full_on_subset and not one.stage.excluded and int(here.sum()) == len(rows):
             distance = one.result.distance[here]
             fills = not bool((distance < FILLED * threat.eps).any())
             curves.append({"attack": one.stage.title, "standing": _left(distance, grid), "fills": fills})
@@ -59,7 +59,11 @@ def on_the_subset(outcomes: Sequence[Outcome], worst: Result, subset: int) -> li
     told = []
     for one in outcomes:
         here = torch.isin(one.rows, rows)
-        if one.stage.seen and not (one.stage.claimed or one.stage.subject) and int(here.sum()) == len(rows) > 0:
+        if (
+            one.stage.full_on_subset
+            and not (one.stage.excluded or one.stage.wrapper)
+            and int(here.sum()) == len(rows) > 0
+        ):
             passes = (one.result.queries + one.result.gradients)[here].tolist()
             broke = one.result.success[here].nonzero().squeeze(1).tolist()
             told.append({"spec": one.stage.spec, "passes": passes, "broke": broke})
@@ -76,7 +80,7 @@ def over_queries(outcomes: Sequence[Outcome], worst: Result, start: torch.Tensor
     curves = []
     for one in outcomes:
         here = torch.isin(one.rows, rows)
-        if one.stage.seen and not one.stage.claimed and int(here.sum()) == len(rows) > 0:
+        if one.stage.full_on_subset and not one.stage.excluded and int(here.sum()) == len(rows) > 0:
             hit = torch.where(one.result.success[here], one.result.first_hit[here], -1)
             broken = [int(((hit >= 0) & (hit <= q)).sum()) for q in GRID]
             known = {"most": int(one.result.queries[here].max()), "broken": broken}
@@ -86,7 +90,7 @@ def over_queries(outcomes: Sequence[Outcome], worst: Result, start: torch.Tensor
 
 def _headway(one: Outcome, start: torch.Tensor) -> list[float | None] | None:
     """By `GRID`, None before the first look; None without a path."""
-    if one.path is None or one.stage.subject.startswith("rescaled"):
+    if one.path is None or one.stage.wrapper.startswith("rescaled"):
         return None
     share = (1 - one.path.best.double() / start[one.path.rows].double()[:, None]).clamp(0, 1)
     median = torch.where(share.isfinite().all(0), share.nanmedian(0).values, torch.nan)

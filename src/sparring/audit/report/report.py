@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sparring.audit.inputs.requirements import Requirement, judge, parse_requirement
-from sparring.audit.report.document import FILE, json_text, write
+from sparring.audit.report.document import FILE, json_text
 from sparring.audit.report.findings import Findings
+from sparring.storage import write
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,7 +13,8 @@ from sparring.audit.report.findings import Findings
 from sparring.audit.report.per_attack import knowledge, on_the_subset, over_queries, standing_over_eps
 from sparring.audit.report.taxonomy import tags
 from sparring.audit.report.thumbnails import triple
-from sparring.result import Doubt, finite
+from sparring.result import Doubt
+from sparring.storage import finite
 
 
 def plain(report: Findings) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def _attack(report: Findings, one: Outcome) -> dict[str, Any]:
     return {
         **one.to_dict(),
         "knowledge": knowledge(one.stage),
-        "claimed": one.stage.claimed,
+        "claimed": one.stage.excluded,
         "alone": None if alone is None else alone.to_dict(),
     }
 

@@ -29,16 +29,17 @@ from sparring.audit.inputs.certificates import proved
 from sparring.audit.inputs.claims import Checked
 from sparring.audit.inputs.provenance import versions
 from sparring.audit.report.report import Report
-from sparring.audit.run.head import Head
 from sparring.audit.run.plan import Plan
-from sparring.audit.run.shard import Part, learn_all
+from sparring.audit.run.prepare import Prepared
+from sparring.audit.run.schedule import remedies_for, stages_of
+from sparring.audit.run.shard import ShardResult, learn_all
 from sparring.audit.statistics.proportion import Figure
 from sparring.audit.suites.stage import Stage
 from sparring.result import concat
 from sparring.threat import Untargeted
 
 
-def conclude(plan: Plan, head: Head, parts: Sequence[Part], pixels: Pixels) -> Report:
+def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: Pixels) -> Report:
     """The report of an audit whose parts are all there, in order. `pixels`: for the gallery."""
     cascades = [_replayed(plan, head, parts, radius) for radius in range(len(plan.radii()))]
     main = cascades[0]
@@ -60,7 +61,7 @@ def conclude(plan: Plan, head: Head, parts: Sequence[Part], pixels: Pixels) -> R
         classes=head.clean.classes,
         claims=tuple(checked),
         on=OnSubset.of(main),
-        families=frozenset(one.family for one in plan.ladder(head) if not one.claimed),
+        families=frozenset(one.family for one in stages_of(plan, head) if not one.excluded),
         outcomes=tuple(main.outcomes),
         subset=main.subset,
         standing=main.standing,
@@ -91,7 +92,7 @@ def conclude(plan: Plan, head: Head, parts: Sequence[Part], pixels: Pixels) -> R
         doubts=checks.doubts,
         claims=tuple(checked),
         attacks=tuple(one for one in main.outcomes if one.place[0] != RECEIPT or len(one.broke)),
-        alone={one.stage.title: one.alone(main.subset) for one in main.outcomes if one.stage.seen},
+        alone={one.stage.title: one.alone(main.subset) for one in main.outcomes if one.stage.full_on_subset},
         left_out=(*(plan.left_out if head.left_out is None else head.left_out), *_unneeded(plan, head, main)),
         matrix=main.matrix(),
         worst=replace(worst, doubts=checks.doubts),
@@ -133,7 +134,7 @@ def conclude(plan: Plan, head: Head, parts: Sequence[Part], pixels: Pixels) -> R
     )
 
 
-def _replayed(plan: Plan, head: Head, parts: Sequence[Part], radius: int) -> Cascade:
+def _replayed(plan: Plan, head: Prepared, parts: Sequence[ShardResult], radius: int) -> Cascade:
     """The cascade at a radius over all images, from what it did to each part of them."""
     whole = Cascade(plan.at(plan.radii()[radius]), head.clean, head.subset, plan.seed, plan.batch_size)
     here = [(part.first, one) for part in parts for one in part.outcomes[radius]]
@@ -147,7 +148,7 @@ def _replayed(plan: Plan, head: Head, parts: Sequence[Part], radius: int) -> Cas
     return whole
 
 
-def _trials(parts: Sequence[Part]) -> Trials | None:
+def _trials(parts: Sequence[ShardResult]) -> Trials | None:
     """The attacks behind the curve, on all of its images."""
     found = [part.trials for part in parts if part.trials is not None]
     if not found:
@@ -184,7 +185,7 @@ def _breaker(cascade: Cascade, among: torch.Tensor) -> str | None:
     counts = {
         outcome.stage.title: int((cascade.broken_by[among] == k).sum())
         for k, outcome in enumerate(cascade.outcomes)
-        if not outcome.stage.claimed and outcome.stage.family != "noise"
+        if not outcome.stage.excluded and outcome.stage.family != "noise"
     }
     best = max(counts, key=lambda title: counts[title], default=None)
     return best if best is not None and counts[best] else None
@@ -196,31 +197,35 @@ def _alone(cascade: Cascade) -> list[Alone]:
         Alone(
             one.stage.title,
             one.alone(cascade.subset),
-            "scores" if one.stage.family == "query" else ("cross-entropy" if one.stage.blind else "logits"),
+            "scores" if one.stage.family == "query" else ("cross-entropy" if one.stage.saturating_loss else "logits"),
         )
         for one in cascade.outcomes
-        if one.stage.seen and one.stage.family not in apart
+        if one.stage.full_on_subset and one.stage.family not in apart
     ]
 
 
 def _single_step(cascade: Cascade) -> float | None:
     """What one blind step leaves, of all images, going by the sanity subset; None where none ran."""
-    left = [one.alone(cascade.subset).value for one in cascade.outcomes if one.stage.seen and _plain_step(one.stage)]
+    left = [
+        one.alone(cascade.subset).value
+        for one in cascade.outcomes
+        if one.stage.full_on_subset and _plain_step(one.stage)
+    ]
     return min(left) * cascade.clean.accuracy.value if left and len(cascade.subset) else None
 
 
 def _plain_step(stage: Stage) -> bool:
-    return stage.family == "single-step" and stage.blind
+    return stage.family == "single-step" and stage.saturating_loss
 
 
-def _tried(plan: Plan, head: Head, main: Cascade) -> tuple[Tried, ...]:
+def _tried(plan: Plan, head: Prepared, main: Cascade) -> tuple[Tried, ...]:
     """Each remedy on the sanity subset, beside the attacks of the suite that the sign deceives."""
     found = []
-    for remedy in plan.remedies(head):
-        blind = True if remedy.code == "loss-saturation" else None  # the others climb the logits anyway
+    for remedy in remedies_for(plan, head):
+        saturating = True if remedy.code == "loss-saturation" else None  # the others climb the logits anyway
         copies = 1 if remedy.code == "random-outputs" else None  # suites may average, too
-        oblivious = main.broken_on_subset("single-step", "iterative", blind=blind, copies=copies)
-        seen = [one for one in main.outcomes if one.stage in remedy.stages and one.stage.seen]
+        oblivious = main.broken_on_subset("single-step", "iterative", saturating_loss=saturating, copies=copies)
+        seen = [one for one in main.outcomes if one.stage in remedy.stages and one.stage.full_on_subset]
         if seen and oblivious is not None:
             standing = min((one.alone(main.subset) for one in seen), key=lambda figure: figure.hits)
             before = Figure(int((~oblivious).sum()), len(oblivious))
@@ -228,10 +233,10 @@ def _tried(plan: Plan, head: Head, main: Cascade) -> tuple[Tried, ...]:
     return tuple(found)
 
 
-def _unneeded(plan: Plan, head: Head, main: Cascade) -> list[str]:
+def _unneeded(plan: Plan, head: Prepared, main: Cascade) -> list[str]:
     """Stages that found nothing to do anywhere."""
     ran = {one.place for one in main.outcomes}
-    ladder = enumerate(plan.ladder(head))
+    ladder = enumerate(stages_of(plan, head))
     return [f"{stage.title}: nothing was left standing" for k, stage in ladder if (LADDER, k) not in ran]
 
 

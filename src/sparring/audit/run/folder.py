@@ -17,12 +17,11 @@ from torch import Tensor
 from sparring.audit.cascade.progress import Callback, Clock
 from sparring.audit.report.report import Report
 from sparring.audit.run.conclude import conclude
-from sparring.audit.run.head import Head
 from sparring.audit.run.in_process import clean_image, seeded, work_on
 from sparring.audit.run.plan import Plan
-from sparring.audit.run.prepare import prepare, refuse_another_model
+from sparring.audit.run.prepare import Prepared, prepare, refuse_another_model
 from sparring.audit.run.records import pack, unpack
-from sparring.audit.run.shard import Part
+from sparring.audit.run.shard import ShardResult
 from sparring.default_dtype import float32_by_default
 from sparring.errors import InputError
 from sparring.export.files import open_folder
@@ -53,7 +52,7 @@ class Run:
         return cls(plan, Store.open(home, plan.identity(), resume))
 
     @float32_by_default()
-    def head(self) -> Head:
+    def head(self) -> Prepared:
         """What every shard needs: from the folder, or made now, or waited for where another process makes it."""
 
         def make() -> Record:
@@ -65,7 +64,7 @@ class Run:
             made = self.store.make(HEAD, make)
             if not made:
                 time.sleep(WAIT)
-        head = Head.of_record(self.store.load(HEAD), self.plan.model, self.plan.source)
+        head = Prepared.of_record(self.plan, self.store.load(HEAD))
         if not made:
             with seeded(self.plan.seed):
                 refuse_another_model(self.plan, head)
@@ -125,11 +124,11 @@ class Run:
                 f"{self.store.folder} is not finished: {len(missing)} of {len(self.store)} shards are missing "
                 f"({_listed(missing)}); go on with --resume, or bring them from other machines with sparring merge"
             )
-        head = Head.of_record(self.store.load(HEAD), self.plan.model, self.plan.source)
+        head = Prepared.of_record(self.plan, self.store.load(HEAD))
         report = conclude(self.plan, head, [part.light() for part in self.parts()], self._pixels)
         return replace(report, shards=self.store.digests())
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[ShardResult]:
         """The parts in order, one at a time, with their points."""
         for number in range(len(self.store)):
             yield unpack(self.plan, self.store.load(number))

@@ -183,7 +183,11 @@ def controls(plan: Plan, stages: Sequence[Stage], suite: Suite, n: int, classes:
     `share`: of the images that stand, which the cascade runs in full anyway.
     """
     subset, curve = min(plan.suite.subset, n), plan.curve_stage()
-    seen = [(stage.most_passes(classes), 1.0 if stage.near else 1 - share) for stage in stages if stage.seen]
+    seen = [
+        (stage.most_passes(classes), 1.0 if stage.min_progress else 1 - share)
+        for stage in stages
+        if stage.full_on_subset
+    ]
     drawn = 0 if curve is None else (len(FACTORS) + 1) * curve.most_passes(classes)
     again = max(LEAST, round(SHARE * n)) * sum(stage.most_passes(classes) for stage in stages) if suite.receipt else 0
     again = min(again, n * sum(stage.most_passes(classes) for stage in stages))

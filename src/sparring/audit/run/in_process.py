@@ -11,10 +11,10 @@ from torch import Tensor
 from sparring.audit.cascade.progress import Callback, Clock
 from sparring.audit.report.report import Report
 from sparring.audit.run.conclude import conclude
-from sparring.audit.run.head import Head
 from sparring.audit.run.plan import Plan
-from sparring.audit.run.prepare import prepare
-from sparring.audit.run.shard import Part, attack_part
+from sparring.audit.run.prepare import Prepared, prepare
+from sparring.audit.run.schedule import timetable
+from sparring.audit.run.shard import ShardResult, attack_shard
 from sparring.default_dtype import float32_by_default
 from sparring.seeds import torch_seed
 
@@ -34,13 +34,13 @@ def carry_out(plan: Plan, progress: Callback | None) -> Report:
     return conclude(plan, head, parts, pixels)
 
 
-def work_on(plan: Plan, head: Head, number: int, clock: Clock) -> Part:
+def work_on(plan: Plan, head: Prepared, number: int, clock: Clock) -> ShardResult:
     """One shard, with its progress told."""
     span = plan.span(number)
     correct = int(head.clean.correct[span].sum())
-    table = plan.timetable(head, curve=span.start < plan.suite.subset)
+    table = timetable(plan, head, curve=span.start < plan.suite.subset)
     clock.open(table, correct, later=len(plan.source) - span.stop, shard=(number + 1, plan.shards))
-    part = attack_part(plan, head, number, clock)
+    part = attack_shard(plan, head, number, clock)
     clock.close(part.standing)
     return part
 

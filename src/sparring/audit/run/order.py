@@ -1,7 +1,8 @@
 """The order of a suite, learnt from what breaks what in an earlier audit, of an earlier checkpoint for instance.
 
-On the sanity subset every `seen` attack was run in full, also on images that were broken already. So it is known which
-images each attack breaks by itself and how many passes it takes for each, and what any order would have cost there:
+On the sanity subset every attack that is `full_on_subset` was run in full, also on images that were broken already. So
+it is known which images each attack breaks by itself and how many passes it takes for each, and what any order would
+have cost there:
 
     cost of an order = sum over attacks, over images that still stand before the attack, of its passes for the image
 
@@ -10,8 +11,8 @@ pipelined set cover costs at most 4 times what the best order costs, where an at
 (Munagala, Babu, Motwani, Widom 2005, "The pipelined set cover problem"). An attack here stops when it has broken an
 image, so its prices differ by image: then it is a rule of thumb.
 
-Stages with `near` need what the short attacks have found, and attacks that were not measured say nothing: both follow
-behind, in their old order. So does random noise where it is a control, as it has `near` there.
+Stages with `min_progress` need what the short attacks have found, and attacks that were not measured say nothing: both
+follow behind, in their old order. So does random noise where it is a control, as it has `min_progress` there.
 
 The order is fixed before the run begins: no result depends on batches, shards or workers. It decides which attack gets
 the credit, and with it the stored point. It may change which images get the long attacks (`audit.headway`), and so what
@@ -92,7 +93,7 @@ def ordered_by(suite: Suite, run: str | Path) -> tuple[Suite, dict[str, Any]]:
 
 
 def _movable(stage: Stage) -> bool:
-    return stage.seen and stage.near is None and not stage.subject
+    return stage.full_on_subset and stage.min_progress is None and not stage.wrapper
 
 
 def _read(document: Document, run: str | Path) -> dict[str, Measured]:

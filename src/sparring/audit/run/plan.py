@@ -2,22 +2,20 @@
 
 Three kinds of work follow from it, each in a file of its own:
 
-    prepare.py    one look at all images, the sanity subset, the probes                               -> Head (head.py)
-    shard.py      every attack on one shard, with the proof of what it broke                          -> Part
-    conclude.py   the parts counted together, checked and judged; asks the model nothing              -> Report
+    prepare.py    one look at all images, the sanity subset, the probes                          -> Prepared
+    shard.py      every attack on one shard, with the proof of what it broke                      -> ShardResult
+    conclude.py   the shards counted together, checked and judged; asks the model nothing         -> Report
 
-`in_process.py` does them in one process; `folder.py` in one or many, with a folder that remembers.
+`schedule.py` says which attacks run on a shard. `in_process.py` and `folder.py` have the work done.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
-from sparring.audit.cascade.adaptive import Remedy, remedies
-from sparring.audit.checks.run import early_doubts
 from sparring.audit.inputs.claims import Claim
 from sparring.audit.inputs.provenance import about_model, code_name, tensor_sha256
 from sparring.audit.inputs.settings import AuditSettings
@@ -25,9 +23,6 @@ from sparring.audit.inputs.source import Source
 from sparring.audit.suites.stage import REPLAY, Stage, Suite
 from sparring.model import Model
 from sparring.threat import Threat
-
-if TYPE_CHECKING:
-    from sparring.audit.run.head import Head
 
 FORMAT = "sparring-audit-run-1"
 
@@ -99,36 +94,14 @@ class Plan:
         """The claims about a radius; `named`: only those that name an attack, which is to be run again."""
         return [claim for claim in self.claims if claim.eps == eps and (claim.attack is not None or not named)]
 
-    def ladder(self, head: Head) -> tuple[Stage, ...]:
-        """The stages of each cascade: those of the suite, and what the head asks for after its probes."""
-        return (*self.stages, *(stage for remedy in self.remedies(head) for stage in remedy.stages))
-
-    def remedies(self, head: Head) -> tuple[Remedy, ...]:
-        """The adaptive attacks that answer what the probes found."""
-        signs = [doubt.code for doubt in early_doubts(head.probes, head.clean.classes)]
-        return remedies(signs, head.probes, self.model, self.threat, self.stages)
-
     def curve_stage(self) -> Stage | None:
         """The attack that draws the security curve."""
         return self.suite.curve(self.model, self.threat)
 
-    def timetable(self, head: Head, curve: bool) -> list[tuple[str, int]]:
-        """(title, most passes an image) of all that is to be run on a shard, in order; `curve`: also for the curve."""
-        classes = head.clean.classes
-        table = []
-        for eps in self.radii():
-            where = "" if eps == self.threat.eps else f" at eps {eps:.4g}"
-            todo = [*(claim.stage for claim in self.claims_at(eps, named=True)), *self.ladder(head)]
-            table += [(stage.title + where, stage.usual_passes(classes)) for stage in todo]
-        stage = self.curve_stage()
-        if curve and stage is not None:
-            table.append(("Security curve", stage.most_passes(classes)))
-        return table
-
     def identity(self) -> dict[str, Any]:
         """What decides about the result, as plain values: two runs that agree in it may share a folder.
 
-        The images themselves are not in it: each shard is compared with what the head has seen (`attack_part`).
+        The images themselves are not in it: each shard is compared with what the head has seen (`attack_shard`).
         """
         return {
             "format": FORMAT,

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sparring.audit.cascade.cascade import subset_of
 from sparring.audit.cascade.majority_vote import DRAWS, looks, votes
-from sparring.audit.inputs.clean import Clean, look, refuse_chance
+from sparring.audit.inputs.clean import Clean, known, look, refuse_chance
 from sparring.audit.inputs.provenance import about_data, about_model
 from sparring.audit.probes.canary import Trial, canary, control
-from sparring.audit.probes.probe import probe
-from sparring.audit.run.head import Head
+from sparring.audit.probes.probe import Probes, probe
+from sparring.audit.run.plan import Plan
 from sparring.errors import InputError
-
-if TYPE_CHECKING:
-    from sparring.audit.run.plan import Plan
-
+from sparring.scale.store import Record
 
 AGAIN = 64
 "images that a resumed run shows the model again"
@@ -28,7 +25,69 @@ SAME, SAME_IN_LOW_PRECISION = 2e-3, 5e-2
 "how far logits may be apart, relative to the largest, for what another machine or batch does to rounding"
 
 
-def prepare(plan: Plan) -> Head:
+@dataclass(frozen=True)
+class Prepared:
+    """What every shard, and the conclusion, must know of the whole.
+
+    Attributes:
+        clean: labels and clean logits of all images, without pixels. subset: [s] numbers of the sanity subset.
+        probes: what the model is like. parts: SHA-256 of the images of each shard.
+        model, data: for the report. seconds: that it took.
+        region: the pixels that may change, kept so that a run can be verified by itself; None = all.
+        certified: [N] proved radii, None = none. left_out, settings: as in the plan, for the report; None = not kept
+            (runs of version 0.1).
+    """
+
+    clean: Clean
+    subset: Tensor
+    probes: Probes
+    parts: tuple[str, ...]
+    model: dict[str, Any]
+    data: dict[str, Any]
+    seconds: float
+    region: Tensor | None = None
+    certified: Tensor | None = None
+    left_out: tuple[str, ...] | None = None
+    settings: dict[str, Any] | None = None
+
+    @property
+    def draws(self) -> int:
+        """Fresh looks that decide success; 0 for models that answer the same twice."""
+        return DRAWS if self.probes.random else 0
+
+    def to_record(self) -> Record:
+        """For the store."""
+        tensors = {"y": self.clean.y, "logits": self.clean.logits, "subset": self.subset}
+        optional = {"region": self.region, "certified": self.certified}
+        tensors |= {name: value for name, value in optional.items() if value is not None}
+        values = {"parts": self.parts, "model": self.model, "data": self.data, "seconds": self.seconds}
+        values |= {"left_out": self.left_out, "settings": self.settings}
+        return tensors, {**values, "probes": self.probes.to_dict()}
+
+    @classmethod
+    def of_record(cls, plan: Plan, record: Record) -> Prepared:
+        """From the store."""
+        tensors, values = record
+        logits = tensors["logits"]
+        pixels = torch.zeros(0, *values["data"]["shape"])
+        clean = Clean(pixels, tensors["y"], logits, *known(plan.model, plan.source, logits.shape[1]))
+        probes = Probes.of_dict(values["probes"])
+        facts = {name: values[name] for name in ("model", "data", "seconds")}
+        left_out = values.get("left_out")
+        return cls(
+            clean,
+            tensors["subset"],
+            probes,
+            tuple(values["parts"]),
+            **facts,
+            region=tensors.get("region"),
+            certified=tensors.get("certified"),
+            left_out=None if left_out is None else tuple(left_out),
+            settings=values.get("settings"),
+        )
+
+
+def prepare(plan: Plan) -> Prepared:
     """Look, refuse what makes no sense, probe.
 
     Raises:
@@ -48,7 +107,7 @@ def prepare(plan: Plan) -> Head:
         clean = replace(clean, logits=_voted(plan, clean))
         subset = subset_of(clean, size)
         probes = replace(probes, passes=probes.passes + DRAWS * len(clean))
-    return Head(
+    return Prepared(
         replace(clean, x=clean.x[:0]),
         subset,
         probes,
@@ -73,7 +132,7 @@ def _refuse_unreachable(plan: Plan, clean: Clean) -> None:
         replace(plan.threat.within(plan.model.box), eps=eps).refuse_unreachable(clean.x[0].numel(), reach)
 
 
-def refuse_another_model(plan: Plan, head: Head) -> None:
+def refuse_another_model(plan: Plan, head: Prepared) -> None:
     """Show the model the first images again: a run knows its model by its answers, not by its weights alone.
 
     Models that answer at random are not compared, nor are numbers that only rounding or another machine explains.

@@ -11,7 +11,7 @@ keys                        names of the clean images
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
@@ -20,18 +20,16 @@ from sparring.audit.cascade.outcome import Outcome
 from sparring.audit.cascade.proof import Proof
 from sparring.audit.cascade.survival import Survival
 from sparring.audit.cascade.trace_summary import Path
-from sparring.audit.run.shard import Part
+from sparring.audit.run.plan import Plan
+from sparring.audit.run.shard import ShardResult
 from sparring.audit.statistics.proportion import Figure
 from sparring.audit.suites.stage import Stage
 from sparring.result import PER_SAMPLE, Doubt, Result
 from sparring.scale.store import Record
 from sparring.threat import Threat
 
-if TYPE_CHECKING:
-    from sparring.audit.run.plan import Plan
 
-
-def pack(part: Part) -> Record:
+def pack(part: ShardResult) -> Record:
     """For the store."""
     tensors: dict[str, Tensor] = {"keys": part.keys}
     outcomes: list[dict[str, Any]] = []
@@ -64,7 +62,7 @@ def pack(part: Part) -> Record:
     return tensors, values
 
 
-def unpack(plan: Plan, record: Record) -> Part:
+def unpack(plan: Plan, record: Record) -> ShardResult:
     """From the store."""
     tensors, values = record
     radii = plan.radii()
@@ -73,7 +71,7 @@ def unpack(plan: Plan, record: Record) -> Part:
         name, radius = f"{k:03d}", known["radius"]
         outcomes[radius].append(
             Outcome(
-                Stage(**known["stage"]),
+                Stage.of_record(known["stage"]),
                 tensors[f"{name}/rows"],
                 _get(tensors, name, known["result"], plan.at(radii[radius])),
                 known["tried"],
@@ -92,7 +90,7 @@ def unpack(plan: Plan, record: Record) -> Part:
         values["passes"],
     )
     worst = (_get(tensors, f"worst/{k}", known, plan.at(radii[k])) for k, known in enumerate(values["worst"]))
-    return Part(
+    return ShardResult(
         values["first"],
         tuple(tuple(each) for each in outcomes),
         tuple(worst),
@@ -114,7 +112,7 @@ def _trials(plan: Plan, tensors: dict[str, Tensor], known: dict[str, Any]) -> Tr
     grid = tuple(known["grid"])
     pairs = enumerate(zip(grid, known["results"], strict=True))
     results = tuple(_get(tensors, f"curve/{k}", one, plan.at(eps)) for k, (eps, one) in pairs)
-    return Trials(**{**known, "stage": Stage(**known["stage"]), "grid": grid, "results": results})
+    return Trials(**{**known, "stage": Stage.of_record(known["stage"]), "grid": grid, "results": results})
 
 
 def _put(tensors: dict[str, Tensor], name: str, result: Result) -> dict[str, Any]:

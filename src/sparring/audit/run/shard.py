@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -22,17 +21,16 @@ from sparring.audit.cascade.proof import Proof, prove
 from sparring.audit.cascade.receipt import lots, run_plainly
 from sparring.audit.cascade.survival import Survival, survive
 from sparring.audit.inputs.clean import Clean, data_sha256
-from sparring.audit.run.head import Head
+from sparring.audit.run.plan import Plan
+from sparring.audit.run.prepare import Prepared
+from sparring.audit.run.schedule import stages_of
 from sparring.errors import InputError
 from sparring.result import Result
 from sparring.rng import digest
 
-if TYPE_CHECKING:
-    from sparring.audit.run.plan import Plan
-
 
 @dataclass(frozen=True)
-class Part:
+class ShardResult:
     """What came of one shard of n images, numbered from 0 within it.
 
     Attributes:
@@ -60,12 +58,12 @@ class Part:
         """Images that nothing has broken, at the audited radius."""
         return int((~self.worst[0].success).sum())
 
-    def light(self) -> Part:
+    def light(self) -> ShardResult:
         """Without the worst points."""
         return replace(self, worst=tuple(light(one) for one in self.worst))
 
 
-def attack_part(plan: Plan, head: Head, number: int, clock: Clock) -> Part:
+def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> ShardResult:
     """All that is to be done with a shard.
 
     Raises:
@@ -79,7 +77,7 @@ def attack_part(plan: Plan, head: Head, number: int, clock: Clock) -> Part:
         cascade = Cascade(plan.at(eps), clean, subset, plan.seed, plan.batch_size, head.draws)
         for k, claim in enumerate(plan.claims_at(eps, named=True)):
             cascade.run_claimed(plan.model, claim.stage, claim.keep, clock, k)
-        cascades.append(cascade.run(plan.model, plan.ladder(head), clock))
+        cascades.append(cascade.run(plan.model, stages_of(plan, head), clock))
     run_latent(cascades[0], plan.model)
     if plan.suite.receipt and not head.draws:
         run_plainly(cascades[0], plan.model, plan.stages, inside(lots(head.clean, plan.seed), plan.span(number)))
@@ -92,7 +90,7 @@ def attack_part(plan: Plan, head: Head, number: int, clock: Clock) -> Part:
     trials = _trials(plan, head, clean, in_curve, cascades[0].robust.hits, clock)
     learn_all(cascades[0], outcomes, trials)
     worst = tuple(cascade.worst(plan.model) for cascade in cascades)
-    return Part(
+    return ShardResult(
         plan.span(number).start,
         tuple(tuple(replace(one, result=light(one.result)) for one in each) for each in outcomes),
         worst,
@@ -104,7 +102,7 @@ def attack_part(plan: Plan, head: Head, number: int, clock: Clock) -> Part:
     )
 
 
-def images_of(plan: Plan, head: Head, number: int) -> tuple[Clean, Tensor]:
+def images_of(plan: Plan, head: Prepared, number: int) -> tuple[Clean, Tensor]:
     """The images of a shard with the model's clean answers, and which of them are in the sanity subset.
 
     Raises:
@@ -127,7 +125,7 @@ def inside(numbers: Tensor, span: slice) -> Tensor:
     return here
 
 
-def _trials(plan: Plan, head: Head, clean: Clean, n: int, standing: int, clock: Clock) -> Trials | None:
+def _trials(plan: Plan, head: Prepared, clean: Clean, n: int, standing: int, clock: Clock) -> Trials | None:
     """The attacks behind the curve on the first `n` images of this shard."""
     stage = plan.curve_stage()
     if stage is None or not n:

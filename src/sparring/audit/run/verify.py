@@ -30,19 +30,18 @@ from sparring.audit.report.document import FILE, json_text, read
 from sparring.audit.report.formats.all import FORMS
 from sparring.audit.report.report import Report
 from sparring.audit.run.conclude import conclude
-from sparring.audit.run.head import Head
 from sparring.audit.run.in_process import clean_image
 from sparring.audit.run.plan import FORMAT, Plan
+from sparring.audit.run.prepare import Prepared
 from sparring.audit.run.records import unpack
 from sparring.audit.run.restore import plan_of, threat_of
-from sparring.audit.run.shard import Part
+from sparring.audit.run.shard import ShardResult
 from sparring.audit.run.verify_points import Radius, Witness, clean_findings, points_at
 from sparring.audit.run.verify_report import differences, forms_findings, report_findings
 from sparring.errors import InputError
 from sparring.export.files import MARK, MARK_TEXT
 from sparring.model import Model
-from sparring.scale.files import json_bytes
-from sparring.scale.store import Record, Store
+from sparring.scale.store import Record, Store, json_bytes
 
 HEAD = "head"
 
@@ -234,9 +233,8 @@ class _Verifier:
         threat = threat_of(self.store.plan, head[0].get("region"))
         return plan_of(self.store.plan, self.model, self.source, threat, head[0].get("certified"))
 
-    def _head(self, head: Record) -> Head:
-        plan = self._plan(head)
-        return Head.of_record(head, plan.model, plan.source)
+    def _head(self, head: Record) -> Prepared:
+        return Prepared.of_record(self._plan(head), head)
 
     # --- the report -------------------------------------------------------------------------------------------
 
@@ -297,7 +295,7 @@ class _Verifier:
             yield f"the requirements in {FILE} are not those in options.json"
 
 
-def _pixels(plan: Plan, parts: list[Part], numbers: Any) -> dict[int, tuple[Tensor, Tensor]]:
+def _pixels(plan: Plan, parts: list[ShardResult], numbers: Any) -> dict[int, tuple[Tensor, Tensor]]:
     """The clean image and the worst point of each of these images."""
     found = {}
     for i in numbers:

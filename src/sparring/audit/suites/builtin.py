@@ -4,29 +4,32 @@ Cheap attacks come first, as only survivors go on. Every suite climbs more than 
 blind to a saturated softmax) and searches without gradients as well.
 
 `quick` and `standard` spend their long attacks where they can pay. After the short attacks each image has a headway,
-the share of its clean margin that they have taken (`audit.headway`). A stage with `near` is for the images whose
-headway is at least that: of 17 images that only long attacks broke on `mnist-cnn-pgd`, 15 had passed 0.89, the others
-0.72 and 0.81 (docs/audit_speed.md). Where random search got further than gradients did, by 0.1 of the margin, the
-gradients mislead: there the long random search runs anyway. The price: an image that no short attack brings near is
+the share of its clean margin that they have taken (`audit.headway`). A stage with `min_progress` is for the images
+whose headway is at least that: of 17 images that only long attacks broke on `mnist-cnn-pgd`, 15 had passed 0.89, the
+others 0.72 and 0.81 (docs/audit_speed.md). Where random search got further than gradients did, by 0.1 of the margin,
+the gradients mislead: there the long random search runs anyway. The price: an image that no short attack brings near is
 given up, though a long one might have broken it. Two things watch over that: the sanity subset gets most stages in
 full, and the receipt re-runs random images without any shortcut. `full` gives up nobody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sparring.attacks import attack as build
 from sparring.attacks import attacks
 from sparring.audit.suites.stage import Family, Stage, Suite
-from sparring.errors import InputError
+
+
+def _long(title: str, spec: str, family: Family, min_progress: float) -> Stage:
+    """A long attack for the images that are worth it, not for the sanity subset."""
+    return Stage(title, spec, family, full_on_subset=False, min_progress=min_progress)
+
 
 SHORT = (
-    Stage("FGSM", "fgsm", "single-step", blind=True),
-    Stage("PGD-20", "pgd:steps=20", "iterative", blind=True),
+    Stage("FGSM", "fgsm", "single-step", saturating_loss=True),
+    Stage("PGD-20", "pgd:steps=20", "iterative", saturating_loss=True),
     Stage("PGD-40 (margin)", "pgd:loss=margin", "iterative"),
-    Stage("Random noise", "noise:draws=100", "noise", near=1),
-    Stage("APGD-CE", "apgd-ce:steps=50", "iterative", blind=True),
+    Stage("Random noise", "noise:draws=100", "noise", min_progress=1),
+    Stage("APGD-CE", "apgd-ce:steps=50", "iterative", saturating_loss=True),
     Stage("APGD-DLR", "apgd-dlr:steps=50", "iterative"),
 )
 "what `quick` and `standard` begin with: about 330 passes for an image that withstands it"
@@ -40,7 +43,7 @@ SUITES: dict[str, Suite] = {
             "1,000 queries; targets only where half of the margin is gone.",
             (
                 *SHORT,
-                Stage("APGD-T", "apgd-t:steps=50,targets=3", "iterative", seen=False, near=0.5),
+                _long("APGD-T", "apgd-t:steps=50,targets=3", "iterative", 0.5),
                 Stage("Square", "square:queries=1000", "query"),
             ),
             receipt=True,
@@ -53,14 +56,14 @@ SUITES: dict[str, Suite] = {
             "images that the short ones bring near.",
             (
                 *SHORT,
-                Stage("APGD-T (3 targets)", "apgd-t:steps=50,targets=3", "iterative", seen=False, near=0.5),
+                _long("APGD-T (3 targets)", "apgd-t:steps=50,targets=3", "iterative", 0.5),
                 Stage("Square, short", "square:queries=300", "query"),
-                Stage("APGD-Square (CE)", "apgd-square:queries=1000", "iterative", seen=False, near=0.7),
-                Stage("APGD-Square (DLR)", "apgd-square:loss=dlr,restarts=2", "iterative", seen=False, near=0.8),
-                Stage("APGD-T", "apgd-t:steps=100,targets=9", "iterative", seen=False, near=0.9),
-                Stage("Square", "square:queries=5000", "query", seen=False, near=0.8),
-                Stage("FAB", "fab", "iterative", seen=False, near=0.95),
-                Stage("APGD-Square, again", "apgd-square:queries=2500,restarts=3", "iterative", seen=False, near=0.9),
+                _long("APGD-Square (CE)", "apgd-square:queries=1000", "iterative", 0.7),
+                _long("APGD-Square (DLR)", "apgd-square:loss=dlr,restarts=2", "iterative", 0.8),
+                _long("APGD-T", "apgd-t:steps=100,targets=9", "iterative", 0.9),
+                _long("Square", "square:queries=5000", "query", 0.8),
+                _long("FAB", "fab", "iterative", 0.95),
+                _long("APGD-Square, again", "apgd-square:queries=2500,restarts=3", "iterative", 0.9),
             ),
             receipt=True,
             transfer=True,
@@ -68,19 +71,19 @@ SUITES: dict[str, Suite] = {
         ),
         Suite(
             "full",
-            "Brute force, without giving up on any image: APGD with 100 steps and five restarts on three losses, 9 targets, FAB, "
-            "APGD-Square, Square with 5,000 queries, for every unbroken image.",
+            "Brute force on every unbroken image: APGD with 100 steps and five restarts on three losses, 9 targets, "
+            "FAB, APGD-Square, Square with 5,000 queries.",
             (
-                Stage("FGSM", "fgsm", "single-step", blind=True),
-                Stage("PGD-40", "pgd", "iterative", blind=True),
+                Stage("FGSM", "fgsm", "single-step", saturating_loss=True),
+                Stage("PGD-40", "pgd", "iterative", saturating_loss=True),
                 Stage("PGD-40 (margin)", "pgd:loss=margin", "iterative"),
                 Stage("Random noise", "noise:draws=100", "noise"),
-                Stage("APGD-CE", "apgd-ce:restarts=5", "iterative", blind=True),
+                Stage("APGD-CE", "apgd-ce:restarts=5", "iterative", saturating_loss=True),
                 Stage("APGD-DLR", "apgd-dlr:restarts=5", "iterative"),
-                Stage("APGD-T", "apgd-t:restarts=5", "iterative", seen=False),
+                Stage("APGD-T", "apgd-t:restarts=5", "iterative", full_on_subset=False),
                 Stage("Square", "square:queries=5000", "query"),
-                Stage("FAB", "fab:targets=9", "iterative", seen=False),
-                Stage("APGD-Square", "apgd-square:queries=2500,restarts=4", "iterative", seen=False),
+                Stage("FAB", "fab:targets=9", "iterative", full_on_subset=False),
+                Stage("APGD-Square", "apgd-square:queries=2500,restarts=4", "iterative", full_on_subset=False),
             ),
             transfer=True,
             longer=True,
@@ -90,11 +93,11 @@ SUITES: dict[str, Suite] = {
             "For models that answer at random: gradients averaged over 10 or 20 passes (EOT), APGD on two losses with "
             "100 steps. Success is decided by fresh passes, as in every suite.",
             (
-                Stage("FGSM", "fgsm", "single-step", blind=True),
-                Stage("PGD-20 (EOT 10)", "pgd:steps=20,view=eot10", "iterative", blind=True),
+                Stage("FGSM", "fgsm", "single-step", saturating_loss=True),
+                Stage("PGD-20 (EOT 10)", "pgd:steps=20,view=eot10", "iterative", saturating_loss=True),
                 Stage("PGD-40 (margin, EOT 10)", "pgd:loss=margin,view=eot10", "iterative"),
-                Stage("Random noise", "noise:draws=100", "noise", near=1),
-                Stage("APGD-CE (EOT 20)", "apgd-ce:view=eot20", "iterative", blind=True),
+                Stage("Random noise", "noise:draws=100", "noise", min_progress=1),
+                Stage("APGD-CE (EOT 20)", "apgd-ce:view=eot20", "iterative", saturating_loss=True),
                 Stage("APGD-DLR (EOT 20)", "apgd-dlr:view=eot20", "iterative"),
                 Stage("Square", "square:queries=1000", "query"),
             ),
@@ -109,38 +112,16 @@ def black_box() -> Suite:
     own = (
         Stage("Random noise", "noise:draws=100", "noise"),
         Stage("Square, 1,000 queries", "square:queries=1000", "query"),
-        Stage("Square", "square:queries=5000", "query", seen=False),
-        Stage("Square, again", "square:queries=5000,restarts=2,p=0.3", "query", seen=False, near=0.8),
+        Stage("Square", "square:queries=5000", "query", full_on_subset=False),
+        _long("Square, again", "square:queries=5000,restarts=2,p=0.3", "query", 0.8),
     )
     others = tuple(
-        Stage(info.title, info.name, "query", seen=False)
+        Stage(info.title, info.name, "query", full_on_subset=False)
         for info in attacks()
         if info.sees != "gradient" and "individual" in info.scope and info.name != "square"
     )
     about = "Scores or classes alone, no gradients: Square, and every other registered attack that needs none."
     return Suite("black-box", about, own + others, curves=(Stage("Square", "square:queries=300", "query"),))
-
-
-def suite(name: str | Suite | Sequence[str]) -> Suite:
-    """A suite by name, one's own, a YAML file (`suite_file`), or a list of attack specs.
-
-    >>> [stage.title for stage in suite(["fgsm", "pgd:loss=margin"]).stages]
-    ['fgsm', 'pgd:loss=margin']
-    """
-    if isinstance(name, Suite):
-        return name
-    if not isinstance(name, str):
-        return Suite("own", "Attacks chosen by the user.", tuple(stage_of(spec) for spec in name))
-    if name == "black-box":
-        return black_box()
-    if name.endswith((".yaml", ".yml")):
-        from sparring.audit.suites.from_yaml import load_suite
-
-        return load_suite(name)
-    if name not in SUITES:
-        known = ", ".join((*SUITES, "black-box"))
-        raise InputError(f"no suite is called {name!r}; there are {known}, or a YAML file of your own: mine.yaml")
-    return SUITES[name]
 
 
 def stage_of(spec: str) -> Stage:
@@ -150,4 +131,4 @@ def stage_of(spec: str) -> Stage:
     if attack.info.sees != "gradient":
         return Stage(attack.spec, spec, "query")
     family: Family = "iterative" if "steps" in fields else "single-step"
-    return Stage(attack.spec, spec, family, blind=fields.get("loss") == "ce")
+    return Stage(attack.spec, spec, family, saturating_loss=fields.get("loss") == "ce")

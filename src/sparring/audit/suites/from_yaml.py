@@ -1,4 +1,4 @@
-"""A suite in a YAML file of the user's own. Read by a small loader of plain YAML that can build nothing but text.
+"""A suite in a YAML file of the user's own.
 
     name: mine
     subset: 50                     # images of the sanity subset
@@ -10,31 +10,31 @@
       - pgd:steps=100,loss=margin
       - attack: square:queries=2000
         title: Square, long
-        near: 0.5                  # only where half of the clean margin is gone, see `audit.headway`
-        seen: false                # not on the sanity subset
+        min_progress: 0.5          # only where half of the clean margin is gone, see `audit.headway`
+        full_on_subset: false      # not on the sanity subset
 
-Understood: keys, texts, one list, comments, quotes. Not: anchors, tags, flow style, texts over several lines.
+Anchors, aliases and tags are refused: a small file cannot become a large one, or build anything but plain values.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, ValidationError
+from pydantic_core import ErrorDetails
 
 from sparring.audit.suites.builtin import stage_of
-from sparring.audit.suites.stage import Stage, Suite
+from sparring.audit.suites.stage import OLD_NAMES, Stage, Suite
 from sparring.errors import InputError
 
 LARGEST = 65536
 "bytes of a suite file"
-KEYED = re.compile(r"([A-Za-z_][\w-]*):(?:\s+(.*))?$")
-FAMILIES = ("noise", "single-step", "iterative", "query")
-SWITCHES = {"receipt": True, "transfer": False, "longer": False}
-SUITE = ("name", "about", "subset", *SWITCHES, "stages")
-STAGE = ("attack", "title", "family", "blind", "seen", "near")
+DEEPEST = 8
+"levels of a suite file; three are needed"
+EXAMPLE = "write 'stages:' and below it '  - pgd:steps=40'"
 
 
 def load_suite(path: str | Path) -> Suite:
@@ -44,116 +44,171 @@ def load_suite(path: str | Path) -> Suite:
         InputError: one line on what is wrong, with its number in the file.
     """
     file = Path(path)
+    root, values = _parse(_text(file), file.name)
     try:
-        raw = file.read_bytes()
-    except OSError as error:
-        raise InputError(f"the suite {str(path)!r} cannot be read: {error.strerror}") from None
-    if len(raw) > LARGEST:
-        raise InputError(f"the suite {str(path)!r} has {len(raw)} bytes, expected at most {LARGEST}")
-    try:
-        values, stages = _parse(raw.decode("utf-8"), file.name)
-    except UnicodeDecodeError:
-        raise InputError(f"the suite {str(path)!r} is not text in UTF-8") from None
-    if not stages:
-        raise InputError(f"{file.name}: there are no stages; write 'stages:' and below it '  - pgd:steps=40'")
-    subset = values.pop("subset", Suite.subset)
-    if type(subset) is not int or subset < 1:
-        raise InputError(f"{file.name}: subset is {subset!r}; expected a number of images, at least 1")
-    switches = {key: values.pop(key, default) for key, default in SWITCHES.items()}
-    for key, value in switches.items():
-        if not isinstance(value, bool):
-            raise InputError(f"{file.name}: {key} is {value!r}; expected true or false")
-    name, about = str(values.get("name", file.stem)), str(values.get("about", f"From {file.name}."))
-    return Suite(name, about, tuple(_stage(stage, file.name) for stage in stages), subset, **switches)
-
-
-def _stage(given: dict[str, Any], name: str) -> Stage:
-    spec = given.pop("attack", None)
-    if spec is None:
-        raise InputError(f"{name}: a stage has no attack; write '- attack: pgd:steps=40'")
-    spec = str(spec)
-    stage = Stage("Random noise", spec, "noise") if spec.split(":")[0] == "noise" else stage_of(spec)
-    if given.get("family", stage.family) not in FAMILIES:
-        raise InputError(f"{name}: the family {given['family']!r} is not one of {', '.join(FAMILIES)}")
-    for key, kind in (("blind", bool), ("seen", bool), ("near", (int, float))):
-        if key in given and (not isinstance(given[key], kind) or (key == "near" and isinstance(given[key], bool))):
-            wanted = "a number from 0 to 1" if key == "near" else "true or false"
-            raise InputError(f"{name}: {key} is {given[key]!r}; expected {wanted}")
-    if not 0 <= given.get("near", 0) <= 1:
-        raise InputError(f"{name}: near is {given['near']!r}; expected a number from 0 to 1")
-    return replace(
-        stage, **{key: value for key, value in given.items() if key in {field.name for field in fields(Stage)}}
+        found = _Suite.model_validate({} if values is None else values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{file.name}, line {_line(root, first['loc'])}: {_said(first)}") from None
+    stages = []
+    for number, one in enumerate(found.stages):
+        try:
+            stages.append(one.stage())
+        except InputError as error:
+            raise InputError(f"{file.name}, line {_line(root, ('stages', number))}: {error}") from None
+    return Suite(
+        found.name or file.stem,
+        found.about or f"From {file.name}.",
+        tuple(stages),
+        found.subset,
+        receipt=found.receipt,
+        transfer=found.transfer,
+        longer=found.longer,
     )
 
 
-def _parse(text: str, name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The values at the top, and the stages as mappings."""
-    top: dict[str, Any] = {}
-    stages: list[dict[str, Any]] = []
-    deep = 0  # where the keys of the current stage stand
-    for number, indent, line in _lines(text):
-        where = f"{name}, line {number}"
-        listed = re.match(r"-\s+", line)
-        if listed and "stages" in top:
-            deep = indent + listed.end()
-            body = line[listed.end() :]
-            stages.append({})
-            if not _keyed(body):
-                stages[-1]["attack"] = _scalar(body, where)
-                continue
-            _put(stages[-1], body, STAGE, where)
-        elif indent and stages and indent == deep:
-            _put(stages[-1], line, STAGE, where)
-        elif not indent and _keyed(line):
-            _put(top, line, SUITE, where)
-        else:
-            raise InputError(f"{where}: {line!r} is not understood; see the example in docs/audit_speed.md")
-    return top, stages
+# --- what may be in it --------------------------------------------------------------------------------------------
 
 
-def _lines(text: str) -> Iterator[tuple[int, int, str]]:
-    """(number, indent, text) of the lines that say something, without comments."""
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = re.sub(r"(^|\s)#.*$", "", raw) if '"' not in raw and "'" not in raw else raw
-        if line.strip() and line.strip() != "---":
-            if "\t" in line[: len(line) - len(line.lstrip())]:
-                raise InputError(f"line {number} of the suite is indented by a tab; YAML wants spaces")
-            yield number, len(line) - len(line.lstrip()), line.strip()
+def _named(value: Any) -> Any:
+    """An attack alone is short for a stage of it."""
+    return {"attack": value} if isinstance(value, str) else value
 
 
-def _keyed(line: str) -> bool:
-    """Whether it is `key: value`; an attack like pgd:steps=3 is not, it has no space after the colon."""
-    return KEYED.match(line) is not None
+def _no_switch(value: Any) -> Any:
+    """True is no number here, though Python takes it for 1."""
+    return str(value).lower() if isinstance(value, bool) else value
 
 
-def _put(into: dict[str, Any], line: str, known: tuple[str, ...], where: str) -> None:
-    match = KEYED.match(line)
-    if match is None:
-        raise InputError(f"{where}: {line!r} is not understood; expected 'key: value'")
-    key, value = match.groups()
-    if key not in known:
-        raise InputError(f"{where}: {key!r} is not known; there are {', '.join(known)}")
-    if key in into:
-        raise InputError(f"{where}: {key!r} is there twice")
-    if key == "stages" and value:
-        raise InputError(f"{where}: {value!r} is not understood; the stages follow, one a line: '  - pgd:steps=40'")
-    into[key] = None if key == "stages" else _scalar(value or "", where)
+class _Stage(BaseModel):
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+
+    attack: str
+    title: str | None = None
+    family: Literal["noise", "single-step", "iterative", "query"] | None = None
+    saturating_loss: StrictBool | None = None
+    full_on_subset: StrictBool | None = None
+    min_progress: Annotated[float | None, BeforeValidator(_no_switch), Field(ge=0, le=1)] = None
+
+    def stage(self) -> Stage:
+        noise = self.attack.split(":")[0] == "noise"
+        stage = Stage("Random noise", self.attack, "noise") if noise else stage_of(self.attack)
+        return replace(stage, **self.model_dump(exclude={"attack"}, exclude_none=True))
 
 
-def _scalar(text: str, where: str) -> Any:
-    """A text, a number, true or false."""
-    text = text.strip()
-    if not text or text[0] in "&*!|>[{%@`":
-        raise InputError(f"{where}: {text!r} is not understood; write a plain text, a number, true or false")
-    if text[0] in "\"'":
-        if len(text) < 2 or text[-1] != text[0]:
-            raise InputError(f"{where}: the quote in {text} is not closed")
-        return text[1:-1]
-    if text in ("true", "false"):
-        return text == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+class _Suite(BaseModel):
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+
+    name: str | None = None
+    about: str | None = None
+    subset: Annotated[StrictInt, Field(ge=1)] = Suite.subset
+    receipt: StrictBool = True
+    transfer: StrictBool = False
+    longer: StrictBool = False
+    stages: Annotated[list[Annotated[_Stage, BeforeValidator(_named)]], Field(min_length=1)]
+
+
+# --- reading ------------------------------------------------------------------------------------------------------
+
+
+class _Loader(yaml.SafeLoader):
+    """`SafeLoader` for plain trees: no anchors, aliases, tags, deep nesting, or keys that are there twice."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            raise _problem("anchors and aliases are not allowed; write it out", event)
+        if getattr(event, "tag", None) is not None:
+            raise _problem("tags are not allowed; write a plain text, a number, true or false", event)
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise _problem(f"more than {DEEPEST} levels are not allowed", event)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        if isinstance(node, yaml.MappingNode):
+            _rename_keys(node)
+            _check_keys(node)
+        return node
+
+
+def _rename_keys(node: yaml.MappingNode) -> None:
+    """Give the keys of version 0.1 their present names."""
+    for key, _ in node.value:
+        key.value = OLD_NAMES.get(key.value, key.value)
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    keys: set[str] = set()
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
+            raise _problem("a key must be a plain text", key)
+        if key.value in keys:
+            raise _problem(f"{key.value!r} is there twice", key)
+        keys.add(key.value)
+
+
+def _problem(text: str, at: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=text, problem_mark=at.start_mark)
+
+
+def _text(file: Path) -> str:
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"the suite {str(file)!r} cannot be read: {error.strerror}") from None
+    if len(raw) > LARGEST:
+        raise InputError(f"the suite {str(file)!r} has {len(raw)} bytes, expected at most {LARGEST}")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"the suite {str(file)!r} is not text in UTF-8") from None
+
+
+def _parse(text: str, name: str) -> tuple[yaml.Node | None, Any]:
+    """The tree with its places in the file, and its plain values."""
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        return root, None if root is None else loader.construct_document(root)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise InputError(f"{name}, line {mark.line + 1 if mark else 1}: {error.problem or error.context}") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise InputError(f"{name}, line {line}: the character #x{error.character:04x} is not allowed") from None
+    except (ValueError, OverflowError) as error:  # a number or a date of too many digits, or that does not exist
+        raise InputError(f"{name}: a value is not understood ({error}); put it in quotes") from None
+
+
+def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
+    """Where in the file the thing at `loc` stands, or the nearest thing around it."""
+    line = 1 if node is None else node.start_mark.line + 1
+    for step in loc:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == step), None)
+            if found is None:
+                break
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            node = node.value[step]
+            line = node.start_mark.line + 1
+    return line
+
+
+def _said(error: ErrorDetails) -> str:
+    """One error in words."""
+    key, given = str(error["loc"][-1]) if error["loc"] else "the suite", repr(error["input"])
+    of = _Suite if len(error["loc"]) < 3 else _Stage
+    if error["type"] == "extra_forbidden":
+        return f"{key!r} is not known; there are {', '.join(of.model_fields)}"
+    if key == "attack" and error["type"] == "missing":
+        return f"a stage has no attack; {EXAMPLE}"
+    if key == "stages":
+        return f"there are no stages; {EXAMPLE}"
+    if error["type"] == "model_type":
+        what = "a suite" if not error["loc"] else "a stage"
+        return f"{what} has {'stages' if not error['loc'] else 'an attack'}; {EXAMPLE}"
+    wanted = error["msg"].removeprefix("Input should be ")
+    return f"{key} is {given if len(given) <= 60 else given[:57] + '...'}; expected {wanted}"

@@ -120,4 +120,4 @@ def replay_stage(folder: Path) -> Stage:
     """
     found = corpus(str(folder))
     name = found.store.folder.resolve().name
-    return Stage(f"Replay of {name}", f"{REPLAY}{folder}", "query", seen=False, claimed=True)
+    return Stage(f"Replay of {name}", f"{REPLAY}{folder}", "query", full_on_subset=False, excluded=True)

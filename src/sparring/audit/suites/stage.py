@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sparring.attack import Attack
 from sparring.attacks import attack as build
@@ -17,6 +18,15 @@ Family = Literal["noise", "single-step", "iterative", "query", "adaptive", "tran
 REPLAY = "replay:"
 "what the spec of a stage begins with that tries the points of an earlier run; the run's folder follows"
 
+OLD_NAMES = {
+    "blind": "saturating_loss",
+    "seen": "full_on_subset",
+    "claimed": "excluded",
+    "near": "min_progress",
+    "subject": "wrapper",
+}
+"what version 0.1 called the fields of a stage, in runs and in suite files"
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -24,24 +34,29 @@ class Stage:
 
     Attributes:
         title: what the report calls it. spec: the attack as text, see `sparring.attack`; "noise" is random noise.
-        family: what the sanity checks compare it as. blind: its loss saturates (cross-entropy).
-        seen: run in full on the sanity subset too, also on images that an earlier stage has broken.
-        claimed: repeats what somebody else did, or was run for another purpose, and is compared with nothing.
-        near: only for images of at least this headway, see `audit.headway`; None = all that stand. 1 = for the sanity
-            subset alone.
-        subject: how the attacker looks at the model, see `audit.subjects`; "" = as it is.
+        family: what the sanity checks compare it as. saturating_loss: it climbs a loss that saturates (cross-entropy).
+        full_on_subset: run in full on the sanity subset too, also on images that an earlier stage has broken.
+        excluded: from comparisons, as it repeats what somebody else did, or was run for another purpose.
+        min_progress: only for images of at least this headway, see `audit.headway`; None = all that stand. 1 = for the
+            sanity subset alone.
+        wrapper: how the attacker looks at the model, see `audit.cascade.wrappers`; "" = as it is.
         precision: "bfloat16" = searched in that, judged in full, see `audit.precision`; "" = the model's own.
     """
 
     title: str
     spec: str
     family: Family
-    blind: bool = False
-    seen: bool = True
-    claimed: bool = False
-    near: float | None = None
-    subject: str = ""
+    saturating_loss: bool = False
+    full_on_subset: bool = True
+    excluded: bool = False
+    min_progress: float | None = None
+    wrapper: str = ""
     precision: str = ""
+
+    @classmethod
+    def of_record(cls, known: Mapping[str, Any]) -> Stage:
+        """A stage from the values that a run has stored, by name; runs of version 0.1 are read, too."""
+        return cls(**{OLD_NAMES.get(name, name): value for name, value in known.items()})
 
     def attack(self) -> Attack:
         """The attack itself."""
@@ -68,7 +83,7 @@ class Stage:
 
     def usual_passes(self, classes: int) -> int:
         """The same over all images that stand, as few of them get near: a guess, for the estimate of the time left."""
-        return max(1, int(self.most_passes(classes) * (1.0 if self.near is None else 1 - self.near)))
+        return max(1, int(self.most_passes(classes) * (1.0 if self.min_progress is None else 1 - self.min_progress)))
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def attack(
     budgets: Budgets,
     output: Output,
 ) -> None:
-    """Run one attack, and say what it did.
+    """Run one attack and print its result.
 
     With --out: a table of samples (CSV), the adversarial examples (safetensors and PNGs, both checked again after
     reading them back), a picture grid and the figures as JSON.

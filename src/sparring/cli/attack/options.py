@@ -60,7 +60,7 @@ class Reach:
         bool,
         typer.Option(
             "--as-is",
-            help="Attack a --defense with the gradient that it happens to give, not through the ways back that its "
+            help="Attack a --defense with its own gradient, not through the backward passes that its "
             "stages declare: this is how defenses were overrated.",
             rich_help_panel=_HOW,
         ),
@@ -72,16 +72,16 @@ class Budgets:
     """How much an attack may cost."""
 
     queries: Annotated[
-        int | None, typer.Option(help="Stop after so many forward passes an image.", rich_help_panel=_RUN)
+        int | None, typer.Option(help="Stop after this many forward passes per image.", rich_help_panel=_RUN)
     ] = None
     gradients: Annotated[
-        int | None, typer.Option(help="Stop after so many backward passes an image.", rich_help_panel=_RUN)
+        int | None, typer.Option(help="Stop after this many backward passes per image.", rich_help_panel=_RUN)
     ] = None
     passes: Annotated[
-        int | None, typer.Option(help="Stop after so many passes of both kinds an image.", rich_help_panel=_RUN)
+        int | None, typer.Option(help="Stop after this many passes of both kinds per image.", rich_help_panel=_RUN)
     ] = None
     seconds: Annotated[
-        float | None, typer.Option(help="Stop after so much time for all images.", rich_help_panel=_RUN)
+        float | None, typer.Option(help="Stop after this many seconds in all.", rich_help_panel=_RUN)
     ] = None
 
     def budget(self) -> Budget | None:
@@ -117,8 +117,9 @@ class Output:
     def write(self, found: Found, log: Console) -> Saved | None:
         """Write the folder and the file, as far as they are wanted."""
         from sparring.cli.console import working
-        from sparring.export import sample_rows, save_result, write_json
+        from sparring.export import sample_rows, save_result
         from sparring.export.save import report
+        from sparring.storage import write_json
 
         saved = None
         if self.out is not None:
@@ -130,5 +131,5 @@ class Output:
                 )  # fmt: skip
         if self.json is not None:
             rows = sample_rows(found.result, found.goal, index=found.index)
-            write_json(saved.report if saved else report(found.result, found.about, rows), self.json)
+            write_json(self.json, saved.report if saved else report(found.result, found.about, rows))
         return saved

@@ -22,7 +22,7 @@ def audit(
         typer.Option(
             "--fail-under",
             metavar="P",
-            help="Exit with code 1 if the robust accuracy of these very images is below: 0.85 or 85%.",
+            help="Exit with code 1 if the robust accuracy on these images is below: 0.85 or 85%.",
             rich_help_panel="Judgement",
         ),
     ] = None,
@@ -30,7 +30,7 @@ def audit(
         bool,
         typer.Option(
             "--plan",
-            help="Probe for 20 seconds, say what each number of images buys, and stop.",
+            help="Run for 20 seconds, estimate time and precision for several numbers of images, and stop.",
             rich_help_panel="Judgement",
         ),
     ] = False,
@@ -41,8 +41,8 @@ def audit(
 ) -> None:
     """Audit a classifier: attacks in a cascade, checks of the attacks themselves, and an honest verdict.
 
-    Prints four figures with their intervals, which attack broke what, what a claim is worth, and what there is to
-    doubt. With --out: report.html (one file, no network), report.json, and every other form of the report.
+    Prints four figures with their intervals, which attack broke what, whether claims hold, and all doubts.
+    With --out: report.html (one file, no network), report.json, and every other format of the report.
 
     [dim]sparring audit --model mnist-cnn --n 200 --eps 0.3 --suite quick --out runs/mine[/dim]
 
@@ -52,7 +52,7 @@ def audit(
 
     [dim]sparring audit --model mnist-cnn --eps 0.3 --out runs/mine --workers 2[/dim] (after a crash: add --resume)
 
-    [dim]sparring audit --model mnist-cnn --eps 0.3 --plan[/dim] (what would 1,000 images take?)
+    [dim]sparring audit --model mnist-cnn --eps 0.3 --plan[/dim] (estimate the time for 1,000 images)
 
     Exit code: 0 = done, 1 = below --fail-under or a --require that is not met, 2 = bad input, 3 = the model raised an
     error.

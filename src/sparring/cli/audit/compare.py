@@ -30,7 +30,7 @@ def compare(
     markdown: MarkdownOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Compare two models that were audited on the same images: McNemar's exact test, and which images changed sides.
+    """Compare two models audited on the same images: McNemar's exact test, and which images regressed or improved.
 
     [dim]sparring compare runs/before runs/after --fail-on-regression[/dim]
 
@@ -47,15 +47,16 @@ def held(a: Path, b: Path, json: Path | None = None, markdown: Path | None = Non
     from sparring.audit.report.compare import compare as find
     from sparring.audit.report.compare import markdown as summary
     from sparring.export.files import check_writable
+    from sparring.storage import write
 
     for path in (json, markdown):
         if path is not None:
             check_writable(path)
     found = find(doc.read(a), doc.read(b))
     if json is not None:
-        doc.write(json, doc.json_text(found.to_dict()))
+        write(json, doc.json_text(found.to_dict()))
     if markdown is not None:
-        doc.write(markdown, summary(found))
+        write(markdown, summary(found))
     if not quiet:
         _print(found)
     return bool(found.regression)

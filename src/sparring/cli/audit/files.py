@@ -38,23 +38,25 @@ class Files:
         Raises:
             OutputPathError: one cannot.
         """
-        from sparring.export.files import check_writable, telling
+        from sparring.export.files import check_writable
+        from sparring.storage import os_errors_as
 
         for name, path in self.__dict__.items():
             if path is not None and name != "hf":
                 check_writable(path)
         if self.hf is not None:
-            with telling(self.hf):
+            with os_errors_as(self.hf):
                 self.hf.mkdir(parents=True, exist_ok=True)
 
     def write(self, document: Document) -> list[Path]:
         """Write them; the paths."""
-        from sparring.audit.report.document import json_text, write
+        from sparring.audit.report.document import json_text
         from sparring.audit.report.formats import huggingface
         from sparring.audit.report.formats.junit import junit
         from sparring.audit.report.formats.sarif import sarif
         from sparring.audit.report.formats.tables import markdown
         from sparring.audit.report.html.page import render
+        from sparring.storage import write
 
         forms: list[tuple[Path | None, Callable[[Document], str]]] = [
             (self.json, json_text),

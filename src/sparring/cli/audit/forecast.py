@@ -15,11 +15,11 @@ def print_forecast(plan: Plan, path: Path | None, quiet: bool) -> None:
     from sparring.cli.console import Stdout
     from sparring.cli.tables import table
     from sparring.durations import duration
-    from sparring.export.files import write_json
+    from sparring.storage import write_json
 
     found = forecast(plan)
     if path is not None:
-        write_json(found.to_dict(), path)
+        write_json(path, found.to_dict())
     if quiet:
         return
     rows = table("images", "time", "95 % interval")
@@ -32,4 +32,6 @@ def print_forecast(plan: Plan, path: Path | None, quiet: bool) -> None:
     others = ", ".join(f"{name} {duration(seconds)}" for name, seconds in found.suites)
     reached = "" if found.reached else " (it did not reach every attack: a rough guess)"
     console.say(f"{last}; all of them with each suite: {others}")
-    console.say(f"from {found.tried} images in {found.seconds:.0f} s{reached}; {found.standing} of them stand, so far")
+    console.say(
+        f"from {found.tried} images in {found.seconds:.0f} s{reached}; {found.standing} of them are unbroken so far"
+    )

@@ -17,12 +17,12 @@ from sparring.cli.options import QuietOption, takes_options
 def merge(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN...", help="Folders of the same audit; shards are brought into the first."),
+        typer.Argument(metavar="RUN...", help="Folders of the same audit; the first receives all shards."),
     ],
     instead: InsteadOptions,
     quiet: QuietOption = False,
 ) -> None:
-    """Bring the shards of an audit together and write its report into the first folder.
+    """Join the shards of an audit and write its report into the first folder.
 
     [dim]sparring audit --model mnist-cnn --eps 0.3 --out part1 --shard 1/2[/dim]   on one machine
 

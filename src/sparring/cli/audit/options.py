@@ -60,9 +60,10 @@ class AuditOptions:
 
     def keep(self, folder: Path) -> None:
         """Write them into the folder of a run."""
-        from sparring.scale.files import write_json
+        from sparring.scale.store import json_bytes
+        from sparring.storage import write
 
-        write_json(folder / FILE, flat(self))
+        write(folder / FILE, json_bytes(flat(self)), durable=True)
 
 
 @dataclass(frozen=True, kw_only=True)

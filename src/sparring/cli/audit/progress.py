@@ -32,7 +32,7 @@ def watching(log: Console) -> Iterator[Callable[[Step], None]]:
                 step.done,
                 total=max(1, step.of),
                 what=f"{where}{step.number}/{step.stages} {step.title}",
-                figures=f"{step.standing} of {step.n} stand",
+                figures=f"{step.standing} of {step.n} unbroken",
                 left=step.left if math.isfinite(step.left) else None,
             )
 
@@ -42,4 +42,4 @@ def watching(log: Console) -> Iterator[Callable[[Step], None]]:
 def _line(step: Step, log: Console) -> None:
     if step.finished if step.shards == 1 else step.last:  # of many shards, a line each
         what = f"{step.number}/{step.stages} {step.title}" if step.shards == 1 else f"shard {step.shard}/{step.shards}"
-        note(log, f"{what}: {step.standing} of {step.n} stand, {duration(step.seconds)} elapsed")
+        note(log, f"{what}: {step.standing} of {step.n} unbroken, {duration(step.seconds)} elapsed")

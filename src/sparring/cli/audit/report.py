@@ -29,11 +29,11 @@ def report(
     files: Files,
     quiet: QuietOption = False,
 ) -> None:
-    """Print an audit again, and write it in any form, from its report.json alone.
+    """Print an audit again, and write it in any format, from its report.json alone.
 
-    --require judges other requirements in the place of those that the audit had.
+    --require replaces the requirements of the audit.
 
-    Without any file named, the files in the folder of the run are made anew.
+    Without a file option, the files in the folder of the run are written again.
 
     [dim]sparring report runs/mine --junit audit.xml --require "robust >= 80%"[/dim]
 
@@ -44,6 +44,7 @@ def report(
     from sparring.audit.report.formats.all import save
     from sparring.cli.audit.show import print_report
     from sparring.export.files import open_folder
+    from sparring.storage import write
 
     plain = doc.read(run)
     if require:
@@ -56,7 +57,7 @@ def report(
     home = out if out is not None else (None if files.any else (run if run.is_dir() else run.parent))
     saved = save(plain, home) if home is not None else {}
     if out is not None:
-        doc.write(out / doc.FILE, doc.json_text(plain))
+        write(out / doc.FILE, doc.json_text(plain))
     files.write(plain)
     if not quiet:
         print_report(plain, saved.get("report.html", files.html))

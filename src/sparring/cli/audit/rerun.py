@@ -34,7 +34,7 @@ def rerun(
     force: ForceOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Audit again, for instance after the model has changed, and compare with what was found before.
+    """Repeat an audit, for instance after the model has changed, and compare the two.
 
     [dim]sparring rerun runs/before --weights new.pt --out runs/after --fail-on-regression[/dim]
 

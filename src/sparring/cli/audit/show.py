@@ -108,7 +108,7 @@ def _print_remedies(document: Document, console: Console) -> None:
     for one in document.get("adaptive", ()):
         before, after = figure(one["oblivious"]), figure(one["adaptive"])
         console.print(Text(f"remedy tried: {one['remedy']} ({one['code']})"), soft_wrap=True)
-        told = f"  {after} stand with it, {percent(before.value)} against attacks that know nothing of it\n"
+        told = f"  {after} survive with it, {percent(before.value)} without it\n"
         console.print(Text(told), soft_wrap=True)
 
 

@@ -24,22 +24,23 @@ def verify(
     json: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Prove every break that an audit has stored once more, with one forward pass each.
+    """Check a run again: every stored adversarial example, every figure, every page.
 
-    The model and the images are those that the run names, unless said otherwise; their hashes are compared. That each
-    stored point lies inside the ball and the box is measured again. Code that a run names is only run if you name it
+    Uses the model and the images of the run unless you name others, and compares their hashes. Shows each stored point
+    to the model and measures that it is inside the ball and the box. Runs code that the run names only if you name it
     (--model) or trust the run (--trust).
 
     [dim]sparring verify runs/mine[/dim]
 
     [dim]sparring verify runs/theirs --model net.py:build --weights net.pt[/dim]
 
-    Exit code: 0 = all of it holds, 1 = something does not, 2 = bad input, 3 = the model raised an error.
+    Exit code: 0 = everything holds, 1 = something does not, 2 = bad input, 3 = the model raised an error.
     """
-    from sparring.audit.report.document import json_text, write
+    from sparring.audit.report.document import json_text
     from sparring.audit.run.verify import verify as prove
     from sparring.cli.audit.options import recorded
     from sparring.export.files import check_writable
+    from sparring.storage import write
 
     if json is not None:
         check_writable(json)
@@ -71,5 +72,5 @@ def _print(found: Verification) -> None:
         console.say(f"does not hold: {line}", "red")
     for line in found.not_covered:
         console.say(f"not covered: {line}", "yellow")
-    text = "All of it holds." if found.holds else "Not all of it holds."
+    text = "Everything holds." if found.holds else "Not everything holds."
     console.say(text, "green" if found.holds else "red")

@@ -38,7 +38,7 @@ class Work:
 
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Go on with the run in --out; keep what is done.", rich_help_panel=_PANEL),
+        typer.Option("--resume", help="Continue the run in --out; keep finished shards.", rich_help_panel=_PANEL),
     ] = False
     workers: WorkersOption = None
     shard: Annotated[
@@ -46,7 +46,7 @@ class Work:
         typer.Option(
             "--shard",
             metavar="I/N",
-            help="Do only this machine's share of the work, as 2/4; sparring merge brings the shares together.",
+            help="Do only this machine's part of the work, such as 2/4; sparring merge joins the parts.",
             rich_help_panel=_PANEL,
         ),
     ] = None

@@ -17,7 +17,7 @@ def autoencoders(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Write weights, card and a sheet here.")],
     data: DataOption = "mnist",
     exclude: ExcludeOption = None,
-    iterations: Annotated[int, typer.Option(min=1, help="Train each of the two nets for so many steps.")] = 1500,
+    iterations: Annotated[int, typer.Option(min=1, help="Train each of the two nets for this many steps.")] = 1500,
     noise: Annotated[
         float, typer.Option(min=0, help="Add noise of this standard deviation to the images that enter.")
     ] = 0.1,
@@ -25,7 +25,7 @@ def autoencoders(
 ) -> None:
     """Train MagNet's two autoencoders, for --defense magnet:weights=DIR and its detectors. About a minute.
 
-    The sheet shows ten test images, what the coarse net makes of them, and what the fine one makes of them.
+    The sheet shows ten test images, and their reconstructions by the coarse and the fine net.
 
     [dim]sparring generate autoencoders --data mnist --exclude mnist5k:test --out runs/magnet[/dim]
     """

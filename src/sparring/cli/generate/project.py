@@ -22,12 +22,12 @@ def project(
     data: DataOption = "mnist5k",
     split: SplitOption = "train",
     n: CountOption = None,
-    steps: Annotated[int, typer.Option(min=1, help="Search for so many steps (L of the paper).")] = 200,
-    restarts: Annotated[int, typer.Option(min=1, help="Search from so many starts (R of the paper).")] = 10,
+    steps: Annotated[int, typer.Option(min=1, help="Search for this many steps (L of the paper).")] = 200,
+    restarts: Annotated[int, typer.Option(min=1, help="Search from this many starts (R of the paper).")] = 10,
     start: Annotated[
-        str, typer.Option(help="Start from noise, or from what the encoder says: noise or encoder.")
+        str, typer.Option(help="Start from noise or from the encoder's code: noise or encoder.")
     ] = "noise",
-    both: Annotated[bool, typer.Option("--both", help="Keep the originals, too.")] = False,
+    both: Annotated[bool, typer.Option("--both", help="Also keep the originals.")] = False,
     seed: SeedOption = 0,
 ) -> None:
     """Replace images by their reconstructions, so that Defense-GAN's classifier can be trained on them, or on both.

@@ -16,17 +16,17 @@ def sample(
     generator: Annotated[
         str, typer.Argument(metavar="GENERATOR", help="A generator: a shipped one, or a folder.")
     ] = "mnist-wgan-gp",
-    n: Annotated[int, typer.Option("--n", "-n", min=1, max=10_000, help="Draw so many samples.")] = 100,
+    n: Annotated[int, typer.Option("--n", "-n", min=1, max=10_000, help="Draw this many samples.")] = 100,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Write the sheet here.")] = Path(
         "samples.png"
     ),
-    columns: Annotated[int, typer.Option(min=1, max=100, help="Give the sheet so many columns.")] = 10,
+    columns: Annotated[int, typer.Option(min=1, max=100, help="Give the sheet this many columns.")] = 10,
     separate: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write every sample as a picture of its own, too.")
+        Path | None, typer.Option(metavar="DIR", help="Also write every sample as a picture of its own.")
     ] = None,
     seed: SeedOption = 0,
 ) -> None:
-    """Make images: one PNG with all of them.
+    """Sample images and write them into one PNG.
 
     [dim]sparring generate sample mnist-wgan-gp --n 100 --out samples.png[/dim]
     """
@@ -52,9 +52,9 @@ def measure(
     ] = "mnist-wgan-gp",
     data: DataOption = "mnist",
     n: Annotated[
-        int, typer.Option("--n", "-n", min=50, help="Compare so many samples with as many test images.")
+        int, typer.Option("--n", "-n", min=50, help="Compare this many samples with as many test images.")
     ] = 2000,
-    projected: Annotated[int, typer.Option(min=0, help="Reconstruct so many test images.")] = 100,
+    projected: Annotated[int, typer.Option(min=0, help="Reconstruct this many test images.")] = 100,
     judge: Annotated[
         str, typer.Option(metavar="MODEL", help="Take the features and classes of this classifier.")
     ] = "mnist-cnn",

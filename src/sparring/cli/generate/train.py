@@ -37,7 +37,7 @@ class GeneratorOptions:
         ),
     ] = None
     iterations: Annotated[
-        int, typer.Option(min=1, help="Train the generator for so many steps.", rich_help_panel=_TRAINING), Always()
+        int, typer.Option(min=1, help="Train the generator for this many steps.", rich_help_panel=_TRAINING), Always()
     ] = 10000
     every: Annotated[
         int,
@@ -89,12 +89,12 @@ def train(
     watching: Watching,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Write everything here.")],
     device: DeviceOption = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in DIR.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in DIR.")] = False,
 ) -> None:
-    """Train a generator: DIR gets weights.safetensors, card.json, a sheet of samples every so often, samples.gif.
+    """Train a generator: DIR gets weights.safetensors, card.json, sheets of samples, samples.gif.
 
-    A run that was stopped goes on with --resume and ends in the same weights. It stops by itself, with a reason,
-    when the samples have collapsed to a class or two or the discriminator teaches nothing more.
+    --resume continues a stopped run and ends with the same weights. Training stops by itself, with a reason, when the
+    samples have collapsed to one or two classes, or when the discriminator gives no more gradient.
 
     [dim]sparring generate train wgan-gp --data mnist --out runs/wgan-gp[/dim]
 

@@ -20,18 +20,24 @@ class Sizes:
     """How large the defense and the attacks on it are."""
 
     eps: Annotated[float, typer.Option(help="Attack within this Linf radius.")] = 0.3
-    steps: Annotated[int, typer.Option(min=1, help="Let the defense search for so many steps (L of the paper).")] = 200
+    steps: Annotated[int, typer.Option(min=1, help="Let the defense search for this many steps (L of the paper).")] = (
+        200
+    )
     restarts: Annotated[
-        int, typer.Option(min=1, help="Let the defense search from so many starts (R of the paper).")
+        int, typer.Option(min=1, help="Let the defense search from this many starts (R of the paper).")
     ] = 10
-    craft_steps: Annotated[int, typer.Option(min=1, help="Search for so many steps while it is attacked.")] = 50
-    craft_restarts: Annotated[int, typer.Option(min=1, help="Search from so many starts while it is attacked.")] = 2
-    attack_steps: Annotated[int, typer.Option(min=1, help="Let PGD take so many steps.")] = 40
-    queries: Annotated[int, typer.Option(min=1, help="Let Square ask so many queries an image.")] = 200
+    craft_steps: Annotated[
+        int, typer.Option(min=1, help="Let the defense search for this many steps while it is attacked.")
+    ] = 50
+    craft_restarts: Annotated[
+        int, typer.Option(min=1, help="Let the defense search from this many starts while it is attacked.")
+    ] = 2
+    attack_steps: Annotated[int, typer.Option(min=1, help="Let PGD take this many steps.")] = 40
+    queries: Annotated[int, typer.Option(min=1, help="Let Square make this many queries per image.")] = 200
     adaptive: Annotated[
         int,
         typer.Option(
-            min=1, metavar="N", help="Attack so many images with the attacks that run the defense at each step."
+            min=1, metavar="N", help="Attack this many images with the attacks that run the defense at each step."
         ),
     ] = 100
 
@@ -56,10 +62,10 @@ def defense_gan(
     *,
     sizes: Sizes,
 ) -> None:
-    """Defense-GAN, which the report proposes and never runs: the published figures beside adaptive ones.
+    """Defense-GAN, which the report proposes but does not run: the published figures beside adaptive ones.
 
-    Clean accuracy behind the projection comes first: nothing can be better than that. All verdicts are the full
-    defense's, with starts that the attacker did not see.
+    First measures the clean accuracy behind the projection, which is the ceiling. The full defense judges every attack,
+    with random starts that the attacker did not see.
 
     [dim]sparring reproduce defense-gan --n 1000 --adaptive 50 --out runs/defense-gan[/dim]
     """
@@ -136,5 +142,5 @@ def _print(outcome: Outcome, model: str, out: Path) -> None:
     worst = f"worst case within eps, image by image, {outcome.adaptive} images: {outcome.worst:.1%}"
     console.say(f"{worst} ({outcome.worst_low:.1%} to {outcome.worst_high:.1%})", "bold")
     if outcome.ceiling < 0.95:
-        console.print("the ceiling is below 95 %: a claim of robustness has no ground to stand on", style="red")
+        console.print("the ceiling is below 95 %: no claim of robustness can be judged above it", style="red")
     console.print(f"figures: {out / 'defense-gan.json'}")

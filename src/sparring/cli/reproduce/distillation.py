@@ -23,7 +23,7 @@ class Training:
 
     epochs: Annotated[int, typer.Option(min=1, help="Train each of the four nets for so many epochs.")] = 4
     temperature: Annotated[float, typer.Option(min=1, help="Train teacher and students at this temperature.")] = 100.0
-    batch_size: Annotated[int, typer.Option(min=1, help="Train with so many images at once.")] = 128
+    batch_size: Annotated[int, typer.Option(min=1, help="Use this batch size.")] = 128
 
 
 @reproduce.command("distillation")
@@ -33,7 +33,7 @@ def distillation(
     n: Annotated[int, typer.Option("--n", min=50, help="Take the first N test images.")] = 1000,
     exclude: ExcludeOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Train on the first N images only.")] = None,
-    audited: Annotated[int, typer.Option(min=1, help="Audit so many test images.")] = 200,
+    audited: Annotated[int, typer.Option(min=1, help="Audit this many test images.")] = 200,
     suite: Annotated[str, typer.Option(help="Audit with this suite: quick, standard or full.")] = "quick",
     seed: SeedOption = 0,
     out: Annotated[
@@ -43,10 +43,10 @@ def distillation(
     *,
     training: Training,
 ) -> None:
-    """Figures 3.10 and 3.11, as published and set right: 88 % "robust" accuracy that is not there.
+    """Figures 3.10 and 3.11, as published and corrected: 88 % "robust" accuracy that is not there.
 
-    Trains Net F, a teacher and two students (about 20 minutes on two cores for full MNIST; what is trained in DIR
-    already is used again), measures them by the notebook's protocol and by a correct one, and audits all three.
+    Trains Net F, a teacher and two students (about 20 minutes on two cores for full MNIST; nets already
+    trained in DIR are used again), measures them by the notebook's protocol and by a correct one, and audits all three.
 
     [dim]sparring reproduce distillation --data mnist --out runs/distillation[/dim]
 

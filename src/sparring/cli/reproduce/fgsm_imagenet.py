@@ -38,7 +38,7 @@ def fgsm_imagenet(
     ] = None,
     eps: Annotated[
         list[str] | None,
-        typer.Option(metavar="EPS", help="Allow this Linf radius; may be given again: 0.01, 8/255, 0.1, 0.15."),
+        typer.Option(metavar="EPS", help="Allow this Linf radius; may be repeated: 0.01, 8/255, 0.1, 0.15."),
     ] = None,
     target: Annotated[
         str, typer.Option(metavar="CLASS", help="Aim at this class: a name, a number or least-likely.")
@@ -53,8 +53,8 @@ def fgsm_imagenet(
 ) -> None:
     """Figures 2.4 to 2.8: FGSM on photographs, label and confidence before and after.
 
-    Nobody labelled the pictures: the model's answer to the clean one stands for the truth.
-    Without pictures, a cat and a cup of coffee that scikit-image carries are used.
+    The pictures have no labels: the model's answer to the clean picture counts as correct.
+    Without pictures, a cat and a cup of coffee from scikit-image are used.
     """
     from sparring.cli.console import note, stderr, working
     from sparring.reproduce.fgsm_figure import draw

@@ -22,7 +22,7 @@ def gallery(
 ) -> None:
     """The audit's own regression suite: honest and broken defenses, each with its known verdict and cause.
 
-    Some members are trained first, a minute or so each; what is in the cache is used again.
+    Trains some members first, about a minute each; nets in the cache are used again.
 
     [dim]sparring reproduce gallery --page docs/gallery.md[/dim]
 
@@ -32,7 +32,6 @@ def gallery(
     """
     from rich.table import Table
 
-    from sparring.audit.report.document import write
     from sparring.cli.console import Stdout, stderr
     from sparring.data import load_data
     from sparring.errors import InputError
@@ -41,6 +40,7 @@ def gallery(
     from sparring.reproduce.gallery_models import Workshop
     from sparring.reproduce.gallery_page import cells, json_text
     from sparring.reproduce.gallery_page import page as text
+    from sparring.storage import write
 
     unknown = set(names or ()) - {member.name for member in GALLERY}
     if unknown:

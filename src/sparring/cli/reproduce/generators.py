@@ -17,17 +17,15 @@ EveryOption = Annotated[int, typer.Option(min=1, help="Draw a sheet and measure 
 NetOption = Annotated[
     str | None, typer.Option(help="Train another pair of nets than the report's: mlp is small and quick.")
 ]
-BatchOption = Annotated[
-    int, typer.Option(min=1, help="Train with so many images in a mini-batch; the report's experiments have 32.")
-]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on with what is in DIR.")]
+BatchOption = Annotated[int, typer.Option(min=1, help="Use this batch size; the report's experiments use 32.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue the run in DIR.")]
 
 
 @reproduce.command("gan")
 def gan(
     data: DataOption = "mnist",
     iterations: Annotated[
-        int, typer.Option(min=1, help="Train on so many mini-batches (the report's 'epochs').")
+        int, typer.Option(min=1, help="Train on this many mini-batches (the report's 'epochs').")
     ] = 3000,
     every: EveryOption = 200,
     net: NetOption = None,
@@ -48,7 +46,7 @@ def gan(
 def dcgan(
     data: DataOption = "mnist",
     iterations: Annotated[
-        int, typer.Option(min=1, help="Train on so many mini-batches (the report's 'epochs').")
+        int, typer.Option(min=1, help="Train on this many mini-batches (the report's 'epochs').")
     ] = 600,
     every: EveryOption = 50,
     net: NetOption = None,
@@ -58,7 +56,7 @@ def dcgan(
     json: JsonOption = None,
     resume: ResumeOption = False,
 ) -> None:
-    """Figures 3.15 to 3.18: DCGAN, which the report saw fall back into noise. It runs 4,000 mini-batches there.
+    """Figures 3.15 to 3.18: DCGAN, which falls back into noise in the report. The report runs 4,000 mini-batches.
 
     [dim]sparring reproduce dcgan --data mnist --out runs/dcgan[/dim]
     """
@@ -69,18 +67,18 @@ def dcgan(
 def wgan(
     data: DataOption = "mnist",
     iterations: Annotated[
-        int, typer.Option(min=1, help="Train the generator for so many steps, each after 5 of the critic.")
+        int, typer.Option(min=1, help="Train the generator for this many steps, each after 5 of the critic.")
     ] = 600,
     every: EveryOption = 50,
     net: NetOption = None,
     batch_size: BatchOption = 32,
-    beside: Annotated[bool, typer.Option(help="Train DCGAN, too, for as many iterations.")] = True,
+    beside: Annotated[bool, typer.Option(help="Also train DCGAN for as many iterations.")] = True,
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Write everything here.")] = Path("wgan"),
     json: JsonOption = None,
     resume: ResumeOption = False,
 ) -> None:
-    """Figures 3.19 to 3.21: WGAN with clipped weights, and how much steadier it is than DCGAN.
+    """Figures 3.19 to 3.21: WGAN with clipped weights, and how much more stable it is than DCGAN.
 
     [dim]sparring reproduce wgan --data mnist --out runs/wgan[/dim]
 

@@ -23,7 +23,7 @@ AttackOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar="SPEC",
-        help="Run this attack instead of the four; may be given again: eot:copies=20,transform=rotation.",
+        help="Run this attack instead of the four; may be repeated: eot:copies=20,transform=rotation.",
     ),
 ]
 ViewsOption = Annotated[
@@ -45,7 +45,9 @@ def physical(
     attack: AttackOption = None,
     eps: Annotated[str, typer.Option(metavar="EPS", help="Attack with EOT within this Linf radius.")] = "16/255",
     views: ViewsOption = "2d",
-    draws: Annotated[int, typer.Option(min=1, metavar="N", help="See each picture in so many random views.")] = 100,
+    draws: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Test each picture under this many random views.")
+    ] = 100,
     target: Annotated[str, typer.Option(metavar="CLASS", help="Aim at this class: a name or a number.")] = "toaster",
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Write PNGs and JSON here.")] = Path(
@@ -55,10 +57,10 @@ def physical(
     *,
     options: PhotoModel,
 ) -> None:
-    """Flows, patches, stickers and views: how often each fools when its picture is seen afresh.
+    """Flows, patches, stickers and views: how often each fools the model under fresh views.
 
-    Nobody labelled the pictures: the model's answer to the clean one stands for the truth.
-    Without pictures, a cat, a cup of coffee and a rocket that scikit-image carries are used.
+    The pictures have no labels: the model's answer to the clean picture counts as correct.
+    Without pictures, a cat, a cup of coffee and a rocket from scikit-image are used.
     """
     from rich.text import Text
 

@@ -26,14 +26,16 @@ class Learning:
     ]
     recipe: Annotated[
         str,
-        typer.Option(help="Learn by this recipe, like trades:beta=1; see the list above.", rich_help_panel=_TRAINING),
+        typer.Option(
+            help="Train with this recipe, such as trades:beta=1; see the list above.", rich_help_panel=_TRAINING
+        ),
     ] = "standard"
     norm: NormOption = "Linf"
     eps: OptionalEpsOption = None
     steps: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Let the attack in training take so many steps. Default: the recipe's.",
+            min=1, help="Let the training attack take this many steps. Default: the recipe's.",
             rich_help_panel=_TRAINING,
         ),
     ] = None  # fmt: skip
@@ -69,13 +71,13 @@ class TrainData:
 class Fitting:
     """How long and how fast it learns."""
 
-    epochs: Annotated[int, typer.Option(min=1, help="Pass over the data so often.", rich_help_panel=_TRAINING)] = 5
+    epochs: Annotated[int, typer.Option(min=1, help="Train for this many epochs.", rich_help_panel=_TRAINING)] = 5
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, help="Show so many images at once. Default: the recipe's.", rich_help_panel=_TRAINING),
+        typer.Option(min=1, help="Use this batch size. Default: the recipe's.", rich_help_panel=_TRAINING),
     ] = None
     lr: Annotated[
-        float | None, typer.Option(help="Learn at this rate. Default: the recipe's.", rich_help_panel=_TRAINING)
+        float | None, typer.Option(help="Use this learning rate. Default: the recipe's.", rich_help_panel=_TRAINING)
     ] = None
     optimizer: Annotated[str, typer.Option(help="Optimise with adam, adamw or sgd.", rich_help_panel=_TRAINING)] = (
         "adam"
@@ -83,12 +85,12 @@ class Fitting:
     schedule: Annotated[
         str | None,
         typer.Option(
-            help="Change the rate: constant, drop, triangular or cosine. Default: the recipe's.",
+            help="Change the learning rate: constant, drop, triangular or cosine. Default: the recipe's.",
             rich_help_panel=_TRAINING,
         ),
     ] = None
     devices: Annotated[
-        int, typer.Option(min=1, help="Train in so many processes, one a device.", rich_help_panel=_TRAINING)
+        int, typer.Option(min=1, help="Train in this many processes, one per device.", rich_help_panel=_TRAINING)
     ] = 1
     precision: Annotated[
         str, typer.Option(help="Compute in 32-true, 16-mixed or bf16-mixed.", rich_help_panel=_TRAINING)
@@ -112,8 +114,6 @@ class TrainFiles:
         str, typer.Option(help="Audit with this suite: quick, standard or full.", rich_help_panel=_OUTPUT)
     ] = "quick"
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Write a log for TensorBoard, too.", rich_help_panel=_OUTPUT)
+        bool, typer.Option("--tensorboard", help="Also write a log for TensorBoard.", rich_help_panel=_OUTPUT)
     ] = False
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in DIR.", rich_help_panel=_OUTPUT)] = (
-        False
-    )
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in DIR.", rich_help_panel=_OUTPUT)] = False

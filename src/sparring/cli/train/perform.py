@@ -26,7 +26,7 @@ class Training:
         seed: int,
         device: str | None,
     ) -> None:
-        from sparring.audit.suites.builtin import suite as find_suite
+        from sparring.audit.suites.find import suite as find_suite
         from sparring.cli.exclusions import without
         from sparring.data import load_data
         from sparring.defenses.training.recipes import find_recipe

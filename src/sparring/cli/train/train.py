@@ -22,8 +22,8 @@ def train(
 ) -> None:
     """Train a net: DIR gets weights.safetensors, card.json, curves.png, history.csv, a checkpoint for every epoch.
 
-    A run that was stopped goes on with --resume and ends in the same weights. With --eps, it ends with an audit, and
-    the card says what that leaves of the net, never the accuracy under the training attack alone.
+    --resume continues a stopped run and ends with the same weights. With --eps, training ends with an audit. The card
+    gives the robust accuracy of that audit, never the accuracy under the training attack alone.
 
     Recipes: standard, label-smoothing, gaussian, jacobian, fgsm, pgd, attack, ensemble, trades, mart, awp, trades-awp,
     free, fast, fast-gradalign, teacher, distillation. Options after a colon: fast:alpha=1.25, trades:beta=6,steps=10.

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from sparring._version import __version__
-from sparring.checkpoint import atomic_write
 from sparring.data.images import ImageData
 from sparring.defenses.training.fit import Fitted
+from sparring.storage import write
 
 FORMAT = "sparring-card-1"
 PACKAGES = ("torch", "lightning-fabric", "numpy", "safetensors")
@@ -106,4 +106,4 @@ def make_card(
 
 def write_card(path: Path, card: dict[str, Any]) -> None:
     """Write it as JSON, atomically."""
-    atomic_write(path, (json.dumps(card, indent=2) + "\n").encode())
+    write(path, json.dumps(card, indent=2) + "\n", durable=True)

@@ -8,10 +8,10 @@ import io
 from pathlib import Path
 from typing import Any
 
-from sparring.checkpoint import atomic_write
 from sparring.defenses.training.callbacks import Callback, RunInfo
 from sparring.defenses.training.loss import Step
 from sparring.errors import MissingExtra
+from sparring.storage import write
 
 LINES = {
     "valid_accuracy": ("clean, test", "#1f6feb", "-"),
@@ -43,8 +43,8 @@ class Curves(Callback):
     def on_epoch(self, record: dict[str, float]) -> None:
         """Write both files anew."""
         self.records.append(record)
-        atomic_write(self.folder / "history.csv", _table(self.records).encode())
-        atomic_write(self.folder / "curves.png", _picture(self.records))
+        write(self.folder / "history.csv", _table(self.records))
+        write(self.folder / "curves.png", _picture(self.records))
 
 
 class TensorBoard(Callback):

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparring.checkpoint import Checkpoint, atomic_write, to_safetensors
+from sparring.checkpoint import Checkpoint, to_safetensors
 from sparring.defenses.training.batches import TrainingData, as_data
 from sparring.defenses.training.callbacks import Callback
 from sparring.defenses.training.devices import Precision, make_fabric
@@ -30,6 +30,7 @@ from sparring.defenses.training.watch import Watch, stopped
 from sparring.errors import InputError
 from sparring.model import Model, check_labels, wrap
 from sparring.seeds import whole_seed
+from sparring.storage import write
 
 STANDARD = Standard()
 
@@ -154,7 +155,7 @@ def fit(
         last = Checkpoint.load(run.checkpoint)
         net.load_state_dict(last.net)
         if out is not None:
-            atomic_write(Path(out) / "weights.safetensors", to_safetensors(last.net))
+            write(Path(out) / "weights.safetensors", to_safetensors(last.net), durable=True)
     why = watch.explain(last.history) if watch is not None and stopped(last.history) else None
     return Fitted(net.eval(), last.history, settings, str(fabric.device), why)
 

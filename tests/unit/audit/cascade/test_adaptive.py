@@ -193,7 +193,7 @@ def test_the_remedy_fits_the_sign(
     model = sp.defend(net, "bits:2") if defended else sp.wrap(net)
     found = remedies(signs, replace(BLANK, gap=gap), model, THREAT, SUITES["quick"].stages)
     assert [remedy.code for remedy in found] == ([] if code is None else [code])
-    assert {stage.subject for remedy in found for stage in remedy.stages} == subjects
+    assert {stage.wrapper for remedy in found for stage in remedy.stages} == subjects
     for remedy in found:
         for stage in remedy.stages:
             assert stage.family == "adaptive"

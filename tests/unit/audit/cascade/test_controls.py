@@ -193,7 +193,7 @@ def test_long_suites_bring_the_control_of_averages(suite: str, controlled: bool)
     )  # fmt: skip
     (remedy,) = remedies(["random-outputs"], probes, wrap(net), sp.Threat("Linf", 0.2), SUITES[suite].stages)
     twice = [stage for stage in remedy.stages if stage.spec.endswith(f"view=eot{2 * COPIES}")]
-    assert [(stage.near, stage.seen) for stage in twice] == ([(1, True)] if controlled else [])
+    assert [(stage.min_progress, stage.full_on_subset) for stage in twice] == ([(1, True)] if controlled else [])
     assert any(stage.spec.endswith(f"view=eot{COPIES}") for stage in remedy.stages)
 
 

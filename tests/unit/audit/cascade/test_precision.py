@@ -12,7 +12,7 @@ import sparring as sp
 from sparring.audit.api import plan_audit
 from sparring.audit.cascade import precision
 from sparring.audit.cascade.precision import Lowered, in_precision
-from sparring.audit.suites.builtin import suite
+from sparring.audit.suites.find import suite
 from sparring.cli.audit.options import AuditOptions, InsteadOptions
 from sparring.cli.options import built, flat
 from sparring.errors import InputError

@@ -19,14 +19,15 @@ from sparring.audit.cascade.outcome import STANDING
 from sparring.audit.cascade.receipt import LEAST, RECEIPT, lots, receipt_of, run_plainly
 from sparring.audit.inputs.clean import Clean
 from sparring.audit.run.forecast import forecast
-from sparring.audit.suites.builtin import SUITES, suite
+from sparring.audit.suites.builtin import SUITES
+from sparring.audit.suites.find import suite
 from sparring.audit.suites.stage import Stage, Suite
 from sparring.errors import InputError
 from sparring.result import Result
 
 THREAT = sp.Threat("Linf", 0.1)
 SHORT = (
-    Stage("FGSM", "fgsm", "single-step", blind=True),
+    Stage("FGSM", "fgsm", "single-step", saturating_loss=True),
     Stage("PGD", "pgd:steps=5,loss=margin", "iterative"),
     Stage("Square", "square:queries=20", "query"),
 )
@@ -60,14 +61,14 @@ def test_headway_is_the_share_of_the_clean_margin_that_is_gone() -> None:
     headway = Headway(torch.tensor([-10.0, -10.0, -0.1, -10.0]))
     headway.note(climb, torch.tensor([0, 1, 2]), told(climb, [-4.0, -6.0, -0.05]))
     headway.note(ask, torch.tensor([1]), told(ask, [-3.0]))
-    near = dataclasses.replace(climb, near=0.5)
+    near = dataclasses.replace(climb, min_progress=0.5)
     assert headway.admits(near).tolist() == [True, True, True, False]
-    assert headway.admits(dataclasses.replace(climb, near=0.65)).tolist() == [False, True, False, False]
+    assert headway.admits(dataclasses.replace(climb, min_progress=0.65)).tolist() == [False, True, False, False]
     assert headway.admits(climb).all()
 
 
 def test_a_worse_point_takes_no_headway_back() -> None:
-    climb = Stage("", "pgd", "iterative", near=0.5)
+    climb = Stage("", "pgd", "iterative", min_progress=0.5)
     headway = Headway(torch.tensor([-1.0]))
     for margin in (-0.4, -0.9, float("nan")):
         headway.note(climb, torch.tensor([0]), told(climb, [margin]))
@@ -75,7 +76,7 @@ def test_a_worse_point_takes_no_headway_back() -> None:
 
 
 def test_where_gradients_mislead_random_search_goes_on() -> None:
-    climb, ask = Stage("", "pgd", "iterative", near=0.9), Stage("", "square", "query", near=0.9)
+    climb, ask = Stage("", "pgd", "iterative", min_progress=0.9), Stage("", "square", "query", min_progress=0.9)
     headway = Headway(torch.tensor([-1.0, -1.0]))
     headway.note(climb, torch.arange(2), told(climb, [-1.0, -0.8]))
     headway.note(ask, torch.arange(2), told(ask, [-0.8, -0.75]))
@@ -84,11 +85,11 @@ def test_where_gradients_mislead_random_search_goes_on() -> None:
 
 
 def test_a_model_without_margins_is_given_everything() -> None:
-    assert Headway(torch.tensor([torch.nan])).admits(Stage("", "pgd", "iterative", near=0.9)).all()
+    assert Headway(torch.tensor([torch.nan])).admits(Stage("", "pgd", "iterative", min_progress=0.9)).all()
 
 
 def test_near_stages_leave_the_far_alone_but_not_the_subset(net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
-    long = Stage("long", "pgd:steps=5,restarts=2", "iterative", near=1)
+    long = Stage("long", "pgd:steps=5,restarts=2", "iterative", min_progress=1)
     small = Suite("s", "", (*SHORT, long), subset=10, curves=())
     report = sp.audit(net, digits, sp.Threat("Linf", 0.02), suite=small)
     ran = {one.stage.title: one for one in report.attacks}
@@ -106,7 +107,7 @@ def test_every_suite_can_run_and_knows_its_price(name: str) -> None:
     for stage in found.stages:
         assert stage.attack()
         assert 0 < stage.usual_passes(10) <= stage.most_passes(10)
-    assert found.stages[0].near is None
+    assert found.stages[0].min_progress is None
     assert "query" in {stage.family for stage in found.stages}
 
 
@@ -160,8 +161,10 @@ stages:
   - noise:draws=5
   - attack: "square:queries=20"
     title: Square, short
-    near: 0.5
-    seen: false
+    min_progress: 0.5
+    full_on_subset: false
+  - attack: apgd-ce
+    saturating_loss: false
 """
 
 
@@ -171,30 +174,64 @@ def test_a_suite_of_ones_own(tmp_path: Path) -> None:
     found = suite(str(path))
     assert (found.name, found.subset, found.receipt) == ("mine", 7, False)
     assert (found.transfer, found.longer) == (False, True)
-    assert [stage.spec for stage in found.stages] == ["fgsm", "noise:draws=5", "square:queries=20"]
-    last = found.stages[-1]
-    assert (last.title, last.near, last.seen, last.family) == ("Square, short", 0.5, False, "query")
+    assert [stage.spec for stage in found.stages] == ["fgsm", "noise:draws=5", "square:queries=20", "apgd-ce"]
+    last = found.stages[2]
+    assert (last.title, last.min_progress, last.full_on_subset, last.family) == ("Square, short", 0.5, False, "query")
     assert found.stages[1].family == "noise"
+    assert not found.stages[3].saturating_loss
+
+
+def test_a_stage_is_stored_and_read_again_under_old_names_too() -> None:
+    stage = Stage("t", "pgd", "iterative", True, False, True, 0.5, "rescaled", "bfloat16")
+    assert Stage.of_record(stage.__dict__) == stage
+    old = ("title", "spec", "family", "blind", "seen", "claimed", "near", "subject", "precision")
+    assert Stage.of_record(dict(zip(old, stage.__dict__.values(), strict=True))) == stage
+
+
+def test_a_suite_file_of_version_0_1_means_the_same(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    new.write_text(OWN)
+    text = (
+        OWN.replace("min_progress:", "near:").replace("full_on_subset:", "seen:").replace("saturating_loss:", "blind:")
+    )
+    old.write_text(text)
+    assert text != OWN
+    assert suite(str(old)) == suite(str(new))
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("name: x\n", "there are no stages"),
-        ("stages:\n  - nosuch\n", "no attack is called"),
-        ("stages:\n  - fgsm\nsubset: many\n", "expected a number of images"),
+        ("stages:\n  - nosuch\n", "line 2: no attack is called"),
+        ("stages:\n  - fgsm\nsubset: many\n", "line 3: subset is 'many'; expected a valid integer"),
         ("stages:\n  - attack: fgsm\n    colour: red\n", "line 3: 'colour' is not known"),
-        ("stages:\n  - attack: fgsm\n    near: 2\n", "from 0 to 1"),
-        ("stages:\n  - attack: fgsm\n    seen: 1\n", "true or false"),
+        ("stages:\n  - attack: fgsm\n    near: 2\n", "line 3: min_progress is 2; expected less than or equal to 1"),
+        ("stages:\n  - attack: fgsm\n    near: true\n", "min_progress is .true.; expected a valid number"),
+        ("stages:\n  - attack: fgsm\n    near: .nan\n", "min_progress is nan; expected"),
+        ("stages:\n  - attack: fgsm\n    seen: 1\n", "full_on_subset is 1; expected a valid boolean"),
+        ("stages:\n  - fgsm\n  - [fgsm]\n", "line 3: a stage has an attack"),
+        ("- fgsm\n", "a suite has stages"),
+        ("", "there are no stages"),
+        ("stages:\n", "there are no stages"),
         ("stages:\n  - title: x\n", "has no attack"),
-        ("stages:\n  - fgsm\nreceipt: 3\n", "true or false"),
-        ("stages:\n  - fgsm\ntransfer: often\n", "transfer is 'often'; expected true or false"),
-        ("stages: &a\n", "is not understood"),
-        ("stages:\n  - !!python/object fgsm\n", "is not understood"),
-        ("stages:\n  - {attack: fgsm}\n", "is not understood"),
-        ("stages:\n\t- fgsm\n", "tab"),
-        ("stages:\n  - fgsm\nbad\n", "not understood"),
+        ("stages:\n  - fgsm\nreceipt: 3\n", "receipt is 3; expected a valid boolean"),
+        ("stages:\n  - fgsm\ntransfer: often\n", "transfer is 'often'; expected a valid boolean"),
+        ("stages: &a\n", "line 1: anchors and aliases are not allowed"),
+        ("a: &a [x]\nb: [*a, *a]\n", "line 1: anchors and aliases are not allowed"),
+        ("stages:\n  - *a\n", "line 2: anchors and aliases are not allowed"),
+        ("stages:\n  - !!python/object fgsm\n", "line 2: tags are not allowed"),
+        ("stages:\n  - !!timestamp x\n", "line 2: tags are not allowed"),
+        ("stages: " + 20000 * "[" + "\n", "more than 8 levels are not allowed"),
+        ("stages: [" + 60000 * "9" + "]\n", "put it in quotes"),
+        ("stages:\n  - fgsm\n1: 2\n", "line 3: a key must be a plain text"),
+        ("stages:\n  - fgsm\nname: \x07\n", "line 3: the character #x0007 is not allowed"),
+        ("stages:\n  - fgsm\nname: 2024-13-45\n", "not understood .*; put it in quotes"),
+        ("#" * 70000, "has 70000 bytes"),
+        ("stages:\n\t- fgsm\n", r"line 2: found character '..' that cannot start"),
+        ("stages:\n  - fgsm\nbad\n", "line 4: could not find expected ':'"),
         ("name: a\nname: b\n", "there twice"),
+        ("stages:\n  - attack: fgsm\n    near: 0.5\n    min_progress: 0.5\n", "line 4: 'min_progress' is there twice"),
     ],
 )
 def test_a_suite_that_makes_no_sense(tmp_path: Path, text: str, message: str) -> None:
@@ -251,7 +288,7 @@ def test_equal_verdicts_for_fewer_passes(net: nn.Module, digits: tuple[Tensor, T
 
 
 def test_what_the_plain_loop_breaks_alone_counts_and_is_said(net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
-    stages = (SHORT[0], Stage("PGD, given up", "pgd:steps=20", "iterative", near=1))
+    stages = (SHORT[0], Stage("PGD, given up", "pgd:steps=20", "iterative", min_progress=1))
     cascade = cascade_over(net, digits, stages, 0.06)
     before, standing = cascade.robust.hits, cascade.standing.clone()
     run_plainly(cascade, sp.wrap(net), stages, torch.arange(40))

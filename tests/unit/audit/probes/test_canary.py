@@ -20,7 +20,7 @@ from sparring.bout import Bout
 from sparring.result import Doubt
 
 STAGES = (
-    Stage("FGSM", "fgsm", "single-step", blind=True),
+    Stage("FGSM", "fgsm", "single-step", saturating_loss=True),
     Stage("PGD", "pgd:steps=10,loss=margin", "iterative"),
     Stage("Square", "square:queries=200", "query"),
 )

@@ -11,13 +11,13 @@ from typing import Any
 from xml.etree import ElementTree as xml
 
 import pytest
+import yaml
 
 from sparring.audit.checks.run import CHECKS
 from sparring.audit.report.formats.huggingface import eval_results, files, model_index
 from sparring.audit.report.formats.junit import junit
 from sparring.audit.report.formats.sarif import VERDICTS, log, sarif
 from sparring.audit.report.formats.tables import markdown
-from sparring.audit.report.formats.yaml_text import yaml_text
 from sparring.audit.report.report import Report
 from sparring.result import Doubt
 
@@ -190,34 +190,7 @@ def test_model_index_has_the_shape_of_a_model_card(plain: Plain) -> None:
     assert all(metric["args"]["low"] <= metric["value"] <= metric["args"]["high"] for metric in result["metrics"])
 
 
-def test_yaml_that_every_reader_understands_alike() -> None:
-    value = {
-        "a": 1,
-        "b": [{"c": "x: #1", "d": []}, [1, 2.5e-05]],
-        "no": None,
-        "e f": {},
-        "t": True,
-        "z": "\x85\t\u2028",
-    }
-    assert yaml_text(value).splitlines() == [
-        "a: 1",
-        "b:",
-        '- c: "x: #1"',
-        "  d: []",
-        "- - 1",
-        "  - 2.5e-05",
-        '"no": null',
-        '"e f": {}',
-        "t: true",
-        'z: "\\x85\\x09\\u2028"',
-    ]
-    assert yaml_text(1e-05) == "1.0e-05\n"  # 1e-05 is a string in YAML 1.1
-    with pytest.raises(TypeError):
-        yaml_text(object())
-
-
 def test_yaml_is_read_back_as_it_was(plain: Plain) -> None:
-    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
     odd = {**plain, "model": {**plain["model"], "name": 'it\'s "odd": {yes}\n\x1f é'}}
     made = files(odd)
     assert yaml.safe_load(made["model-index.yaml"]) == model_index(odd)

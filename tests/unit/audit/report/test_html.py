@@ -56,7 +56,9 @@ def test_a_remedy_is_shown_with_both_figures(hot: Report, capsys: pytest.Capture
     assert f'<span class="value">{after}</span>' in section
     print_report(document, None)
     said = capsys.readouterr().out
-    assert f"remedy tried: {tried.what} (loss-saturation)\n  {tried.adaptive} stand with it, {before} against" in said
+    assert (
+        f"remedy tried: {tried.what} (loss-saturation)\n  {tried.adaptive} survive with it, {before} without it" in said
+    )
 
 
 def test_nothing_is_said_of_remedies_where_none_was_needed(small_report: Report) -> None:

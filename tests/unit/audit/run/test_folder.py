@@ -26,7 +26,7 @@ SUITE = Suite(
     "for tests",
     (
         Stage("Random noise", "noise:draws=5", "noise"),
-        Stage("FGSM", "fgsm", "single-step", blind=True),
+        Stage("FGSM", "fgsm", "single-step", saturating_loss=True),
         Stage("Square", "square:queries=30", "query"),
     ),
     subset=11,

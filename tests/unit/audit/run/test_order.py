@@ -17,7 +17,7 @@ from sparring.audit.cascade.controls import longest
 from sparring.audit.report.report import Report
 from sparring.audit.run.folder import Run
 from sparring.audit.run.order import KEY, Measured, ordered_by, reordered
-from sparring.audit.suites.builtin import suite as find_suite
+from sparring.audit.suites.find import suite as find_suite
 from sparring.audit.suites.stage import Stage, Suite
 from sparring.cli.app import app
 from sparring.cli.audit.options import InsteadOptions
@@ -82,8 +82,8 @@ def test_among_equals_the_order_of_the_suite_holds() -> None:
 
 
 def test_stages_that_were_not_measured_or_have_near_stay_behind_in_their_order() -> None:
-    near, noise = Stage("near", "near", "iterative", near=0.5), Stage("noise", "noise", "noise", near=1)
-    hidden = Stage("hidden", "hidden", "query", seen=False)
+    near, noise = Stage("near", "near", "iterative", min_progress=0.5), Stage("noise", "noise", "noise", min_progress=1)
+    hidden = Stage("hidden", "hidden", "query", full_on_subset=False)
     made = suite("near", "a", "noise", "new", "hidden", "b", near=near, noise=noise, hidden=hidden)
     known = measured(2, a=(9, (0,)), b=(1, (0, 1)), near=(1, (0, 1)), noise=(1, (0, 1)), hidden=(1, (0, 1)))
     assert order(reordered(made, known)) == "b a near noise new hidden"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sparring.audit.report.document import Document, write
+from sparring.audit.report.document import Document
 from sparring.audit.report.formats import huggingface
 from sparring.audit.report.formats.junit import junit
 from sparring.audit.report.formats.sarif import sarif
 from sparring.audit.report.formats.tables import csv_text, markdown
 from sparring.audit.report.html.page import render
+from sparring.storage import write
 
 FORMS = {
     "report.html": render,

@@ -9,9 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from sparring import storage
 from sparring.audit.report import document as doc
 from sparring.audit.report.document import Document
-from sparring.audit.report.formats.yaml_text import yaml_text
 from sparring.audit.statistics.proportion import Figure
 
 DATASETS = {
@@ -64,14 +66,18 @@ def model_index(document: Document) -> dict[str, Any]:
 def files(document: Document) -> dict[str, str]:
     """What to put into a model's repository: path -> text."""
     return {
-        ".eval_results/sparring.yaml": yaml_text(eval_results(document)),
-        "model-index.yaml": yaml_text(model_index(document)),
+        ".eval_results/sparring.yaml": _yaml(eval_results(document)),
+        "model-index.yaml": _yaml(model_index(document)),
     }
 
 
 def write(document: Document, folder: Path) -> list[Path]:
     """Write `files` below `folder`."""
-    return [doc.write(folder / name, text) for name, text in files(document).items()]
+    return [storage.write(folder / name, text) for name, text in files(document).items()]
+
+
+def _yaml(plain: Any) -> str:
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=1000)
 
 
 def _note(document: Document, figure: Figure) -> str:

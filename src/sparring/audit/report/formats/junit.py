@@ -49,7 +49,7 @@ def _attacks(root: xml.Element, document: Document) -> xml.Element:
         )
         _element(case, "system-out").text = _fit(
             f"{one['spec']}: broke {one['broke']} of {one['tried']} images, {one['standing_after']} of {document['n']} "
-            f"stand; {one['queries']} forward and {one['gradients']} backward passes"
+            f"survive; {one['queries']} forward and {one['gradients']} backward passes"
         )
     for line in document["left_out"]:
         title, _, reason = line.partition(": ")

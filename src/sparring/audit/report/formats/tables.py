@@ -88,7 +88,7 @@ def _doubts(document: Document) -> Iterator[str]:
 def _remedies(document: Document) -> Iterator[str]:
     tried = document.get("adaptive", ())
     if tried:
-        yield from ("| remedy tried | attacks that know nothing of it leave | with the remedy |", "|---|---:|---:|")
+        yield from ("| remedy tried | robust accuracy without it | with it |", "|---|---:|---:|")
         for one in tried:
             before, after = (percent(figure(one[name]).value) for name in ("oblivious", "adaptive"))
             yield f"| {_cell(one['remedy'])} (`{one['code']}`) | {before} | {after} |"
@@ -103,7 +103,7 @@ def _attacks(document: Document) -> Iterator[str]:
         yield f"| {_cell(one['attack'])} | {one['tried']} | {one['broke']} | {after} |"
     survival = [f"{one['treatment']} {percent(figure(one['fooled']).value)}" for one in document["survival"]]
     if survival:
-        yield from ("", f"Successes that fool the model still after: {'; '.join(survival)}.")
+        yield from ("", f"Successes that still fool the model after: {'; '.join(survival)}.")
     yield from ("", "</details>", "")
 
 

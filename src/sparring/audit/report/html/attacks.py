@@ -67,6 +67,6 @@ def strip(document: Document) -> dict[str, Any] | None:
     ]
     counts = Counter(codes)
     legend = [(f"broke{k % COLOURS}", title, counts[k]) for k, title in enumerate(titles) if counts[k]]
-    legend += [("standing", "stands", counts[STANDING])] if counts[STANDING] else []
+    legend += [("standing", "unbroken", counts[STANDING])] if counts[STANDING] else []
     legend += [("wrong", "wrong before any attack", counts[WRONG])] if counts[WRONG] else []
     return {"svg": strip_svg(codes, titles, WRONG, STANDING, COLOURS), "legend": legend}

@@ -212,7 +212,7 @@ def strip_svg(codes: Sequence[int], stages: Sequence[str], wrong: int, standing:
     for i, code in enumerate(codes):
         x, y = (i % columns) * (side + gap), (i // columns) * (side + gap)
         name = {wrong: "wrong", standing: "standing"}.get(code, f"broke{code % colours}")
-        told = {wrong: "wrong before any attack", standing: "stands"}.get(code) or f"broken by {stages[code]}"
+        told = {wrong: "wrong before any attack", standing: "unbroken"}.get(code) or f"broken by {stages[code]}"
         squares.append(
             f'<rect class="{name}" x="{x}" y="{y}" width="{side}" height="{side}" rx="3"><title>image {i}: '
             f"{escape(told)}</title></rect>"

@@ -50,7 +50,7 @@ def all_curves(document: Document) -> dict[str, Any] | None:
         if one["fills"]
     ]
     lines.append(Line("all attacks together", "line", _over(grid, found["all"], n)))
-    label = f"Share of {n} images that stand as eps grows, for each of {len(lines) - 1} attacks and for all together"
+    label = f"Share of {n} images that survive as eps grows, for each of {len(lines) - 1} attacks and for all together"
     both = [lines_svg(lines, even_ticks(grid[-1]), "eps", label, wide, marks) for wide in (True, False)]
     legend = [(f"broke{code[one['attack']]}", one["attack"], one["standing"][-1] / n) for one in found["attacks"]]
     return {"svgs": both, "legend": legend, "n": n, "all": found["all"][-1] / n}
@@ -68,16 +68,16 @@ def spent(document: Document) -> list[str]:
     for one in document["attacks"]:
         total += one["queries"] + one["gradients"]
         points.append((math.log10(max(1.0, total / n)), one["standing_after"] / n))
-        told = f"{one['attack']}: {percent(points[-1][1])} left after {total / n:.0f} passes an image"
+        told = f"{one['attack']}: {percent(points[-1][1])} left after {total / n:.0f} passes per image"
         marks.append(Mark(told, *points[-1]))
     top = max(1, math.ceil(points[-1][0]))
     ticks = [(float(k), f"{10**k:,}") for k in range(top + 1)]
     line = Line("still right", "line", steps(points))
     label = (
         f"Robust accuracy falls from {percent(points[0][1])} to {percent(points[-1][1])} in {total:,} passes, "
-        f"{total / n:.0f} an image"
+        f"{total / n:.0f} per image"
     )
-    title = "forward and backward passes an image, so far"
+    title = "forward and backward passes per image, so far"
     return [lines_svg([line], ticks, title, label, wide, marks) for wide in (True, False)]
 
 
@@ -103,9 +103,7 @@ def over_queries(document: Document) -> dict[str, Any] | None:
     legend = [(f"broke{code[one['attack']]}", one["attack"]) for one in found["attacks"]]
     label = f"Share of {n} images that each of {len(hits)} attacks has broken after so many forward passes"
     svgs = _both(hits, ticks, label)
-    label = (
-        f"Share of the clean margin that each of {len(margins)} attacks has taken after so many forward passes, median"
-    )
+    label = f"Median share of the clean margin removed by each of {len(margins)} attacks after so many forward passes"
     return {
         "n": n,
         "hits": svgs,

@@ -1,0 +1,34 @@
+"""Which attacks run on a shard, in which order: those of the plan, and those that answer what the probes found."""
+
+from __future__ import annotations
+
+from sparring.audit.cascade.adaptive import Remedy, remedies
+from sparring.audit.checks.run import early_doubts
+from sparring.audit.run.plan import Plan
+from sparring.audit.run.prepare import Prepared
+from sparring.audit.suites.stage import Stage
+
+
+def remedies_for(plan: Plan, prepared: Prepared) -> tuple[Remedy, ...]:
+    """The adaptive attacks that answer what the probes found."""
+    signs = [doubt.code for doubt in early_doubts(prepared.probes, prepared.clean.classes)]
+    return remedies(signs, prepared.probes, plan.model, plan.threat, plan.stages)
+
+
+def stages_of(plan: Plan, prepared: Prepared) -> tuple[Stage, ...]:
+    """The stages of each cascade: those of the suite, then the adaptive ones."""
+    return (*plan.stages, *(stage for remedy in remedies_for(plan, prepared) for stage in remedy.stages))
+
+
+def timetable(plan: Plan, prepared: Prepared, curve: bool) -> list[tuple[str, int]]:
+    """(title, most passes an image) of all that runs on a shard, in order. `curve`: the security curve, too."""
+    classes = prepared.clean.classes
+    table = []
+    for eps in plan.radii():
+        where = "" if eps == plan.threat.eps else f" at eps {eps:.4g}"
+        todo = [*(claim.stage for claim in plan.claims_at(eps, named=True)), *stages_of(plan, prepared)]
+        table += [(stage.title + where, stage.usual_passes(classes)) for stage in todo]
+    stage = plan.curve_stage()
+    if curve and stage is not None:
+        table.append(("Security curve", stage.most_passes(classes)))
+    return table

@@ -123,3 +123,10 @@ def test_a_threat_without_room_plants_nothing() -> None:
     assert plant(sp.wrap(nn.Flatten()), x.clone(), 3, sp.Threat("Linf", 0.1, region=region), DEPTH, 0) is not None
     x[:, 0, 0, 0] = torch.tensor([0.0, 0.3, 0.6, 1.0])  # in one free pixel all images differ: no one border fits
     assert plant(sp.wrap(nn.Flatten()), x, 3, sp.Threat("Linf", 0.1, region=region), DEPTH, 0) is None
+
+
+def test_attacks_that_see_only_classes_are_not_tried(digits: tuple[Tensor, Tensor]) -> None:
+    """They need a start of another class; a planted classifier may show them none."""
+    stages = [Stage("RayS", "rays:queries=50", "query"), STAGES[2]]
+    trials = canary(sp.load_model("mnist-cnn"), digits[0], 10, sp.Threat("Linf", 0.3), stages, 0)
+    assert [trial.attack for trial in trials] == ["Square"]

@@ -204,6 +204,7 @@ class AttackInfo:
         scope, visibility, specificity, approach: the columns of the survey by Machado et al. (arXiv:2009.03728).
         year, paper: where it comes from. aliases: other names. peers: other toolkits that have it.
         random: whether a seed matters. survey: the name in the survey's table, if it is there.
+        listed: False = found by its name alone; `sparring.attacks()`, help and docs leave it out.
     """
 
     name: str
@@ -222,6 +223,7 @@ class AttackInfo:
     peers: tuple[str, ...] = ()
     random: bool = False
     survey: str | None = None
+    listed: bool = True
 
     @property
     def knowledge(self) -> str:
@@ -239,7 +241,8 @@ class AttackInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("cls", "norms")}
+        other = ("cls", "norms", "listed")
+        plain = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in other}
         return {
             **plain,
             "norms": [str(n) for n in self.norms],
@@ -270,6 +273,7 @@ def register(
     peers: tuple[str, ...] = (),
     random: bool = False,
     survey: str | None = None,
+    listed: bool = True,
 ) -> Callable[[type[Any]], type[Any]]:
     """Class decorator: makes an attack a frozen validated dataclass and lists it. Arguments: see `AttackInfo`."""
 
@@ -279,7 +283,7 @@ def register(
         )
         made.info = AttackInfo(
             name, made, title, sees, norms, aim, scope, visibility, specificity, approach, year, paper, aliases, peers,
-            random, survey,
+            random, survey, listed,
         )  # fmt: skip
         REGISTRY.enter(made.info, name, *aliases)
         return made  # type: ignore[no-any-return]

@@ -33,13 +33,14 @@ def attack(spec: str) -> Attack:
 
 
 def attacks(sees: Access | None = None, norm: Norm | str | None = None, **columns: Any) -> list[AttackInfo]:
-    """All registered attacks, by name; only those with this access, under this norm, with these columns."""
+    """All listed attacks, by name; only those with this access, under this norm, with these columns."""
     _import_all()
     wanted = None if norm is None else _norm(norm)
     return [
         info
         for _, info in sorted(REGISTRY.each().items())
-        if (sees is None or info.sees == sees)
+        if info.listed
+        and (sees is None or info.sees == sees)
         and (wanted is None or wanted in info.norms)
         and all(_matches(getattr(info, column), value) for column, value in columns.items())
     ]

@@ -22,8 +22,8 @@ from sparring.audit.run.folder import Run
 from sparring.audit.run.in_process import carry_out
 from sparring.audit.run.order import ordered_by
 from sparring.audit.run.plan import Plan
+from sparring.audit.suites.builtin import replay_stage
 from sparring.audit.suites.find import suite as find_suite
-from sparring.audit.suites.replay import replay_stage
 from sparring.audit.suites.stage import unfit
 from sparring.errors import InputError
 from sparring.model import Model, wrap

@@ -10,26 +10,25 @@ arXiv:1902.06705. Passes of the other net are not the model's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from dataclasses import field
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sparring.attack import Attack, AttackInfo
+from sparring.attack import Attack, register
 from sparring.attacks import attack as build
 from sparring.audit.probes.canary import CONTROL
-from sparring.audit.suites.replay import Replay
 from sparring.audit.suites.stage import Stage
 from sparring.batches import batches
 from sparring.bout import Bout
+from sparring.errors import InputError
 from sparring.model import Model
+from sparring.norms import L0, L1, L2, Linf
 from sparring.rng import digest
 from sparring.threat import Threat
 
 SPECS = ("pgd:loss=margin", "mifgsm:steps=20")
-TRANSFER = "transfer"
-"the spec of the stages"
 
 
 def surrogate(model: Model, x: Tensor, classes: int) -> Model | None:
@@ -54,10 +53,21 @@ def crafted(spec: str, other: Model, x: Tensor, y: Tensor, threat: Threat, seed:
 
 def stage(spec: str, other: Model) -> Stage:
     """What the report calls it."""
-    return Stage(f"Transfer from {other.name} ({build(spec).info.title})", TRANSFER, "transfer")
+    return Stage(f"Transfer from {other.name} ({build(spec).info.title})", Shown.info.name, "transfer")
 
 
-@dataclass(frozen=True)
+@register(
+    "transfer",
+    title="Transfer",
+    sees="score",
+    norms=(L0, L1, L2, Linf),
+    visibility=("visible",),
+    specificity=("untargeted",),
+    approach="approximation",
+    year=2016,
+    paper="arXiv:1605.07277",
+    listed=False,
+)
 class Shown(Attack):
     """Points that are known beforehand, each shown once.
 
@@ -65,7 +75,6 @@ class Shown(Attack):
         points: by the name of the clean image, see `sparring.rng.digest`.
     """
 
-    info: ClassVar[AttackInfo]
     points: Mapping[int, Tensor] = field(default_factory=dict)
 
     @classmethod
@@ -78,8 +87,8 @@ class Shown(Attack):
         return {}
 
     def run(self, bout: Bout) -> None:
-        found = [self.points[name] for name in digest(bout.x.cpu()).tolist()]
+        names = digest(bout.x.cpu()).tolist()
+        if not self.points.keys() >= set(names):
+            raise InputError("transfer knows no points for some images; make it with Shown.of(x, points)")
+        found = [self.points[name] for name in names]
         bout.submit(bout.ball.project(torch.stack(found).to(bout.x)))
-
-
-Shown.info = replace(Replay.info, name=TRANSFER, cls=Shown, title="Transfer")

@@ -11,7 +11,9 @@ from sparring.audit.cascade.latent import LATENT
 from sparring.audit.cascade.outcome import Outcome
 from sparring.audit.cascade.receipt import PLAIN
 from sparring.audit.cascade.trace_summary import GRID
-from sparring.audit.suites.stage import REPLAY, Stage
+from sparring.audit.cascade.transfer import Shown
+from sparring.audit.suites.replay import Replay
+from sparring.audit.suites.stage import Stage
 from sparring.result import Result
 from sparring.threat import Threat
 
@@ -23,12 +25,9 @@ FILLED = 0.99
 
 def knowledge(stage: Stage) -> str:
     """What an attack sees of the model: gradient, score, decision, or nothing of it (transfer)."""
-    if stage.spec.startswith(REPLAY) or stage.family == "transfer":
-        return "transfer"
     if stage in (PLAIN, LATENT):
         return "gradient"
-    info = stage.attack().info
-    return "transfer" if ".attacks.transfer." in info.cls.__module__ else info.sees
+    return "transfer" if stage.info.cls in (Replay, Shown) else stage.info.sees
 
 
 def standing_over_eps(outcomes: Sequence[Outcome], worst: Result, threat: Threat, subset: int) -> dict[str, Any] | None:

@@ -20,7 +20,8 @@ from sparring.audit.inputs.claims import Claim
 from sparring.audit.inputs.provenance import about_model, code_name, tensor_sha256
 from sparring.audit.inputs.settings import AuditSettings
 from sparring.audit.inputs.source import Source
-from sparring.audit.suites.stage import REPLAY, Stage, Suite
+from sparring.audit.suites.replay import Replay
+from sparring.audit.suites.stage import Stage, Suite
 from sparring.model import Model
 from sparring.threat import Threat
 
@@ -134,9 +135,6 @@ class Plan:
 
 def _stage(stage: Stage) -> list[Any]:
     """A stage as plain values; a replayed run by what is in it, not by where it lies."""
-    spec = stage.spec
-    if spec.startswith(REPLAY):
-        from sparring.audit.suites.replay import corpus
-
-        spec = REPLAY + corpus(spec.removeprefix(REPLAY)).sha256
+    attack = stage.attack()
+    spec = Replay(folder=attack.corpus.sha256).spec if isinstance(attack, Replay) else stage.spec
     return list({**stage.__dict__, "spec": spec}.values())

@@ -14,8 +14,12 @@ full, and the receipt re-runs random images without any shortcut. `full` gives u
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sparring.attacks import attack as build
 from sparring.attacks import attacks
+from sparring.audit.suites.random_noise import RandomNoise
+from sparring.audit.suites.replay import Replay
 from sparring.audit.suites.stage import Family, Stage, Suite
 
 
@@ -128,7 +132,20 @@ def stage_of(spec: str) -> Stage:
     """A stage of an attack that somebody names."""
     attack = build(spec)
     fields = attack.settings()
+    if isinstance(attack, RandomNoise):
+        return Stage(attack.info.title, spec, "noise")
     if attack.info.sees != "gradient":
         return Stage(attack.spec, spec, "query")
     family: Family = "iterative" if "steps" in fields else "single-step"
     return Stage(attack.spec, spec, family, saturating_loss=fields.get("loss") == "ce")
+
+
+def replay_stage(folder: Path) -> Stage:
+    """The stage that tries what the run in `folder` has found.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    attack = Replay.of(folder)
+    name = attack.corpus.store.folder.resolve().name
+    return Stage(f"Replay of {name}", attack.spec, "query", full_on_subset=False, excluded=True)

@@ -91,9 +91,7 @@ class _Stage(BaseModel):
     min_progress: Annotated[float | None, BeforeValidator(_no_switch), Field(ge=0, le=1)] = None
 
     def stage(self) -> Stage:
-        noise = self.attack.split(":")[0] == "noise"
-        stage = Stage("Random noise", self.attack, "noise") if noise else stage_of(self.attack)
-        return replace(stage, **self.model_dump(exclude={"attack"}, exclude_none=True))
+        return replace(stage_of(self.attack), **self.model_dump(exclude={"attack"}, exclude_none=True))
 
 
 class _Suite(BaseModel):

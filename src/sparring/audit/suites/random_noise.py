@@ -3,20 +3,33 @@
     x' = P(x + eps * steepest(n)),   n ~ N(0, 1)      (Linf: a random corner of the ball)
 
 If it fools samples that gradient attacks do not, the gradients point nowhere (Carlini et al. 2019,
-arXiv:1902.06705). It is no member of the attack table, as nobody should use it for more than this.
+arXiv:1902.06705). It is not listed with the attacks, as nobody should use it for more than this.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated
 
-from sparring.attack import Attack, AttackInfo
+from pydantic import Field
+
+from sparring.attack import Attack, register
 from sparring.bout import Bout
 from sparring.norms import L0, L1, L2, Linf
 
 
-@dataclass(frozen=True)
+@register(
+    "noise",
+    title="Random noise",
+    sees="score",
+    norms=(L0, L1, L2, Linf),
+    visibility=("visible",),
+    specificity=("untargeted",),
+    approach="score",
+    year=2019,
+    paper="arXiv:1902.06705",
+    random=True,
+    listed=False,
+)
 class RandomNoise(Attack):
     """Random points as far from the image as the threat allows.
 
@@ -24,8 +37,7 @@ class RandomNoise(Attack):
         draws: points tried, each for the samples that none before has fooled.
     """
 
-    info: ClassVar[AttackInfo]
-    draws: int = 100
+    draws: Annotated[int, Field(ge=1)] = 100
 
     def run(self, bout: Bout) -> None:
         for _ in range(self.draws):
@@ -39,20 +51,3 @@ class RandomNoise(Attack):
             bout.active()
             if not len(bout):
                 return
-
-
-RandomNoise.info = AttackInfo(
-    name="noise",
-    cls=RandomNoise,
-    title="Random noise",
-    sees="score",
-    norms=(L0, L1, L2, Linf),
-    aim="budget",
-    scope=("individual",),
-    visibility=("visible",),
-    specificity=("untargeted",),
-    approach="score",
-    year=2019,
-    paper="arXiv:1902.06705",
-    random=True,
-)

@@ -10,16 +10,14 @@ it can only be as strong as the run was; that is why every search follows it.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from urllib.parse import quote, unquote
 
 import torch
 from torch import Tensor
 
-from sparring.attack import Attack, AttackInfo
-from sparring.audit.suites.stage import REPLAY, Stage
+from sparring.attack import Attack, register
 from sparring.bout import Bout
 from sparring.errors import InputError
 from sparring.norms import L0, L1, L2, Linf
@@ -78,46 +76,39 @@ def corpus(folder: str) -> Corpus:
     return Corpus(Path(folder))
 
 
-@dataclass(frozen=True)
-class Replay(Attack):
-    """Each image's stored point, once.
-
-    Args:
-        folder: of the run.
-    """
-
-    info: ClassVar[AttackInfo]
-    folder: str = ""
-
-    def run(self, bout: Bout) -> None:
-        points, known = corpus(self.folder).points(bout.x)
-        points = bout.active(points, done=~known.to(bout.x.device))
-        if len(bout):
-            bout.submit(bout.ball.project(points))
-
-
-Replay.info = AttackInfo(
-    name="replay",
-    cls=Replay,
+@register(
+    "replay",
     title="Replay",
     sees="score",
     norms=(L0, L1, L2, Linf),
-    aim="budget",
-    scope=("individual",),
     visibility=("visible",),
     specificity=("untargeted",),
     approach="approximation",
     year=2016,
     paper="arXiv:1605.07277",
+    listed=False,
 )
+class Replay(Attack):
+    """Each image's stored point, once.
 
-
-def replay_stage(folder: Path) -> Stage:
-    """The stage that tries what the run in `folder` has found.
-
-    Raises:
-        InputError: there is no such run.
+    Args:
+        folder: of the run, with percent signs (`urllib.parse.quote`) for what may not be in a spec, see `of`.
     """
-    found = corpus(str(folder))
-    name = found.store.folder.resolve().name
-    return Stage(f"Replay of {name}", f"{REPLAY}{folder}", "query", full_on_subset=False, excluded=True)
+
+    folder: str = ""
+
+    @classmethod
+    def of(cls, folder: Path) -> Replay:
+        """The replay of the run in `folder`."""
+        return cls(folder=quote(str(folder), safe=""))
+
+    @property
+    def corpus(self) -> Corpus:
+        """The run's points."""
+        return corpus(unquote(self.folder))
+
+    def run(self, bout: Bout) -> None:
+        points, known = self.corpus.points(bout.x)
+        points = bout.active(points, done=~known.to(bout.x.device))
+        if len(bout):
+            bout.submit(bout.ball.project(points))

@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sparring.attack import Attack
+from sparring.attack import Attack, AttackInfo
 from sparring.attacks import attack as build
-from sparring.audit.suites.random_noise import RandomNoise
+from sparring.attacks import find
+from sparring.audit.suites import random_noise, replay  # noqa: F401  (registers the attacks that are not listed)
 from sparring.errors import InputError
 from sparring.model import LEVELS, Model
 from sparring.threat import Threat
 
 Family = Literal["noise", "single-step", "iterative", "query", "adaptive", "transfer"]
-
-REPLAY = "replay:"
-"what the spec of a stage begins with that tries the points of an earlier run; the run's folder follows"
 
 OLD_NAMES = {
     "blind": "saturating_loss",
@@ -33,7 +31,7 @@ class Stage:
     """One attack of a suite.
 
     Attributes:
-        title: what the report calls it. spec: the attack as text, see `sparring.attack`; "noise" is random noise.
+        title: what the report calls it. spec: the attack as text, see `sparring.attack`.
         family: what the sanity checks compare it as. saturating_loss: it climbs a loss that saturates (cross-entropy).
         full_on_subset: run in full on the sanity subset too, also on images that an earlier stage has broken.
         excluded: from comparisons, as it repeats what somebody else did, or was run for another purpose.
@@ -60,17 +58,17 @@ class Stage:
 
     def attack(self) -> Attack:
         """The attack itself."""
-        if self.spec.startswith(REPLAY):
-            from sparring.audit.suites.replay import Replay
+        return build(self.spec)
 
-            return Replay(self.spec.removeprefix(REPLAY))
-        name, _, draws = self.spec.partition(":draws=")
-        return RandomNoise(int(draws or 100)) if name == "noise" else build(self.spec)
+    @property
+    def info(self) -> AttackInfo:
+        """What is known of the attack, whatever its fields."""
+        return find(self.spec.partition(":")[0])
 
     @property
     def copies(self) -> int:
         """Looks at the model that it averages a gradient over."""
-        return 1 if self.spec.startswith(REPLAY) else int(getattr(getattr(self.attack(), "view", None), "copies", 1))
+        return int(getattr(getattr(self.attack(), "view", None), "copies", 1))
 
     def most_passes(self, classes: int) -> int:
         """The most forward plus backward passes that it may take an image: for the estimate of the time left."""

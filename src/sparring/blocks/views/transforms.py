@@ -19,6 +19,7 @@ from sparring.blocks.views.chain import Chain, Show, Transform, Warp, spelled
 from sparring.errors import InputError
 from sparring.norms import per
 from sparring.rng import Noise
+from sparring.spec import unknown
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def transform(text: str) -> Show:
     for part in text.replace("|", "+").split("+"):
         name, *numbers = (piece.strip().lower() for piece in part.split(":"))
         if name not in TRANSFORMS:
-            raise InputError(f"no transform is called {name!r}; there are {', '.join(TRANSFORMS)}")
+            raise unknown("transform", name, TRANSFORMS)
         factory = TRANSFORMS[name]
         known = [f.name for f in fields(factory) if f.name != "steps"] if isinstance(factory, type) else []
         try:

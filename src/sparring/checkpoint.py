@@ -85,7 +85,7 @@ class Checkpoint:
             if header["format"] != FORMAT:
                 raise KeyError(header["format"])
         except (SafetensorError, KeyError, ValueError) as error:
-            raise InputError(f"{path} is not a checkpoint of sparring's ({error}); remove it to start anew") from None
+            raise InputError(f"{path} is not a checkpoint of sparring's ({error}); remove it to start again") from None
         optimizer: dict[int, dict[str, Any]] = {int(i): dict(state) for i, state in header["optimizer"].items()}
         for key, value in tensors.items():
             if key.startswith(OPTIMIZER):

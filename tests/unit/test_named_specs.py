@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ import sparring.audit.checks.run
 from sparring.attacks import find
 from sparring.audit.checks.registry import CHECKS
 from sparring.audit.inputs.claims import parse_claim
-from sparring.audit.suites.random_noise import RandomNoise
+from sparring.audit.suites.from_yaml import load_suite
 from sparring.certify.methods import METHODS as CERTIFY_METHODS
 from sparring.certify.methods import find_method
 from sparring.cli import app
@@ -74,12 +75,6 @@ def build_recipe(spec: str) -> None:
         recipe.loss(THREAT, dict(values))
 
 
-def build_noise(spec: str) -> None:
-    """The suites' own attack, which is not on the list of attacks."""
-    fields = dict(item.split("=") for item in spec.partition(":")[2].split(",") if item)
-    RandomNoise(**{key: int(value) for key, value in fields.items()})
-
-
 def builders(name: str) -> list[Callable[[str], object]]:
     """Whatever has this name: `pgd` is an attack and a recipe."""
     found: list[Callable[[str], object]] = []
@@ -93,7 +88,6 @@ def builders(name: str) -> list[Callable[[str], object]]:
         (RECIPES, build_recipe),
         (CERTIFY_METHODS, find_method),
         (GENERATOR_METHODS, parse_method),
-        ({"noise": RandomNoise}, build_noise),
     ):
         if name in register:
             found.append(build)
@@ -226,6 +220,19 @@ def test_every_command_line_in_the_help_exists() -> None:
     lines = [line for text in help_texts().values() for line in re.findall(r"\[dim\](sparring .*?)\[/dim\]", text)]
     assert len(lines) > 20
     assert {line: why for line in lines if (why := complaint(line))} == {}
+
+
+def test_the_suite_file_on_the_page_can_be_read(tmp_path: Path) -> None:
+    (code,) = [code for code in blocks((ROOT / "docs/audit_speed.md").read_text(encoding="utf-8")) if "stages:" in code]
+    (tmp_path / "mine.yaml").write_text(dedent(code), encoding="utf-8")
+    suite = load_suite(tmp_path / "mine.yaml")
+    assert suite.name == "mine"
+    assert [stage.spec for stage in suite.stages] == [
+        "fgsm",
+        "pgd:steps=100,loss=margin",
+        "noise:draws=100",
+        "square:queries=2000",
+    ]
 
 
 def test_the_pages_name_specs_and_commands_at_all() -> None:

@@ -9,8 +9,8 @@ from sparring.reproduce.distillation import EPSILONS, REPORTED, Line, Outcome
 
 COLOURS = ("#1f6feb", "#bf8700", "#1a7f37")
 TITLES = {
-    "undefended": "Figure 3.10 anew: no defense, as published",
-    "published": "Figure 3.11 anew: “distilled”, as published",
+    "undefended": "Figure 3.10, reproduced: no defense, as published",
+    "published": "Figure 3.11, reproduced: “distilled”, as published",
 }
 NAMES = {"undefended": "no defense", "published": "“distilled” as published", "distilled": "truly distilled"}
 

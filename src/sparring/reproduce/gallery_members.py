@@ -124,7 +124,7 @@ GALLERY: tuple[Member, ...] = (
         trained=True,
     ),
     Member("softmax output", "probabilities sold as logits", "refused"),
-    Member("softmax output, said", "probabilities, and told so", "overestimated", claim="fgsm", eps=0.1),
+    Member("softmax output, said", "probabilities, and declared as such", "overestimated", claim="fgsm", eps=0.1),
     Member(
         "fake iterations",
         'a plain net claimed by an "I-FGSM" that re-uses one gradient',

@@ -132,7 +132,7 @@ class Store:
                 path.replace(aside)
             raise InputError(
                 f"shard {number} of {self.folder} is damaged ({error}); it was put aside as {aside.name}: run again "
-                "with --resume, and only this shard is made anew"
+                "with --resume, and only this shard is computed again"
             ) from None
 
     def save(self, number: Number, record: Record) -> None:

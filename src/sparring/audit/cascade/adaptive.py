@@ -111,7 +111,7 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
         more = (replace(twice, min_progress=1),) if steps >= LONG else ()  # a control, on the sanity subset alone
         yield Remedy(
             "random-outputs",
-            f"gradients averaged over {COPIES} looks (EOT){past}",
+            f"gradients averaged over {COPIES} passes (EOT){past}",
             (
                 _climb(f"PGD (margin, EOT {COPIES})", f"pgd:loss=margin,steps={steps},{view}", through),
                 _climb(f"APGD-DLR (EOT {COPIES})", f"apgd-dlr:steps={steps},{view}", through, full_on_subset=False),

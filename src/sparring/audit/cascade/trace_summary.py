@@ -19,9 +19,9 @@ GRID = (
 )  # fmt: skip
 "forward passes at which a path is known"
 LATE = 10
-"looks at the end of a search that should not bring much any more"
+"steps at the end of a search: little should change in them"
 LEAST = 3 * LATE
-"looks without which the last ones are no end but half of the search"
+"fewest steps of a search for which the last ones are its end, not half of it"
 
 
 @dataclass(frozen=True)

@@ -17,18 +17,17 @@ from sparring.audit.checks.registry import LEAST, Found, Outcome, Skipped, check
 STEPS_SHARE = 0.005
 RESTARTS_SHARE = 0.01
 COPIES_SHARE = 0.01
-"of the sanity subset: more than this must not fall to more of the same"
+"share of the sanity subset that longer searches may newly break"
 RISING = 0.05
-"of its whole rise in the last ten looks: a search is not over"
+"share of the whole progress in the last ten steps above which a search is not finished"
 RISING_SHARE = 0.05
-"of the images that stand: so many must not be like that"
+"share of the unbroken images above which the check reports"
 
 
 @check(
     "not-converged",
     title="The searches were not over",
-    means="More of the same finds more. The figure says what these attacks had time for; a longer search would lower "
-    "it.",
+    means="Longer searches break more images. The figure shows what these attacks reached; longer ones would lower it.",
     remedy="Use more steps and restarts: --suite full, or a suite of your own.",
     fine="The searches had settled when they ended",
 )

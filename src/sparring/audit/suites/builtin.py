@@ -42,7 +42,7 @@ SUITES: dict[str, Suite] = {
     for suite in (
         Suite(
             "quick",
-            "A first look, about a minute for 200 digits on two cores: APGD with 50 steps, 3 targets, Square with "
+            "A first run, about a minute for 200 digits on two cores: APGD with 50 steps, 3 targets, Square with "
             "1,000 queries; targets only where half of the margin is gone.",
             (
                 *SHORT,

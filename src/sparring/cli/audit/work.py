@@ -110,7 +110,7 @@ class Work:
         numbers = self._numbers(run)
         options.keep(out)
         for number in run.store.mend():
-            note(log, f"shard {number} was damaged: it is made anew")
+            note(log, f"shard {number} was damaged: it is computed again")
         run.head()  # refuses what makes no sense before more processes start
         with self._helpers(options, log) as helpers:
             run.work(numbers, progress, stop=lambda: buried(helpers))

@@ -44,7 +44,7 @@ def verify(question: Question, margin: Tensor, attacks: str, seconds: float, nod
     """Prove, attack and prove harder, until every image is settled or its time is over.
 
     Args:
-        margin: [B] of the clean images. attacks: specs joined by "+". seconds: for cutting, an image. nodes: parts
+        margin: [B] of the clean images. attacks: specs joined by "+", or "off". seconds: for cutting, an image. nodes: parts
             that are bounded at once. seed: of the attacks.
     """
     margin = margin.double().clone()
@@ -65,7 +65,7 @@ def verify(question: Question, margin: Tensor, attacks: str, seconds: float, nod
 def _attacked(question: Question, margin: Tensor, attacks: str, seed: int) -> Tensor:
     """The margins [B], lowered to the smallest that the attacks see."""
     ball, margin = question.ball, margin.clone()
-    for spec in filter(None, attacks.split("+")):
+    for spec in [] if attacks == "off" else attacks.split("+"):
         rows = (margin >= 0).nonzero().squeeze(1)
         if not len(rows):
             break

@@ -152,9 +152,10 @@ class Shaken(nn.Module):
     def __init__(self, net: nn.Module, strength: float) -> None:
         super().__init__()
         self.net, self.strength = net, strength
+        self.generator = torch.Generator().manual_seed(0)
 
     def forward(self, x: Tensor) -> Tensor:
-        noise = self.strength * torch.randn(x.shape[0], *x.shape[1:])
+        noise = self.strength * torch.randn(x.shape[0], *x.shape[1:], generator=self.generator)
         shake = ((x - x.detach()) * noise).flatten(1).sum(1)
         logits: Tensor = self.net(x)
         return logits + torch.stack([shake, -shake], 1)

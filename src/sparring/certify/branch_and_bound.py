@@ -44,8 +44,8 @@ def verify(question: Question, margin: Tensor, attacks: str, seconds: float, nod
     """Prove, attack and prove harder, until every image is settled or its time is over.
 
     Args:
-        margin: [B] of the clean images. attacks: specs joined by "+", or "off". seconds: for cutting, an image. nodes: parts
-            that are bounded at once. seed: of the attacks.
+        margin: [B] of the clean images. attacks: specs joined by "+", or "off". seconds: for cutting, an image. nodes:
+            parts that are bounded at once. seed: of the attacks.
     """
     margin = margin.double().clone()
     certified, bound = proved(question, by_crown)

@@ -80,11 +80,21 @@ def pause(home: Path, seconds: float) -> None:
     (home / "pause.new").replace(home / "pause")
 
 
+def hear_ctrl_c() -> None:
+    """What was started in the background by a shell ignores Ctrl-C, and so would what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(home: Path, out: Path, *more: object) -> subprocess.Popen[bytes]:
     """The command in a process of its own; from its first shard on the net is slow."""
     pause(home, 0)
     command = [sys.executable, "-c", AGAIN, *words(home, out, *more)]
-    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        preexec_fn=hear_ctrl_c,
+    )
     wait_for(lambda: "head" in shards(out) or process.poll() is not None)
     pause(home, 0.3)
     return process

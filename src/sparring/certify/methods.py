@@ -104,8 +104,8 @@ class Complete(Method):
     """Bounds, attacks, then branch and bound until every image is settled or its time is over.
 
     Args:
-        seconds: for branch and bound, an image. attack: what tries before, names joined by "+", or "off". nodes: parts that
-            are bounded at once.
+        seconds: for branch and bound, an image. attack: what tries before, names joined by "+", or "off". nodes:
+            parts that are bounded at once.
     """
 
     name = "complete"

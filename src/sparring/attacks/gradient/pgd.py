@@ -11,6 +11,8 @@ Fails on: losses that saturate (zero gradients: use loss=margin or apgd-dlr), ma
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import PositiveFloat, PositiveInt
 
 from sparring.attack import Attack, register
@@ -63,3 +65,36 @@ class PGD(Attack):
         for b in bout.restarts(self.restarts):
             start = b.ball.sample(b.noise) if self.random_start else b.x
             b.submit(pgd(b, start, self.steps, step, self.loss, self.view, plain))
+
+
+@register(
+    "bpda",
+    title="BPDA",
+    sees="gradient",
+    norms=(L1, L2, Linf),
+    approach="approximation",
+    year=2018,
+    paper="arXiv:1802.00420",
+    aliases=("bpda-pgd",),
+    peers=("art",),
+    random=True,
+    survey="BPDA [5]",
+)
+class BPDA(PGD):
+    """PGD through a defense without useful gradients, by a stand-in for each of its stages (Athalye et al. 2018).
+
+    The defended model declares the stand-ins (`sp.defend`), so this is PGD against `model.exposed()`, the same
+    classifier to the last bit; on a model that is not defended it is PGD. Average over random stages with `view=eot20`.
+    Fails on: stages whose declared twin is far from them.
+
+    >>> import torch, sparring as sp
+    >>> from sparring.defenses import defend
+    >>> net = torch.nn.Linear(2, 2, bias=False).requires_grad_(False)
+    >>> _ = net.weight.copy_(torch.eye(2))
+    >>> safe = defend(net, torch.round, backward="straight_through")
+    >>> x, y, threat = torch.tensor([[0.6, 0.4]]), torch.tensor([0]), sp.Threat("Linf", 0.2)
+    >>> [bool(sp.attack(f"{name}:random_start=false")(safe, x, y, threat).success) for name in ("pgd", "bpda")]
+    [False, True]
+    """
+
+    exposes: ClassVar[bool] = True

@@ -21,7 +21,7 @@ from sparring.budget import BudgetSpent
 from sparring.errors import AccessError, InputError
 from sparring.model import LEVELS, Access, Model
 from sparring.outputs import classes
-from sparring.referee import Referee, TrainingReferee
+from sparring.referee import Referee
 from sparring.rng import Noise
 from sparring.threat import Goal, Untargeted
 
@@ -92,11 +92,8 @@ class Bout:
     @property
     def clean_logits(self) -> Tensor:
         self._need("score")
-        if self._referee.logits is None:  # nobody needed them so far
-            with torch.no_grad():
-                self._referee.queries += 1
-                self._referee.logits = self._model.logits(self._referee.ball.x)
-        return self._referee.logits[self._rows]
+        with torch.no_grad():
+            return self._referee.clean_logits(self._model.logits)[self._rows]
 
     @property
     def nearest_success(self) -> tuple[Tensor, Tensor]:
@@ -104,8 +101,8 @@ class Bout:
 
         Where there is none: the clean image, and infinity. For searches that go on from where others ended.
         """
-        size = self._referee.near_size[self._rows]
-        return torch.where(self.ball.column(size.isfinite()), self._referee.near[self._rows], self.x), size
+        near, size = self._referee.nearest(self._rows)
+        return torch.where(self.ball.column(size.isfinite()), near, self.x), size
 
     @property
     def passes_left(self) -> int | None:
@@ -113,29 +110,23 @@ class Bout:
 
         Where forward or backward passes are limited, it is twice what is left of them. For searches that plan ahead.
         """
-        budget, rows = self._referee.budget, self._rows
-        used = {"queries": self._referee.queries[rows], "gradients": self._referee.gradients[rows]}
-        left = [2 * (most - used[kind]) for kind in used if (most := getattr(budget, kind)) is not None]
-        if budget.passes is not None:
-            left.append(budget.passes - self._spent())
+        kinds = self._referee.left(self._rows)
+        left = [kinds[kind] if kind == "passes" else 2 * kinds[kind] for kind in kinds]
         return int(torch.stack(left).amax(1).amin()) if left and len(self) else None
 
     @property
     def queries_left(self) -> int | None:
         """Queries that budget and share of passes leave each row, if it takes no gradient; None = no limit but time."""
-        budget, spent, left = self._referee.budget, self._spent(), []
-        if budget.queries is not None:
-            left.append(budget.queries - self._referee.queries[self._rows])
-        if budget.passes is not None:
-            left.append(budget.passes - spent)
+        kinds = self._referee.left(self._rows)
+        left = [kinds[kind] for kind in kinds if kind != "gradients"]
         if self._most is not None:
-            left.append(self._most - spent)
+            left.append(self._most - self._spent())
         return int(torch.stack(left).amin()) if left and len(self) else None
 
     @property
     def early_exit(self) -> bool:
         """Only the best point of each row is wanted, not every step: a row that can find nothing new may leave."""
-        return self._referee.keep == "best"
+        return self._referee.early_exit
 
     # --- asking -----------------------------------------------------------------------------------------------
 
@@ -163,7 +154,7 @@ class Bout:
         """
         self._need("decision")
         wanted = torch.ones(z.shape[:2], dtype=torch.bool, device=z.device) if wanted is None else wanted
-        wanted = wanted & ~self._referee.over[self._rows][:, None]
+        wanted = wanted & ~self._referee.is_over(self._rows)[:, None]
         count = wanted.sum(1)
         if self._most is not None:
             count = torch.minimum(count, (self._most - self._spent()).clamp(min=0))
@@ -173,7 +164,7 @@ class Bout:
         if not len(at):
             return hits.view(asked.shape)
         owner, points, parts = at // z.shape[1], z.detach().flatten(0, 1)[at], []
-        size = max(len(self._referee.over), PACK // max(1, self.x[0].numel()))
+        size = max(len(self._referee), PACK // max(1, self.x[0].numel()))
         with torch.no_grad():
             for start in range(0, len(at), size):
                 part = slice(start, start + size)
@@ -225,7 +216,7 @@ class Bout:
         asked = wanted & (turn <= paid[:, None])
         at = asked.flatten().nonzero().squeeze(1)
         points, logits = z.detach().flatten(0, 1)[at], []
-        size = max(len(self._referee.over), PACK // max(1, self.x[0].numel()))
+        size = max(len(self._referee), PACK // max(1, self.x[0].numel()))
         with torch.no_grad():
             for start in range(0, len(at), size):
                 rows = at[start : start + size] // count
@@ -304,8 +295,8 @@ class Bout:
         """Hand a point over: it is shown to the model and judged. One query."""
         if not len(self):
             return
-        if isinstance(self._referee, TrainingReferee):
-            self._referee.take(self._rows, self._threat or self.ball, self._shown(z.detach()))
+        if not self._referee.judges:
+            self._referee.keep_submitted(self._rows, self._threat or self.ball, self._shown(z.detach()))
         elif self._sees == "decision":
             self._labels(z, submitted=True)
         else:
@@ -322,10 +313,9 @@ class Bout:
         Args:
             done: bool [b], rows whose search here is over as well; they come back in parts made of the bout around.
         """
-        over = self._referee.over
-        stay = ~(over if len(over) == len(self._rows) else over[self._rows])
-        if self._threat is not None and self._referee.keep == "best":  # found inside the radius of this part
-            stay &= self._referee.size[self._rows] > self.eps * (1 + 1e-5)
+        stay = ~self._referee.is_over(self._rows)
+        if self._threat is not None and self._referee.early_exit:  # found inside the radius of this part
+            stay &= self._referee.kept_size(self._rows) > self.eps * (1 + 1e-5)
         if self._most is not None:
             stay &= self._spent() < self._most
         if done is not None:
@@ -386,7 +376,7 @@ class Bout:
 
     def _spent(self) -> Tensor:
         """[b] passes that each row has taken part in, since the call began."""
-        return self._referee.queries[self._rows] + self._referee.gradients[self._rows]
+        return self._referee.spent(self._rows)
 
     # --- inside -----------------------------------------------------------------------------------------------
 
@@ -394,7 +384,7 @@ class Bout:
         z = self._shown(z.detach())
         able = self._referee.charge(self._rows, queries=1)
         with torch.no_grad():
-            labels = self._ask(self._model.labels, z, able, lambda: self._referee.prediction[self._rows])
+            labels = self._ask(self._model.labels, z, able, lambda: self._referee.clean_prediction(self._rows))
         self._referee.note_broken(self._rows, labels < 0)
         self._judge(z, torch.full_like(self.eps, torch.nan), self._hit(labels), able, submitted)
         return labels

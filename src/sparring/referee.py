@@ -6,6 +6,7 @@ Attacks never see this; they talk to the `Bout`. All bookkeeping of the package 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -26,7 +27,7 @@ class Referee:
     Args:
         keep: "best" = the smallest success, and with a fixed eps a fooled sample leaves at once; "margin" = the
             success with the largest margin, nobody leaves; "last" = the last point that the attack hands over stays,
-            as in most papers' algorithms, or, where it submitted nothing over, the last that it looked at; nobody
+            as in most papers' algorithms, or, where it handed nothing over, the last that it looked at; nobody
             leaves. Samples that are wrong before any attack are never attacked, whatever `keep` is.
     """
 
@@ -60,6 +61,53 @@ class Referee:
         self.logits: Tensor | None = None  # of the clean images
         self.records: list[tuple[Tensor, Tensor, Tensor]] | None = [] if trace else None
         self.started = time.perf_counter()
+
+    def __len__(self) -> int:
+        """Samples of the whole call."""
+        return len(self.over)
+
+    # --- answering: all that a bout may know ------------------------------------------------------------------
+
+    @property
+    def early_exit(self) -> bool:
+        """Only the best point of each sample is kept: who can find nothing better may leave."""
+        return self.keep == "best"
+
+    def clean_logits(self, ask: Callable[[Tensor], Tensor]) -> Tensor:
+        """[N, K] logits of the clean images; asked for once, at one query each, if nobody has seen them so far."""
+        if self.logits is None:
+            self.queries += 1
+            self.logits = ask(self.ball.x)
+        return self.logits
+
+    def clean_prediction(self, rows: Tensor) -> Tensor:
+        """[b] classes of the clean images."""
+        return self.prediction[rows]
+
+    def is_over(self, rows: Tensor) -> Tensor:
+        """bool [b]: nothing is left to do for the sample."""
+        return self.over if len(rows) == len(self.over) else self.over[rows]
+
+    def nearest(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Points [b, ...] and sizes [b] of the nearest successes so far; infinite sizes where there is none."""
+        return self.near[rows], self.near_size[rows]
+
+    def kept_size(self, rows: Tensor) -> Tensor:
+        """[b] sizes of the successes that are kept; infinite where there is none."""
+        return self.size[rows]
+
+    def spent(self, rows: Tensor) -> Tensor:
+        """[b] passes, forward and backward together."""
+        return self.queries[rows] + self.gradients[rows]
+
+    def left(self, rows: Tensor) -> dict[str, Tensor]:
+        """[b] what the budget leaves of each kind that it limits: "queries", "gradients", "passes"."""
+        used = {"queries": self.queries[rows], "gradients": self.gradients[rows], "passes": self.spent(rows)}
+        return {kind: most - used[kind] for kind in used if (most := getattr(self.budget, kind)) is not None}
+
+    def keep_submitted(self, rows: Tensor, ball: Ball, z: Tensor) -> None:
+        """Keep points that the attack hands over, unseen by the model; only of a referee that does not judge."""
+        raise NotImplementedError
 
     # --- paying -----------------------------------------------------------------------------------------------
 
@@ -339,8 +387,8 @@ class TrainingReferee(Referee):
     def judge(self, rows: Tensor, ball: Ball, z: Tensor, margin: Tensor, hit: Tensor, submitted: bool) -> None:
         """Nothing is said of points on the way."""
 
-    def take(self, rows: Tensor, ball: Ball, z: Tensor) -> None:
-        """A point that the attack hands over is kept, inside the ball."""
+    def keep_submitted(self, rows: Tensor, ball: Ball, z: Tensor) -> None:
+        """Keep points that the attack hands over, inside the ball."""
         self.best[rows] = z if ball.made(z) else ball.project(z)
 
 

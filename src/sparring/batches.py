@@ -40,7 +40,7 @@ def run_batches(
         data: (x [N, ...], y [N]), or an iterable of such batches (a DataLoader), taken as they come.
         goal: (x, y) of a batch -> its goal; None = untargeted.
         budget: per sample; `seconds` is for the whole of the data.
-        trace: record what was seen on the way: in the results that `progress` is told, not in the joined one.
+        trace: record what was seen on the way: in the results that `progress` gets, not in the joined one.
         progress: called with the number of images done and the batch's result, after each batch.
     """
     results: list[Result] = []

@@ -133,8 +133,8 @@ class _Detour(nn.Module):
         near = x if self.twin is None else self.twin(x)
         if near.shape != answer.shape:
             raise InputError(
-                f"the stage turned shape {tuple(x.shape)} into {tuple(answer.shape)}, but what stands for its gradient "
-                f"gives {tuple(near.shape)}; give a differentiable twin of the same shape"
+                f"the stage turned shape {tuple(x.shape)} into {tuple(answer.shape)}, but the stand-in for its "
+                f"gradient gives {tuple(near.shape)}; give a differentiable twin of the same shape"
             )
         return swap(answer.to(near), near)
 

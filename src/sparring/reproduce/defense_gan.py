@@ -1,4 +1,4 @@
-"""Defense-GAN, as published and as it stands: the paper's white-box table beside attacks that know the defense.
+"""Defense-GAN, as published and as it is: the paper's white-box table beside attacks that know the defense.
 
 The published attacks saw no gradient: the graph was cut between the image and its code. So the paper's white-box
 accuracy is about that of clean reconstructions, and an FGSM that meets the same cut gets the same here. The ceiling

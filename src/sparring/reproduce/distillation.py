@@ -112,7 +112,7 @@ def distillation(
     """Measure the trained nets on the test images x [N, 1, 28, 28], y [N].
 
     Args:
-        audited: the first so many images are audited. suite: of the audit. say: told what is going on.
+        audited: the first so many images are audited. suite: of the audit. say: called with each line of progress.
     """
     pairs = {"undefended": nets.undefended, "published": nets.published}
     claimed: dict[str, dict[str, list[float]]] = {}

@@ -112,7 +112,7 @@ def physical(
         attacks: specs. Those that fill a radius get `eps` (Linf where they can), the others none.
         target: a class name or number. views: what is seen, see `blocks.views.transforms`.
         draws: how many views are counted.
-        say: told what is done.
+        say: called with each line of progress.
 
     Returns:
         For each attack one exhibit a photo.

@@ -38,11 +38,6 @@ class Examinee:
     def info(self) -> AttackInfo:
         return self.attack.info
 
-    @property
-    def steers(self) -> bool:
-        """Does it use gradients?"""
-        return self.info.sees == "gradient"
-
     def eps(self, paper: Paper) -> float | None:
         """A radius at which some of the images fall and some stand; None if it looks for the minimum."""
         if self.info.aim in ("minimum", "own"):

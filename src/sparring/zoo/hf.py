@@ -1,7 +1,7 @@
 """`hf:NAME_OR_DIR`: image classifiers of the transformers library, without torchvision.
 
 The processor classes of transformers ask for torchvision, so the normalisation is read from
-preprocessor_config.json itself, and the net is told to expect pixels in [0, 1].
+preprocessor_config.json itself, and the net is wrapped to expect pixels in [0, 1].
 """
 
 from __future__ import annotations

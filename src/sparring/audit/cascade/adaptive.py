@@ -1,4 +1,4 @@
-"""Adaptive attacks: what an attacker does who knows what the probes found. Run after the suite, over what stands.
+"""Adaptive attacks: what an attacker does who knows what the probes found. Run after the suite, on unbroken images.
 
     found                                              the remedy
     the softmax is saturated                           logits divided by their median margin; margin losses again
@@ -50,8 +50,8 @@ class Tried:
     """A remedy that was tried, on the sanity subset.
 
     Attributes:
-        code, what: see `Remedy`. oblivious: stands against all attacks of the suite that see gradients. adaptive:
-            stands against the remedy's attacks.
+        code, what: see `Remedy`. oblivious: survives all attacks of the suite that see gradients. adaptive:
+            survives the remedy's attacks.
     """
 
     code: str

@@ -105,7 +105,7 @@ class Cascade:
         self.outcomes.append(Outcome(stage, rows, result, tried, rows[new], self.robust, place, moved, path))
 
     def learn(self, stage: Stage, rows: Tensor, result: Result, place: Place) -> None:
-        """Count what another attack found on the way, at this eps or a smaller one, if it broke what still stands.
+        """Count what another attack found on the way, at this eps or a smaller one, if it broke an unbroken image.
 
         Only for these images: what is said of an image must not depend on which others are in its shard.
         """

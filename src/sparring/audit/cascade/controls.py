@@ -58,7 +58,7 @@ def run_second_look(cascade: Cascade, model: Model, rows: Tensor) -> None:
     """Long climbs on those of `rows` [r] that only queries, noise or transfer have broken, where gradients were close.
 
     An honest net is so hard to climb that a long random search sometimes finds what a short climb misses. Where
-    gradients mislead they do not come close, or do not arrive with restarts either. Nothing that stands is attacked.
+    gradients mislead they do not come close, or do not arrive with restarts either. No unbroken image is attacked.
     """
     others, _ = _found(cascade, "query", "noise", "transfer")
     for number, stage in enumerate(SECOND, 20):

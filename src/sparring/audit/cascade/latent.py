@@ -2,7 +2,7 @@
 
 Gradients through a projection are poor; the generator's code is where such a defense can be steered. The search knows
 the generator and the classifier behind it, aims far beyond the boundary (30 logits, else 10) so that a second
-projection does not lead back, and shows each point to the whole model once. Run on what still stands.
+projection does not lead back, and shows each point to the whole model once. Run on the images that are still unbroken.
 """
 
 from __future__ import annotations

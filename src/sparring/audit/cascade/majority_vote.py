@@ -2,7 +2,7 @@
 
 A search that may look many times will sooner or later see a miss. So its points are handed to a jury: `k` looks on
 noise that no search has seen. An image is broken when most looks miss it, which is what a majority vote of the model
-itself would do; the mean over the looks is told beside it.
+itself would do; the mean over the looks is reported beside it.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Headway:
         best[rows] = torch.fmax(best[rows], result.margin.double())
 
     def admits(self, stage: Stage) -> Tensor:
-        """bool [N]: images worth this stage, see `Stage.min_progress`. All, where a model tells no margins."""
+        """bool [N]: images worth this stage, see `Stage.min_progress`. All, where a model gives no margins."""
         if stage.min_progress is None:
             return torch.ones_like(self.start, dtype=torch.bool)
         climbed, queried = 1 - self.climbed / self.start, 1 - self.queried / self.start

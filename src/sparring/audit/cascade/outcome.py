@@ -29,7 +29,7 @@ class Outcome:
         stage: the attack. rows: [r] numbers of the images it was run on. result: on these.
         tried: of them, images that still stood. broke: [b] numbers of those it broke first.
         robust: images that still stand afterwards, of all.
-        place: where it stands in the order of all that may be run, the same in every shard.
+        place: where it is in the order of all that may be run, the same in every shard.
         moved: [r] bool, the point handed over is not the image itself; only of attacks run as claimed.
         path: how its search went on the sanity subset; only of stages that are `full_on_subset`.
     """

@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Step:
-    """What a `progress` callback is told, after each batch.
+    """What a `progress` callback gets after each batch.
 
     Attributes:
         title: of the stage. number, stages: this one and how many there are.
@@ -50,7 +50,7 @@ class Clock:
 
     Args:
         n: images. correct: of them, right before any attack.
-        callback: told about each step; None = nobody listens.
+        callback: called with each step; None = nobody listens.
     """
 
     def __init__(self, n: int, correct: int, callback: Callback | None) -> None:

@@ -1,4 +1,4 @@
-"""Straight through: a model whose gradients go past whatever cuts or flattens them, without being told what that is.
+"""Straight through: a model whose gradients go past whatever cuts or flattens them, without knowing what that is.
 
 BPDA (Athalye, Carlini & Wagner 2018, arXiv:1802.00420) needs to know the stage that hides the gradient. Two searches
 find most: operations that are flat or cut the graph (round, sign, comparisons, detach, no_grad) are stood in for by

@@ -1,6 +1,6 @@
 """Transfer: examples made for another net, shown to the model. They should never beat attacks that see the model.
 
-The other net is what a defended model stands before (its own classifier, without the stages), else the plain net that
+The other net is the classifier of a defended model, without its stages, else the plain net that
 comes with the package, where the images are digits. Two attacks are taken to their end there (PGD on the margin,
 MI-FGSM), so that the points are sure of themselves: a transfer that only just fools one net fools no other. Papernot,
 McDaniel and Goodfellow 2016, arXiv:1605.07277; as a sign of misleading gradients: Carlini et al. 2019,

@@ -179,7 +179,7 @@ def keywords_of(
     """Let f(model, data, threat, settings) take the fields of a settings class as keywords.
 
     Type checkers see the keywords by the class's constructor; `help`, notebooks and `inspect.signature` by the
-    signature, and the documentation of each field stands in the docstring.
+    signature, and the documentation of each field is in the docstring.
     """
     kind = cast("type[AuditSettings]", settings)
 

@@ -35,7 +35,7 @@ def carry_out(plan: Plan, progress: Callback | None) -> Report:
 
 
 def work_on(plan: Plan, head: Prepared, number: int, clock: Clock) -> ShardResult:
-    """One shard, with its progress told."""
+    """One shard, with its progress reported."""
     span = plan.span(number)
     correct = int(head.clean.correct[span].sum())
     table = timetable(plan, head, curve=span.start < plan.suite.subset)

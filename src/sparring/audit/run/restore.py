@@ -63,7 +63,7 @@ def plan_of(known: dict[str, Any], model: Model, source: Source, threat: Threat,
 
 
 def _claim(spec: str, radii: list[float]) -> Claim:
-    """A claim from its text; its eps, which the text rounds, is the one of the run's radii that it stands for."""
+    """A claim from its text; its eps, which the text rounds, is the nearest of the run's radii."""
     claim = parse_claim(spec)
     if not claim.eps:
         return claim

@@ -181,7 +181,7 @@ def _parse(text: str, name: str) -> tuple[yaml.Node | None, Any]:
 
 
 def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
-    """Where in the file the thing at `loc` stands, or the nearest thing around it."""
+    """Where in the file the thing at `loc` is, or the nearest thing around it."""
     line = 1 if node is None else node.start_mark.line + 1
     for step in loc:
         if isinstance(node, yaml.MappingNode):

@@ -56,7 +56,7 @@ def rerun(
     with tempfile.TemporaryDirectory() as spare:
         home = Path(spare) if out is None else out
         files = Files(json=home / doc.FILE if out is None else None)
-        # A requirement that is not met is told by the report; the comparison still counts.
+        # A requirement that is not met is in the report; the comparison still counts.
         perform(options, Work(out=out, workers=workers, force=force), files, quiet=quiet)
         worse = held(run, home, quiet=quiet)
     if fail_on_regression and worse:

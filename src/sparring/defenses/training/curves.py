@@ -25,7 +25,7 @@ class Curves(Callback):
     """`history.csv` and `curves.png` in a folder, rewritten after each epoch.
 
     Args:
-        folder: where they go. resume: keep the epochs that the table in the folder tells of.
+        folder: where they go. resume: keep the epochs in the table of the folder.
     """
 
     def __init__(self, folder: Path, resume: bool = False) -> None:

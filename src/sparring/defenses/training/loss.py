@@ -18,7 +18,7 @@ from sparring.threat import Threat
 
 @dataclass
 class Step:
-    """Where training stands, for losses that draw noise or change over time.
+    """How far training is, for losses that draw noise or change over time.
 
     Attributes:
         seed: fresh in every step and the same after a resume: seed attacks and noise with it.

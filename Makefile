@@ -27,8 +27,9 @@ demo: $(VENV)/.demo ## a claim beside the truth: audit the distilled classifier 
 test: $(VENV)/.test ## the fast tests: every room, every attack under its main norm
 	$(BIN)/python -m pytest -n 2
 
-exam: $(VENV)/.test ## the whole exam: every attack under all of its norms
+exam: $(VENV)/.test ## the whole exam: every attack under all of its norms; and the long tests
 	$(BIN)/python -m pytest -n 2 -m 'exam or not exam' tests/exam
+	$(BIN)/python -m pytest -n 2 -m long
 
 fuzz: $(VENV)/.test ## 10,000 random cases of everything that the library is handed
 	SPARRING_FUZZ=10000 $(BIN)/python -m pytest tests/unit/test_fuzz.py

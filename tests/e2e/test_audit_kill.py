@@ -150,6 +150,7 @@ def whole(home: Path) -> Path:
     return out
 
 
+@pytest.mark.long
 def test_killed_worker_then_killed_driver_then_resumed(run: Run, home: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     driver = start(home, out, "--quiet", "--workers", 2)
@@ -194,6 +195,7 @@ def test_ctrl_c_says_where_the_run_lies_and_how_to_go_on(run: Run, home: Path, w
     assert plain(out) == plain(whole)
 
 
+@pytest.mark.long
 def test_a_worker_stops_when_its_driver_is_gone_and_another_takes_over(
     run: Run, home: Path, whole: Path, tmp_path: Path
 ) -> None:
@@ -218,6 +220,7 @@ def test_a_worker_stops_when_its_driver_is_gone_and_another_takes_over(
     assert plain(out) == plain(whole)
 
 
+@pytest.mark.long
 def test_two_at_once_share_the_work(run: Run, home: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     other = start(home, out, "--quiet")

@@ -13,6 +13,8 @@ from sparring.reproduce.gallery import find, naive, run
 from sparring.reproduce.gallery_members import GALLERY, Member
 from sparring.reproduce.gallery_models import Workshop
 
+pytestmark = pytest.mark.long
+
 TINY = Suite(
     "tiny",
     "for tests",

@@ -81,6 +81,7 @@ def test_what_is_not_proven_is_a_doubt_and_keeps_the_attack_before() -> None:
     assert found.doubts[0].share == 1
 
 
+@pytest.mark.long
 @pytest.mark.skipif(DATA is None, reason="SPARRING_DATA names no folder with the net of the four proved optima")
 @pytest.mark.parametrize(
     ("image", "optimum"),

@@ -47,6 +47,7 @@ def least_margin(net: nn.Sequential, x: Tensor, y: int, eps: float) -> float:
     return best
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(3))
 def test_every_image_of_a_tiny_net_is_settled_as_enumeration_says(seed: int) -> None:
     net = tiny(seed)

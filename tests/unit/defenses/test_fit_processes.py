@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.long
+
 
 def test_two_processes_step_as_one(tmp_path: Path) -> None:
     """Spawned in a script of its own, as the processes import the main module again."""

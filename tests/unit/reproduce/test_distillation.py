@@ -76,6 +76,7 @@ def test_a_saturated_softmax_hides_the_gradient_and_a_cooled_one_shows_it(
     assert correct(FGSM(), linear, x, y, 0.1, temperature=1000.0).robust_accuracy() < 0.1
 
 
+@pytest.mark.long
 def test_the_command_leaves_nets_figures_audits_and_the_whole_table(tmp_path: Path) -> None:
     out, suite = tmp_path / "run", tmp_path / "small.yaml"
     suite.write_text(

@@ -192,6 +192,7 @@ def worker(folder: Path, pause: float) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", WORKER, str(folder), str(pause)])
 
 
+@pytest.mark.long
 def test_killed_workers_lose_nothing_and_the_result_is_the_same(tmp_path: Path) -> None:
     whole = Store.open(tmp_path / "whole", PLAN, resume=False)
     list(whole.work(make))

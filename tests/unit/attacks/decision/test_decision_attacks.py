@@ -66,6 +66,7 @@ def test_the_nearest_point_of_a_plane_is_found(name: str, plane: tuple[Affine, T
     assert float((result.distance / optimum).max()) <= 1.5 * AFFINE[name]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "norm"), DIGITS, ids=lambda value: str(value))
 def test_on_digits_it_beats_noise(name: str, norm: str, digits: Digits, searching: Searching) -> None:
     result = sp.attack(name)(*digits, (norm, None), budget=sp.Budget(queries=500))
@@ -127,6 +128,7 @@ def test_more_queries_never_end_farther_away(digits: Digits) -> None:
             assert bool((more.distance <= fewer.distance).all()), name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("norm", "most"), [("L2", 2.6), ("Linf", 0.125), ("L1", 20.0), ("L0", 21.0)])
 def test_minimum_norm_from_classes_alone(norm: str, most: float, digits: Digits) -> None:
     model, x, y = digits

@@ -17,7 +17,7 @@ class Halving(Attack):
 
     steps: PositiveInt = 12
 
-    def run(self, bout):  # bout.grad counts, judges and keeps the best; the fooled leave at `standing`
+    def run(self, bout):  # bout.grad counts, judges and keeps the best; the fooled leave at `active`
         z = bout.x
         for k in range(self.steps):
             g = bout.grad(z, margin)

@@ -99,14 +99,9 @@ def prepare(plan: Plan) -> Prepared:
     clean, sha256, parts = look(plan.model, plan.source, plan.batch_size, plan.shard_size, size)
     _refuse_unreachable(plan, clean)
     refuse_chance(plan.model, clean, plan.clean_floor)
-    subset = subset_of(clean, size)
     trials = rehearse(plan, clean)
-    probes = probe(plan.model, clean, subset, plan.threat, plan.seed, plan.batch_size, plan.training)
+    clean, subset, probes = measure(plan, clean)
     probes = replace(probes, canary=trials)
-    if probes.random:  # one look decides nothing: a majority of several does
-        clean = replace(clean, logits=_voted(plan, clean))
-        subset = subset_of(clean, size)
-        probes = replace(probes, passes=probes.passes + DRAWS * len(clean))
     return Prepared(
         replace(clean, x=clean.x[:0]),
         subset,
@@ -120,6 +115,18 @@ def prepare(plan: Plan) -> Prepared:
         plan.left_out,
         plan.settings,
     )
+
+
+def measure(plan: Plan, clean: Clean) -> tuple[Clean, Tensor, Probes]:
+    """Probe the model: its answers to the clean images (votes, if it answers at random), the sanity subset, the
+    probes."""
+    subset = subset_of(clean, plan.suite.subset)
+    probes = probe(plan.model, clean, subset, plan.threat, plan.seed, plan.batch_size, plan.training)
+    if probes.random:  # one look decides nothing: a majority of several does
+        clean = replace(clean, logits=_voted(plan, clean))
+        subset = subset_of(clean, plan.suite.subset)
+        probes = replace(probes, passes=probes.passes + DRAWS * len(clean))
+    return clean, subset, probes
 
 
 def _refuse_unreachable(plan: Plan, clean: Clean) -> None:

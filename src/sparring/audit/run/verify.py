@@ -2,8 +2,9 @@
 
 1. Files: each is whole, is written as sparring writes it, and belongs to this run.
 2. Model and data: they are those of the run, by hash; labels are those of the data.
-3. Points: the model is asked about every clean image and every stored point, also those not called a success; each
-   point is measured against its image.
+3. Answers: the model is asked about every clean image and probed again; it is asked about every stored point, also
+   those not called a success, and each point is measured against its image; breaks are rounded, saved and resized
+   again.
 4. Report: it is derived again from the shards, and every figure, doubt and word of it is compared; pages and tables
    are made again from it.
 
@@ -14,30 +15,29 @@ weaker attacks than it says (the points would be honest, the search would not): 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from sparring.audit.cascade.cascade import subset_of
-from sparring.audit.inputs.clean import data_sha256
 from sparring.audit.inputs.provenance import about_model, code_name
 from sparring.audit.inputs.requirements import Requirement, parse_requirement
 from sparring.audit.inputs.source import Data, Source
 from sparring.audit.report.document import FILE, json_text, read
 from sparring.audit.report.formats.all import FORMS
 from sparring.audit.report.report import Report
-from sparring.audit.run.conclude import conclude
-from sparring.audit.run.in_process import clean_image
+from sparring.audit.run.folder import Run
 from sparring.audit.run.plan import FORMAT, Plan
 from sparring.audit.run.prepare import Prepared
 from sparring.audit.run.records import unpack
 from sparring.audit.run.restore import plan_of, threat_of
-from sparring.audit.run.shard import ShardResult
-from sparring.audit.run.verify_points import Radius, Witness, clean_findings, points_at
+from sparring.audit.run.shard import images_of
+from sparring.audit.run.verify_breaks import break_findings
+from sparring.audit.run.verify_head import head_findings, look_again, probe_findings
+from sparring.audit.run.verify_points import Radius, Witness, points_at
 from sparring.audit.run.verify_report import differences, forms_findings, report_findings
+from sparring.default_dtype import float32_by_default
 from sparring.errors import InputError
 from sparring.export.files import MARK, MARK_TEXT
 from sparring.model import Model
@@ -81,6 +81,7 @@ class Verification:
         return {"format": "sparring-verify-2", "holds": self.holds, **plain}
 
 
+@float32_by_default()
 def verify(
     folder: str | Path,
     model: Model,
@@ -105,7 +106,8 @@ def verify(
             f"{folder} holds no audit that this version can verify; its format is {store.plan.get('format')!r}"
         )
     try:
-        return _Verifier(store, model, Source(data, classes=model.classes), batch_size, options, command).result()
+        source = Source(data, int(store.plan["data"]["n"]), model.classes)
+        return _Verifier(store, model, source, batch_size, options, command).result()
     except (KeyError, TypeError, IndexError, RuntimeError, ValueError, AttributeError, ZeroDivisionError) as error:
         if isinstance(error, InputError):
             raise
@@ -145,18 +147,27 @@ class _Verifier:
         plan = self.store.plan
         same = {"model": self._same_model(), "data": True, "code": plan["code"] == code_name()}
         self._files()
-        empty = tuple(Radius(eps, 0, 0, 0, 0) for eps in plan["radii"])
-        head = self._load(HEAD)
-        if head is None:
-            return self._made(0, 0, empty, {**same, "data": False}, 0)
-        radii, images, right, done = list(empty), 0, 0, 0
+        radii = [Radius(eps, 0, 0, 0, 0) for eps in plan["radii"]]
+        record = self._load(HEAD)
+        if record is None:
+            return self._made(0, 0, tuple(radii), {**same, "data": False}, 0)
+        run = self._run(record)
+        head = Prepared.of_record(run.plan, record)
+        again = look_again(run.plan)
+        known = list(head_findings(again, head, run.plan.suite.subset))
+        self.findings += known
+        if same["code"]:  # another version may measure in another way
+            self.findings += probe_findings(again, head)
+        same["data"] = again.parts == head.parts
+        whole = same["data"] and same["code"] and not head.draws and not known
+        witness = Witness(self.model, head.draws, run.plan.seed, head.clean.classes, self.batch_size)
+        images = right = done = 0
         for number in range(len(self.store)):
-            record = self._load(number) if self.store.done(number) else None
-            if record is None:
+            shard = self._load(number) if self.store.done(number) else None
+            if shard is None:
                 continue
-            here, correct, alike = self._shard(number, record, head)
+            here, correct = self._shard(number, shard, run.plan, head, witness, whole)
             radii = [a + b for a, b in zip(radii, here, strict=True)]
-            same["data"] &= alike
             images += len(correct)
             right += int(correct.sum())
             done += 1
@@ -165,8 +176,13 @@ class _Verifier:
         if done < len(self.store) and self.finished:
             self.findings.append(f"{FILE} is there, but {len(self.store) - done} of {len(self.store)} shards are not")
         elif self.finished and same["data"]:
-            self._report(head, same["code"])
+            self._report(run, same["code"])
         return self._made(done, images, tuple(radii), same, right - radii[0].proved)
+
+    def _run(self, head: Record) -> Run:
+        """The run with the plan that it was made for."""
+        threat = threat_of(self.store.plan, head[0].get("region"))
+        return Run(plan_of(self.store.plan, self.model, self.source, threat, head[0].get("certified")), self.store)
 
     def _made(
         self, done: int, images: int, radii: tuple[Radius, ...], same: dict[str, bool], standing: int
@@ -204,48 +220,41 @@ class _Verifier:
             self.findings.append(str(error))
             return None
 
-    def _shard(self, number: int, record: Record, head: Record) -> tuple[list[Radius], Tensor, bool]:
-        """Its breaks by radius, which of its images are right, and whether the images are those of the run."""
+    def _shard(
+        self, number: int, record: Record, plan: Plan, head: Prepared, witness: Witness, whole: bool
+    ) -> tuple[list[Radius], Tensor]:
+        """Its breaks by radius, and which of its images are right. `whole`: ask what is said of its breaks, too."""
         tensors, values = record
-        plan = self.store.plan
-        rows = slice(number * self.size, min((number + 1) * self.size, self.n))
+        rows = plan.span(number)
         x, y = self.source.part(rows.start, rows.stop)
         x = self.model.accept(x).cpu()
-        alike = data_sha256(x, y) == head[1]["parts"][number]
         correct = tensors["worst/0/clean_correct"]
         if values["first"] != rows.start:
             self.findings.append(f"shard {number} says that it begins with image {values['first']}")
-        witness = self._witness(head)
-        self.findings += clean_findings(witness, x, y, head[0], correct, rows)
-        threat = threat_of(plan, head[0].get("region"))
+        wrong = int((correct != head.clean.correct[rows]).sum())
+        if wrong:
+            self.findings.append(f"{wrong} images of shard {number} are marked right or wrong, and are not")
         radii = []
-        for k, eps in enumerate(plan["radii"]):
-            radius, findings = points_at(witness, threat, eps, k, tensors, x, y)
+        for k, eps in enumerate(plan.radii()):
+            radius, findings = points_at(witness, plan.threat, eps, k, tensors, x, y)
             radii.append(radius)
             self.findings += findings
-        return radii, correct, alike
-
-    def _witness(self, head: Record) -> Witness:
-        logits = head[0]["logits"]
-        return Witness(self.model, self._head(head).draws, self.store.plan["seed"], logits.shape[1], self.batch_size)
-
-    def _plan(self, head: Record) -> Plan:
-        threat = threat_of(self.store.plan, head[0].get("region"))
-        return plan_of(self.store.plan, self.model, self.source, threat, head[0].get("certified"))
-
-    def _head(self, head: Record) -> Prepared:
-        return Prepared.of_record(self._plan(head), head)
+        if whole and radii[0].holds and bool(tensors["worst/0/x_adv"].isfinite().all()):
+            part = unpack(plan, record)
+            clean, _ = images_of(plan, head, number)
+            self.findings += break_findings(self.model, clean, part, self.batch_size)
+        return radii, correct
 
     # --- the report -------------------------------------------------------------------------------------------
 
-    def _report(self, record: Record, same_code: bool) -> None:
+    def _report(self, run: Run, same_code: bool) -> None:
         """Derive the report again; compare it, and every page made from it."""
         if not same_code:
             self.not_covered.append(
                 f"the words of {FILE}, and the pages made from it: another version of the code wrote them; "
                 "its figures, its doubts and its status are compared"
             )
-        derived = self._derived(record)
+        derived = self._derived(run)
         plain = derived.to_dict()
         self.findings += report_findings(self.store.folder, plain, self.store.plan["code"], same_code)
         try:
@@ -257,17 +266,13 @@ class _Verifier:
         if same_code:
             self.findings += forms_findings(self.store.folder, stored)
 
-    def _derived(self, record: Record) -> Report:
-        plan, head = self._plan(record), self._head(record)
-        parts = [unpack(plan, self.store.load(number, keep_damaged=True)) for number in range(len(self.store))]
-        if not torch.equal(head.subset, subset_of(head.clean, plan.suite.subset)):
-            self.findings.append("the sanity subset is not the first images that the model gets right")
-        report = conclude(plan, head, [part.light() for part in parts], lambda numbers: _pixels(plan, parts, numbers))
+    def _derived(self, run: Run) -> Report:
+        report = run.report()
         for k, row in enumerate(report.samples):
             if (row["status"] == "broken") != bool(report.worst.success[k] & report.worst.clean_correct[k]):
                 self.findings.append(f"image {k} is {row['status']} by the attacks' records, not by its stored point")
                 break
-        return replace(report, shards=self.store.digests())
+        return report
 
     def _by_options(self, derived: Report, stored: dict[str, Any]) -> Iterator[str]:
         """Requirements, settings and the command of the report."""
@@ -293,12 +298,3 @@ class _Verifier:
         ]
         if [one for one in required if not one.counted] != asked:
             yield f"the requirements in {FILE} are not those in options.json"
-
-
-def _pixels(plan: Plan, parts: list[ShardResult], numbers: Any) -> dict[int, tuple[Tensor, Tensor]]:
-    """The clean image and the worst point of each of these images."""
-    found = {}
-    for i in numbers:
-        part = parts[i // plan.shard_size]
-        found[i] = (clean_image(plan, i), part.worst[0].x_adv[i - part.first])
-    return found

@@ -1,8 +1,8 @@
-"""What the model itself says of a run: its clean images and every stored point, also those not called a success."""
+"""What the model itself says of every stored point of a run, also of those not called a success."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,37 +81,6 @@ class Witness:
         if self.model.access == "decision":
             return torch.nn.functional.one_hot(self.model.labels(z).cpu().clamp(min=0), self.classes).float()
         return self.model.logits(z).cpu()
-
-
-def clean_findings(
-    witness: Witness, x: Tensor, y: Tensor, head: Mapping[str, Tensor], correct: Tensor, rows: slice
-) -> Iterator[str]:
-    """What is wrong with a shard's clean images: labels, answers, and which of them are right.
-
-    Args:
-        x, y: the images of the shard and their labels, from the data. head: tensors of the first look at all images.
-        correct: [n] bool, as the shard has it. rows: which of all images these are.
-    """
-    where = f"images {rows.start} to {rows.stop - 1}"
-    if not torch.equal(y.cpu(), head["y"][rows]):
-        yield f"{where}: {int((y.cpu() != head['y'][rows]).sum())} labels are not those of the data"
-    known = head["logits"][rows].float()
-    here = witness.logits(x).float()
-    if here.shape != known.shape:
-        yield f"{where}: the model gives {here.shape[1]} classes, the run has {known.shape[1]}"
-        return
-    if witness.draws:
-        share = float((here.argmax(1) != known.argmax(1)).double().mean())
-        if share > UNSURE:
-            yield f"{where}: the model's vote on {share:.0%} of the clean images is another than the run says"
-    else:
-        scale = known.abs().amax().clamp(min=1.0)
-        off = int(((here - known).abs().amax(1) > CLOSE * scale).sum())
-        if off:
-            yield f"{where}: the model answers {off} clean images otherwise than the run says"
-    wrong = int((correct != (known.argmax(1) == head["y"][rows])).sum())
-    if wrong:
-        yield f"{where}: {wrong} images are marked right that are wrong, or wrong that are right"
 
 
 def points_at(

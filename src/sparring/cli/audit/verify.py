@@ -1,4 +1,4 @@
-"""`sparring verify`: are the breaks that a run has recorded real? One forward pass each, on any machine."""
+"""`sparring verify`: does what a run has recorded hold? Asks the model again; runs no attack."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def verify(
     """Check a run again: every stored adversarial example, every figure, every page.
 
     Uses the model and the images of the run unless you name others, and compares their hashes. Shows each stored point
-    to the model and measures that it is inside the ball and the box. Runs code that the run names only if you name it
+    to the model, measures that it is inside the ball and the box, and repeats the probes. Runs code that the run names only if you name it
     (--model) or trust the run (--trust).
 
     [dim]sparring verify runs/mine[/dim]
@@ -38,13 +38,16 @@ def verify(
     """
     from sparring.audit.report.document import json_text
     from sparring.audit.run.verify import verify as prove
-    from sparring.cli.audit.options import recorded
+    from sparring.cli.audit.options import AuditOptions, recorded
+    from sparring.cli.options import built
     from sparring.export.files import check_writable
     from sparring.storage import write
 
     if json is not None:
         check_writable(json)
-    found = prove(run, *instead.of(run).load.load(), batch_size, options=recorded(run))
+    kept = recorded(run)
+    command = built(AuditOptions, kept).command
+    found = prove(run, *instead.of(run).load.load(), batch_size, options=kept, command=command)
     if json is not None:
         write(json, json_text(found.to_dict()))
     if not quiet:

@@ -18,7 +18,9 @@ import torch
 from torch import Tensor, nn
 
 import sparring as sp
+from sparring.audit.api import plan_audit
 from sparring.audit.report.document import FILE, json_text, read, seal
+from sparring.audit.run.folder import Run
 from sparring.audit.run.verify import Verification, verify
 from sparring.errors import InputError
 from sparring.scale.store import Store
@@ -262,3 +264,71 @@ def _change_leaf(plain: Any, draw: random.Random, path: str = "", but: tuple[str
 def test_a_random_change_is_found(seed: int, run: Path, check: Callable[[Path], Verification]) -> None:
     said = random_change(run, random.Random(seed))
     assert refused(check, run), said
+
+
+# --- shards forged, and the report honestly made again from them -----------------------------------------------
+
+
+def remake(folder: Path, net: nn.Module, images: Images) -> None:
+    """Make the report again from the shards as they are now: no difference between the two is left to be found."""
+    plan = plan_audit(
+        net, images, sp.Threat("Linf", 0.05), suite=SUITE, claims=["fgsm=0.9"], require=["robust@0.05 >= 10%"],
+        shard_size=10,
+    )  # fmt: skip
+    report = Run.open(plan, folder, resume=True).report()
+    report.requiring(["robust@0.05 >= 10%"]).save(folder)
+
+
+def vanish(tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+    """Every break is said to be undone by rounding."""
+    values["undone"] = [values["confirmed"][1], values["confirmed"][1]]
+
+
+def unconfirm(tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+    values["confirmed"] = [0, values["confirmed"][1]]
+
+
+def fragile(tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+    """No break is said to survive any treatment."""
+    values["survival"] = [[name, [0, fooled[1]], right] for name, fooled, right in values["survival"]]
+
+
+def mistaken(tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+    """The adversarial images are said to be taken for another class."""
+    tensors["prediction"] = (tensors["prediction"] + 1) % 3
+
+
+@pytest.mark.parametrize("change", [vanish, unconfirm, fragile, mistaken])
+def test_what_is_said_of_the_breaks_is_asked_again(
+    change: Callable[[dict[str, Tensor], dict[str, Any]], None],
+    run: Path,
+    check: Callable[[Path], Verification],
+    small_net: nn.Module,
+    small_images: Images,
+) -> None:
+    forge_shard(run, 0, change)
+    remake(run, small_net, small_images)
+    assert not check(run).holds
+
+
+def test_a_report_that_is_made_again_from_honest_shards_holds(
+    run: Path, check: Callable[[Path], Verification], small_net: nn.Module, small_images: Images
+) -> None:
+    remake(run, small_net, small_images)
+    found = check(run)
+    assert found.holds, found.findings
+
+
+def test_a_model_is_not_random_because_the_run_says_so(
+    run: Path, check: Callable[[Path], Verification], small_net: nn.Module, small_images: Images
+) -> None:
+    """Random models are forgiven votes that fall otherwise; a forger could ask for the same."""
+
+    def random_outputs(tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        values["probes"]["changed"] = 0.5
+
+    forge_shard(run, "head", random_outputs)
+    forge_shard(run, 0, flip("worst/0/success", broken_row(run)))
+    remake(run, small_net, small_images)
+    found = check(run)
+    assert any("at random" in line for line in found.findings)

@@ -27,8 +27,8 @@ def verify(
     """Check a run again: every stored adversarial example, every figure, every page.
 
     Uses the model and the images of the run unless you name others, and compares their hashes. Shows each stored point
-    to the model, measures that it is inside the ball and the box, and repeats the probes. Runs code that the run names only if you name it
-    (--model) or trust the run (--trust).
+    to the model, measures that it is inside the ball and the box, and repeats the probes. Runs code that the run names
+    only if you name it (--model) or trust the run (--trust).
 
     [dim]sparring verify runs/mine[/dim]
 

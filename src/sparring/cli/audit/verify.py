@@ -75,5 +75,7 @@ def _print(found: Verification) -> None:
         console.say(f"does not hold: {line}", "red")
     for line in found.not_covered:
         console.say(f"not covered: {line}", "yellow")
+    if found.verdict:
+        console.say(f"verdict, derived again: {found.verdict}")
     text = "Everything holds." if found.holds else "Not everything holds."
     console.say(text, "green" if found.holds else "red")

@@ -7,6 +7,8 @@ promises: at best "no attack within this budget ...". Rules (gap = claimed - wha
     the model says one class for nearly every image                 inconclusive, unless a claim is 5 points too high
     gap within max(1 point, half the interval), nothing severe      claim-holds
     the same, but a severe doubt                                    inconclusive
+    the same, but the interval is wider than 10 points either way   inconclusive: too few images to tell
+    the same, but another claim is answered otherwise               inconclusive; each claim gets its own sentence
     gap above 5 points and a severe doubt, for 10 % of the images   gradient-masking, with its cause
     any other gap                                                   overestimated: the attack was too weak, or faulty
     no claim, a severe doubt, for 10 % of the images                gradient-masking
@@ -107,7 +109,8 @@ def judge(facts: Facts) -> Verdict:
         verdict = _of_model(facts, cause)
     else:
         verdict = _of_claim(facts, worst, cause)
-    return Verdict(verdict.status, verdict.headline, (*verdict.evidence, *_ill_defined(facts)), verdict.cause)
+    others = tuple(_of_others(facts, worst)) if worst is not None and void is None else ()
+    return Verdict(verdict.status, verdict.headline, (*verdict.evidence, *others, *_ill_defined(facts)), verdict.cause)
 
 
 def _ill_defined(facts: Facts) -> Iterator[str]:
@@ -116,8 +119,44 @@ def _ill_defined(facts: Facts) -> Iterator[str]:
         note = facts.notes.get("train-mode")
         yield "The model came in train mode" + (f": {note}." if note else ".")
     for one in facts.claims:
-        if one.claim.clean and abs(one.gap) > one.tolerance:
-            yield f"Clean accuracy was claimed as {percent(one.claim.accuracy)}; it is {percent(one.truth.value)}."
+        if one.claim.clean:
+            yield _answered(one, facts)
+
+
+def _of_others(facts: Facts, worst: Checked) -> Iterator[str]:
+    """An answer to each other claim about attacked images, and which of them contradict each other."""
+    claims = [one for one in facts.claims if not one.claim.clean]
+    for one in claims:
+        if one is not worst:
+            yield _answered(one, facts)
+    for one, other in _contradictions(claims):
+        yield f"The claims of {percent(one.claim.accuracy)} and {percent(other.claim.accuracy)} contradict each other."
+
+
+def _contradictions(claims: Sequence[Checked]) -> list[tuple[Checked, Checked]]:
+    return [(a, b) for k, a in enumerate(claims) for b in claims[k + 1 :] if a.contradicts(b)]
+
+
+def _answered(one: Checked, facts: Facts) -> str:
+    """One claim by itself, in a sentence."""
+    claimed, found = percent(one.claim.accuracy), percent(one.truth.value)
+    if one.claim.clean:
+        if one.answer == "differs":
+            return f"Clean accuracy was claimed as {claimed}; it is {found}."
+        tail = "agrees with" if one.answer == "holds" else "is too few images to tell from"
+        return f"The clean accuracy of {found} {tail} the claimed {claimed}."
+    name = f"The claim of {claimed}" + (f" under {one.claim.title}" if one.claim.attack else "")
+    name += f" at {facts.threat.split()[0]} {one.eps:.4g}"
+    if one.answer == "too-high":
+        return f"{name} is too high: {_at_most(one.truth)} survive."
+    if one.answer == "too-few":
+        return f"{name}: too few images to tell; {_share(one.truth)}."
+    low = f" It is low: {found} survive." if -one.gap > one.tolerance else ""
+    return f"{name} holds within this budget.{low}"
+
+
+def _share(truth: Figure) -> str:
+    return f"{truth.hits} of {truth.of} survive ({truth.interval})"
 
 
 # --- a claim --------------------------------------------------------------------------------------------------
@@ -146,6 +185,16 @@ def _of_claim(facts: Facts, one: Checked, cause: Doubt | None) -> Verdict:
 def _tenable(facts: Facts, one: Checked, cause: Doubt | None, left: str) -> Verdict:
     """A claim that nothing contradicts, or that a sign forbids to confirm."""
     claimed = percent(one.claim.accuracy)
+    if cause is None and one.answer == "too-few":
+        headline = f"Too few images to tell whether the claim of {claimed} holds."
+        return Verdict("inconclusive", headline, (left, "Audit more images."))
+    claims = [each for each in facts.claims if not each.claim.clean]
+    if cause is None and _contradictions(claims):
+        return Verdict("inconclusive", "The claims contradict each other.", (_answered(one, facts), left))
+    other = next((each for each in facts.claims if each.answer != "holds"), None)
+    if cause is None and other is not None:
+        headline = f"The claim of {claimed} holds within this budget, but not all claims do."
+        return Verdict("inconclusive", headline, (left,))
     if cause is None:
         within = " The claim is higher, but within the interval." if one.gap > 0 else ""
         return Verdict(

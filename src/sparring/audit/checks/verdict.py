@@ -52,6 +52,8 @@ class Facts:
     Attributes:
         threat: as text, like "Linf 0.3". clean, robust: accuracy on all images, before and after all attacks.
         claims: claims beside what was found. doubts: found. alone: what attacks leave on the sanity subset.
+        settled: severe signs that do not put the figure in doubt, see `settled`; they explain too high a claim, and
+            accuse nobody else. deceived: attacks on a saturated loss miss many images.
         tried: remedies. notes: what was measured about a doubt, in a few words, by its code.
     """
 
@@ -63,6 +65,8 @@ class Facts:
     alone: Sequence[Alone] = ()
     tried: Sequence[Tried] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
+    settled: frozenset[str] = frozenset()
+    deceived: bool = False
 
     def found(self, code: str) -> Doubt | None:
         """The doubt of this code, if there is one."""
@@ -80,12 +84,14 @@ class Verdict:
 
     Attributes:
         headline: one short sentence. evidence: more sentences, each with its counts.
+        facts: signs that the verdict takes for facts about the model, and not for doubts.
     """
 
     status: Status
     headline: str
     evidence: tuple[str, ...] = ()
     cause: str | None = None
+    facts: frozenset[str] = frozenset()
 
     @property
     def text(self) -> str:
@@ -106,11 +112,27 @@ def judge(facts: Facts) -> Verdict:
             "inconclusive", headline, (_sentence(void.message), "No figure of it means anything."), void.code
         )
     elif worst is None:
-        verdict = _of_model(facts, cause)
+        verdict = _of_model(facts, cause if cause is None or not _calm(facts) else None)
+    elif worst.gap <= worst.tolerance and _settled(facts, severe):
+        verdict = _of_claim(facts, worst, None)
     else:
         verdict = _of_claim(facts, worst, cause)
+    calm = void is None and cause is not None and verdict.cause is None and _settled(facts, severe)
+    known = facts.settled if calm else frozenset()
     others = tuple(_of_others(facts, worst)) if worst is not None and void is None else ()
-    return Verdict(verdict.status, verdict.headline, (*verdict.evidence, *others, *_ill_defined(facts)), verdict.cause)
+    return Verdict(
+        verdict.status, verdict.headline, (*verdict.evidence, *others, *_ill_defined(facts)), verdict.cause, known
+    )
+
+
+def _settled(facts: Facts, severe: Sequence[Doubt]) -> bool:
+    return all(doubt.code in facts.settled for doubt in severe)
+
+
+def _calm(facts: Facts) -> bool:
+    """No sign is left that accuses, and nobody was misled by those that do not."""
+    severe = [doubt for code in CAUSES if (doubt := facts.found(code)) is not None]
+    return _settled(facts, severe) and not facts.deceived
 
 
 def _ill_defined(facts: Facts) -> Iterator[str]:

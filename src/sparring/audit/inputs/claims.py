@@ -13,7 +13,6 @@ from sparring.referee import Keep
 from sparring.shares import parse_share
 from sparring.threat import parse_eps
 
-
 Answer = Literal["holds", "too-high", "too-few", "differs"]
 NARROW = 0.1
 "half of a 95 % interval above which images are too few to say that a claim holds"

@@ -11,6 +11,7 @@ from sparring.audit.inputs.claims import Claim, parse_claim
 from sparring.audit.inputs.provenance import tensor_sha256
 from sparring.audit.inputs.settings import AuditSettings
 from sparring.audit.inputs.source import Source
+from sparring.audit.probes.history import Memory
 from sparring.audit.probes.probe import training_modules
 from sparring.audit.run.plan import Plan
 from sparring.audit.suites.stage import Stage, Suite
@@ -61,6 +62,7 @@ def plan_of(known: dict[str, Any], model: Model, source: Source, threat: Threat,
         AuditSettings(**{name: known[name] for name in ("seed", "batch_size", "clean_floor", "shard_size")}),
         training_modules(model),
         certified=certified,
+        memory=Memory(model),
     )
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sparring.audit.cascade.cascade import Cascade
+from sparring.audit.cascade.coded import run_coded
 from sparring.audit.cascade.controls import run_longer, run_second_look, run_transfer
 from sparring.audit.cascade.curve import Trials, attack_all
 from sparring.audit.cascade.latent import run_latent
@@ -20,10 +21,12 @@ from sparring.audit.cascade.progress import Clock
 from sparring.audit.cascade.proof import Proof, prove
 from sparring.audit.cascade.receipt import lots, run_plainly
 from sparring.audit.cascade.survival import Survival, survive
+from sparring.audit.cascade.wrappers import subject
 from sparring.audit.inputs.clean import Clean, data_sha256
+from sparring.audit.probes.probe import Probes
 from sparring.audit.run.plan import Plan
 from sparring.audit.run.prepare import Prepared
-from sparring.audit.run.schedule import stages_of
+from sparring.audit.run.schedule import remedies_for, stages_of
 from sparring.errors import InputError
 from sparring.result import Result
 from sparring.rng import digest
@@ -70,33 +73,35 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
         InputError: its images are not those that the head has seen.
     """
     began = time.perf_counter()
+    model = plan.seen(head.probes)
     clean, subset = images_of(plan, head, number)
     in_curve = max(0, min(plan.suite.subset - plan.span(number).start, len(clean)))
     cascades = []
     for eps in plan.radii():
         cascade = Cascade(plan.at(eps), clean, subset, plan.seed, plan.batch_size, head.draws)
         for k, claim in enumerate(plan.claims_at(eps, named=True)):
-            cascade.run_claimed(plan.model, claim.stage, claim.keep, clock, k)
-        cascades.append(cascade.run(plan.model, stages_of(plan, head), clock))
-    run_latent(cascades[0], plan.model)
+            cascade.run_claimed(model, claim.stage, claim.keep, clock, k)
+        cascades.append(cascade.run(model, stages_of(plan, head), clock))
+    run_latent(cascades[0], model)
+    run_coded(cascades[0], model, head.probes.levels)
     if plan.suite.receipt and not head.draws:
-        run_plainly(cascades[0], plan.model, plan.stages, inside(lots(head.clean, plan.seed), plan.span(number)))
+        run_plainly(cascades[0], model, plan.stages, inside(lots(head.clean, plan.seed), plan.span(number)))
     if plan.suite.transfer:
-        run_transfer(cascades[0], plan.model, subset)
-    run_second_look(cascades[0], plan.model, subset)
+        run_transfer(cascades[0], model, subset)
+    run_second_look(cascades[0], model, subset)
     if plan.suite.longer:
-        run_longer(cascades[0], plan.model, plan.stages, subset)
+        run_longer(cascades[0], model, plan.stages, subset)
     outcomes = tuple(tuple(cascade.outcomes) for cascade in cascades)
     trials = _trials(plan, head, clean, in_curve, cascades[0].robust.hits, clock)
     learn_all(cascades[0], outcomes, trials)
-    worst = tuple(cascade.worst(plan.model) for cascade in cascades)
+    worst = tuple(cascade.worst(model) for cascade in cascades)
     return ShardResult(
         plan.span(number).start,
         tuple(tuple(replace(one, result=light(one.result)) for one in each) for each in outcomes),
         worst,
         None if trials is None else replace(trials, results=tuple(light(one) for one in trials.results)),
-        prove(plan.model, clean, worst[0], plan.batch_size),
-        survive(plan.model, clean, worst[0], plan.batch_size),
+        prove(model, clean, worst[0], plan.batch_size, steady(head.probes)),
+        survive(model, clean, worst[0], plan.batch_size),
         digest(clean.x),
         time.perf_counter() - began,
     )
@@ -119,6 +124,12 @@ def images_of(plan: Plan, head: Prepared, number: int) -> tuple[Clean, Tensor]:
     return clean, inside(head.subset, span)
 
 
+def steady(probes: Probes) -> bool:
+    """The model must give the same answers at the end: it neither draws nor sees who is beside, and gives scores."""
+    crowded = probes.conduct is not None and bool(probes.conduct.crowded)
+    return not (probes.random or crowded) and probes.flat_ce is not None
+
+
 def inside(numbers: Tensor, span: slice) -> Tensor:
     """Those of the image `numbers` that are in a shard, counted from its first image."""
     here: Tensor = numbers[(numbers >= span.start) & (numbers < span.stop)] - span.start
@@ -137,7 +148,12 @@ def _trials(plan: Plan, head: Prepared, clean: Clean, n: int, standing: int, clo
         "clock": clock,
         "draws": head.draws,
     }
-    return attack_all(plan.model, clean, plan.threat, stage, n, **known)  # type: ignore[arg-type]
+    seen = plan.seen(head.probes)
+    if stage.family != "query":  # a curve along gradients that are hidden would show nothing
+        ways = [one.wrapper for remedy in remedies_for(plan, head) for one in remedy.stages]
+        past = next((way for way in ways if way in ("exposed", "detour")), "")
+        seen = subject(seen, past, clean.x)
+    return attack_all(seen, clean, plan.threat, stage, n, **known)  # type: ignore[arg-type]
 
 
 def learn_all(main: Cascade, outcomes: tuple[tuple[Outcome, ...], ...], trials: Trials | None) -> None:

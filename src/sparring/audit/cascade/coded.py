@@ -31,7 +31,9 @@ from sparring.losses import margin
 from sparring.model import Model
 from sparring.norms import L0, L1, L2, Linf, Norm
 
-GRID = 257
+GRID = 256
+SAME = 1e-5
+"of the largest logit: what another size of batch does to rounding"
 MOST = 64
 "thresholds: with more, straight-through gradients serve as well"
 HALVINGS = 20
@@ -79,13 +81,17 @@ def _jumps(model: Model, image: Tensor, mask: Tensor, grid: Tensor) -> Tensor:
         return torch.cat([model.logits(model.accept(part)).cpu() for part in torch.split(shown, 256)])
 
     logits = asked(grid)
-    at = (logits[1:] != logits[:-1]).any(1).nonzero().squeeze(1)
+    at = _apart(logits[1:], logits[:-1]).nonzero().squeeze(1)
     low, high, before = grid[at].double(), grid[at + 1].double(), logits[at]
     for _ in range(HALVINGS if 0 < len(at) <= MOST else 0):
         middle = (low + high) / 2
-        same = (asked(middle) == before).all(1)
+        same = ~_apart(asked(middle), before)
         low, high = torch.where(same, middle, low), torch.where(same, high, middle)
     return (low + high) / 2
+
+
+def _apart(one: Tensor, other: Tensor) -> Tensor:
+    return (one - other).abs().amax(1) > SAME * one.abs().amax(1).clamp(min=1.0)
 
 
 @register(

@@ -13,7 +13,7 @@ from torch import Tensor
 from sparring.audit.cascade.coded import thresholds
 from sparring.audit.cascade.inner_tensor import inner_tensors
 from sparring.audit.cascade.wrappers import subject
-from sparring.audit.probes.gradient_quality import MOST, faithful
+from sparring.audit.probes.gradient_quality import MOST, faithfulness
 from sparring.audit.probes.probe import Probes
 from sparring.errors import SparringError
 from sparring.model import Model
@@ -49,6 +49,6 @@ def _rescued(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int) -> f
     try:
         with way.guard():
             point = way.accept(x[:MOST])
-            return faithful(way, point, y[:MOST].to(point.device), stride, Noise.of(point, seed).fold(0x1D0))
+            return faithfulness(way, point, y[:MOST].to(point.device), stride, Noise.of(point, seed).fold(0x1D0))
     except (RuntimeError, SparringError):
         return None

@@ -66,18 +66,18 @@ class Inner(Detoured):
 
 
 def inner_tensors(model: Model, x: Tensor) -> tuple[int, ...]:
-    """Numbers of the candidates, the earliest first: they say the model's class on images x [n, ...], and are not its
-    answer itself."""
+    """Numbers of the candidates, the earliest first: they say the model's class on images x [n, ...], and are not what
+    it returns (though they may be equal to it on clean images)."""
     with model.guard(), torch.no_grad():
         point = model.accept(x[:SHOWN])
         logits = model.logits(point)
         with Caught((len(point), logits.shape[1])) as caught:
-            model.raw(point)
+            returned = model.raw(point)
     answer = logits.argmax(1)
     return tuple(
         number
         for number, one in enumerate(caught.seen)
-        if float((one.argmax(1) == answer).double().mean()) >= AGREE and not torch.equal(one.to(logits), logits)
+        if float((one.argmax(1) == answer).double().mean()) >= AGREE and one is not returned
     )
 
 

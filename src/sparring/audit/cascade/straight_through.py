@@ -65,7 +65,7 @@ class Straight(TorchFunctionMode):
         first = args[0] if args and isinstance(args[0], Tensor) else None
         if name in LEAVES and first is not None and first.requires_grad:  # a detach before it was passed over
             return func(first.detach(), *args[1:], **(kwargs or {}))
-        if func is DATA and first is not None and first.requires_grad:  # x.data: x itself
+        if func == DATA and first is not None and first.requires_grad:  # x.data: x itself
             return first
         answer = func(*args, **(kwargs or {}))
         if first is None or not isinstance(answer, Tensor):

@@ -96,6 +96,7 @@ CAUSES = (
     "piecewise-constant",
     "zero-gradients",
     "remembers-questions",
+    "non-finite",
     "random-outputs",
     "batch-dependent",
     "black-box-beats-white-box",

@@ -1,8 +1,8 @@
 """Signs that accuse nobody: what would show the harm was tried, and found no more.
 
 A sign of the probes (saturated, rounded, no gradient) says that some attacks cannot work. It accuses only if attacks
-that are immune to it find more than the figure rests on. Where those that know the way past it have run, and neither queries
-nor noise nor transfer beat them, the figure is as good as without the sign, and the sign is a fact about the model:
+that are immune to it find more than the figure rests on. Where those that know the way past it have run, and neither
+queries nor noise nor transfer beat them, the figure is as good as without the sign, and the sign is a fact about the model:
 
     loss-saturation, budget-not-used   margin and DLR losses ran in full and see gradients
     zero-gradients, piecewise-constant, and what follows from them (see `FOLLOW`)

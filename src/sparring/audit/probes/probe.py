@@ -184,9 +184,9 @@ def probe(
     gap = float((top2[:, 0] - top2[:, 1]).median()) if len(x) else float("nan")
     cut, changed = False, _changed(model, clean, batch_size)
     remembered, stepped, overtaken = 0.0, 0, 0
-    if memory is not None and len(x) and model.access != "decision":
-        near = _points(model, x[:ASKED], threat, seed)
-        remembered, more = remembers(model, memory, *near, batch_size)
+    asked = memory is not None and len(x) > 0 and model.access != "decision"
+    if asked and changed:  # by memory, or at random?
+        remembered, more = remembers(model, memory, *_points(model, x[:ASKED], threat, seed), batch_size)
         passes += more
         changed = 0.0 if remembered else changed
     if model.access == "gradient" and len(x):
@@ -209,6 +209,9 @@ def probe(
     active = bool(training) and model.mode == "as_is"
     in_eval, extra = measure_in_eval(model, clean, threat, seed, batch_size) if active else (None, 0)
     passes += extra
+    if asked and not remembered:  # by now the model has been asked a lot
+        remembered, more = remembers(model, memory, *_points(model, x[:ASKED], threat, seed), batch_size)
+        passes += more
     return Probes(
         n=len(x),
         training=training,

@@ -6,13 +6,18 @@ the others do not break.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from sparring.audit.checks.evidence import Evidence
 from sparring.audit.checks.registry import LEAST, Found, Outcome, Skipped, check
 from sparring.audit.statistics.mcnemar import LEVEL, mcnemar
+from sparring.audit.statistics.proportion import percent
 
 SHARE = 0.01
+TO_COMPARE = 20
+APART, SURE = 0.1, 3.3
+"a difference of two shares that is worth a word, and in standard errors"
 
 
 def beats(one: Tensor, others: Tensor) -> int:
@@ -132,6 +137,35 @@ def transfer_beats_white_box(seen: Evidence) -> Outcome:
     """The b rule: examples made for another net against all attacks that see gradients."""
     text = "examples made for another net break {} of {} images that gradient attacks do not"
     return _compare(seen, seen.on.transfer, seen.on.gradient, text)
+
+
+@check(
+    "subset-differs",
+    title="The sanity subset is unlike the rest",
+    means="Images of the sanity subset, which is drawn at random, fall more or less often than the others. It gets "
+    "more attacks (transfer, longer searches), which would break more of the rest, too; or the model treats some images in "
+    "another way.",
+    remedy="Run --suite full, or make the sanity subset as large as the data (a suite file with subset: N).",
+    fine="The sanity subset is like the rest",
+)
+def subset_differs(seen: Evidence) -> Outcome:
+    """The shares that survive, of the right images in the sanity subset and of all others, differ by 10 points and by
+    over 3.3 standard errors (p < 0.001)."""
+    worst = seen.worst
+    if worst is None or len(seen.standing) != len(worst.clean_correct):
+        return Skipped("there is nothing to compare")
+    inside = torch.zeros_like(seen.standing)
+    inside[seen.subset] = True
+    groups = [seen.standing[worst.clean_correct & rows].double() for rows in (inside, ~inside)]
+    if min(len(group) for group in groups) < TO_COMPARE:
+        return Skipped("all images are in the sanity subset, or nearly all")
+    here, there = (float(group.mean()) for group in groups)
+    pooled = float(torch.cat(groups).mean())
+    error = (pooled * (1 - pooled) * sum(1 / len(group) for group in groups)) ** 0.5
+    if abs(here - there) < APART or abs(here - there) <= SURE * error:
+        return None
+    text = f"{percent(here)} of the sanity subset survive, and {percent(there)} of the other images"
+    return Found(text, abs(here - there))
 
 
 @check(

@@ -2,7 +2,8 @@
 
 A sign of the probes (saturated, rounded, no gradient) says that some attacks cannot work. It accuses only if attacks
 that are immune to it find more than the figure rests on. Where those that know the way past it have run, and neither
-queries nor noise nor transfer beat them, the figure is as good as without the sign, and the sign is a fact about the model:
+queries nor noise nor transfer beat them, the figure is as good as without the sign, which is then a fact about the
+model:
 
     loss-saturation, budget-not-used   margin and DLR losses ran in full and see gradients
     zero-gradients, piecewise-constant, and what follows from them (see `FOLLOW`)

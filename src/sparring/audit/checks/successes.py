@@ -56,9 +56,9 @@ def successes_not_reproduced(seen: Evidence) -> Outcome:
     severe=True,
     title="NaN or Inf on the way",
     cause="the model gives NaN or Inf for perturbed images, which stops attacks without an answer",
-    means="Some perturbed images gave NaN or Inf in logits or gradients. The referee counts such a point as not fooled, "
-    "so the figure only says that no wrong answer was found. An image that gets no finite answer is not classified "
-    "correctly either.",
+    means="Some perturbed images gave NaN or Inf in logits or gradients. The referee counts such a point as not "
+    "fooled, so the figure only says that no wrong answer was found. An image that gets no finite answer is "
+    "not classified correctly either.",
     remedy="Find the operation that overflows. If the model refuses perturbed images on purpose, give it a class for "
     "refusals and audit that.",
     measured="attacks met it on {} of their images",

@@ -34,6 +34,9 @@ VOID = ("canary-missed", "control-stands")
 "doubts after which no figure means anything"
 MASKING_GAP = 0.05
 MASKING_SHARE = 0.1
+MISLEADING = frozenset(CAUSES) - {*VOID, "constant-predictor", "random-outputs"}
+"doubts after which attacks may have missed much"
+FAR = "The true figure may be far lower"
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,10 @@ def _of_claim(facts: Facts, one: Checked, cause: Doubt | None) -> Verdict:
     if one.gap > MASKING_GAP and cause is not None and cause.share >= MASKING_SHARE:
         failed = f"{one.claim.title} failed" if one.claim.attack else "attacks that report more fail"
         headline += f"{failed} because {_because(cause)}."
-        evidence = ("This is gradient masking.", left, *_measured(facts, cause), *_remedy(facts, cause))
+        evidence = (
+            "This is gradient masking.", left, *_far(facts, one.truth), *_measured(facts, cause),
+            *_remedy(facts, cause),
+        )  # fmt: skip
         return Verdict("gradient-masking", headline, evidence, cause.code)
     return Verdict("overestimated", f"{headline}{_weakness(facts, one)}.", (left, *_reproduced(one)))
 
@@ -230,9 +236,17 @@ def _tenable(facts: Facts, one: Checked, cause: Doubt | None, left: str) -> Verd
     return Verdict(
         "inconclusive",
         f"This audit cannot confirm the claim of {claimed}: {_because(cause)}.",
-        (left, _sign(cause), *_measured(facts, cause)),
+        (left, *_far(facts, one.truth), _sign(cause), *_measured(facts, cause)),
         cause.code,
     )
+
+
+def _far(facts: Facts, truth: Figure) -> Iterator[str]:
+    """A figure that rests on searches which may have been led astray is never given without a word."""
+    blind = any(one.by == "scores" and one.figure.hits < one.figure.of for one in facts.alone)
+    doubtful = [one for one in facts.doubts if one.code in MISLEADING and one.code not in facts.settled]
+    if truth.hits and doubtful:
+        yield FAR + (", as queries alone still break images." if blind else ".")
 
 
 def _weakness(facts: Facts, one: Checked) -> str:
@@ -271,7 +285,7 @@ def _of_model(facts: Facts, cause: Doubt | None) -> Verdict:
     if cause.share < MASKING_SHARE or cause.code == "constant-predictor":
         headline = f"{figure}, but this audit is inconclusive: {_because(cause)}."
         return Verdict("inconclusive", headline, (left, clean, _sign(cause), *_measured(facts, cause)), cause.code)
-    deceived = "Attacks that report more are deceived." if robust.hits == 0 else "The true figure may be far lower."
+    deceived = "Attacks that report more are deceived." if robust.hits == 0 else f"{FAR}."
     evidence = (f"This is gradient masking. {deceived}", left, clean, *_measured(facts, cause), *_remedy(facts, cause))
     return Verdict("gradient-masking", f"{figure}: {_because(cause)}.", evidence, cause.code)
 

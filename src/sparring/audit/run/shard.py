@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sparring.audit.cascade.adaptive import DOUBTFUL
 from sparring.audit.cascade.cascade import Cascade
 from sparring.audit.cascade.coded import run_coded
 from sparring.audit.cascade.controls import run_longer, run_second_look, run_transfer
@@ -22,6 +23,7 @@ from sparring.audit.cascade.proof import Proof, prove
 from sparring.audit.cascade.receipt import lots, run_plainly
 from sparring.audit.cascade.survival import Survival, survive
 from sparring.audit.cascade.wrappers import subject
+from sparring.audit.checks.run import early_doubts
 from sparring.audit.inputs.clean import Clean, data_sha256
 from sparring.audit.probes.probe import Probes
 from sparring.audit.run.plan import Plan
@@ -87,7 +89,9 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
     if plan.suite.receipt and not head.draws:
         run_plainly(cascades[0], model, plan.stages, inside(lots(head.clean, plan.seed), plan.span(number)))
     if plan.suite.transfer:
-        run_transfer(cascades[0], model, subset)
+        signs = {doubt.code for doubt in early_doubts(head.probes, head.clean.classes)}
+        left = cascades[0].standing.nonzero().squeeze(1) if signs & set(DOUBTFUL) else subset
+        run_transfer(cascades[0], model, torch.cat([subset, left]).unique())
     run_second_look(cascades[0], model, subset)
     if plan.suite.longer:
         run_longer(cascades[0], model, plan.stages, subset)

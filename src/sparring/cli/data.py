@@ -9,6 +9,8 @@ import typer
 from sparring.cli.app import app
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from sparring.data import DataInfo
 
 
@@ -41,7 +43,21 @@ def _table(infos: list[DataInfo]) -> None:
         what.add_row(info.name, *counts, shape, str(info.classes or "-"), info.about)
         size = f"{info.bytes / 1e6:.1f} MB" if info.bytes else "-"
         where.add_row(info.name, _here(info), size, info.place)
-    Stdout().print(what, "", where, sep="\n")
+    parts = [what, "", where]
+    for info in infos:
+        if info.options:
+            parts += ["", _options(info)]
+    Stdout().print(*parts, sep="\n")
+
+
+def _options(info: DataInfo) -> Table:
+    from sparring.cli.tables import table
+
+    names = list(info.options)
+    rows = table(f"{info.name}?{names[0]}=...", "meaning", left=("meaning",))
+    for name, what in info.options.items():
+        rows.add_row(name, what)
+    return rows
 
 
 def _here(info: DataInfo) -> str:

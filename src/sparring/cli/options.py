@@ -91,8 +91,9 @@ DataOption = Annotated[
         "--data",
         "-d",
         metavar="SPEC",
-        help="Use these images: mnist5k, mnist, fashion_mnist, folder:PATH, npz:FILE, ... (see [bold]sparring "
-        "data[/bold]).",
+        help="Use these images: mnist5k, mnist, fashion_mnist, cifar10, folder:PATH, npz:FILE, ... (see [bold]sparring "
+        "data[/bold]). Options follow a question mark, as in folder:PATH?size=224&gray=1: size, resize, crop, gray, "
+        "classes, labels. By default, pictures are read in the size and colours that the model takes.",
         rich_help_panel=_WHAT,
     ),
     Always(),

@@ -13,6 +13,8 @@ from sparring.cli.loading import LoadOptions
 from sparring.cli.options import DeviceOption, ThreatOptions, TrustOption, WeightsOption, built, flat, printed
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from sparring.audit.report.report import Report
     from sparring.audit.run.plan import Plan
 
@@ -41,12 +43,12 @@ class AuditOptions:
     threat: ThreatOptions
     settings: AuditSettings
 
-    def plan(self) -> Plan:
-        """What the audit will do; loads the model and the images."""
+    def plan(self, log: Console | None = None) -> Plan:
+        """What the audit will do; loads the model and the images. `log`: where notes about them go."""
         from sparring.audit.api import plan_of
         from sparring.threat import Threat
 
-        model, images = self.load.load()
+        model, images = self.load.load(log)
         return plan_of(model, images, Threat(self.threat.norm, self.threat.eps), self.settings)
 
     def on(self, report: Report) -> Report:

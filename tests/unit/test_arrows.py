@@ -35,7 +35,7 @@ FLOORS = (
     {"attacks"},
     {"generators"},
     {"defenses", "export", "minimum", "testing", "crosscheck"},
-    {"certify", "scale"},
+    {"certify", "scale", "plugins"},
     {"audit"},
     {"reproduce"},
     {"cli", "web"},
@@ -60,7 +60,7 @@ INSIDE = {
         {"options", "tables", "progress", "pictures"},
         {"loading"},
         {"exclusions", "audit"},
-        {"attack", "train", "generate", "crosscheck", "models", "data", "certify", "defend"},
+        {"attack", "train", "generate", "crosscheck", "models", "data", "checks", "certify", "defend"},
         {"reproduce"},
     ),
 }

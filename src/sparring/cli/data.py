@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparring.cli.app import app
+from sparring.cli.options import PluginOption, run_plugins
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 
 @app.command("data")
 def data(
+    plugin: PluginOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """List the data sets, where each is read from, and whether it is on this machine."""
     from sparring.data import list_data
 
+    run_plugins(plugin)
     infos = list_data()
     if json:
         import dataclasses

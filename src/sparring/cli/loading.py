@@ -14,6 +14,7 @@ from sparring.cli.options import (
     DeviceOption,
     MeanOption,
     ModelOption,
+    PluginOption,
     SplitOption,
     StdOption,
     TrustOption,
@@ -38,6 +39,7 @@ class ModelOptions:
     mean: MeanOption = None
     std: StdOption = None
     device: DeviceOption = None
+    plugin: PluginOption = ()  # type: ignore[assignment]
 
     def check(self) -> None:
         """Refuse to go on without a model.

@@ -23,6 +23,7 @@ from sparring.audit.inputs.source import Source
 from sparring.audit.suites.replay import Replay
 from sparring.audit.suites.stage import Stage, Suite
 from sparring.model import Model
+from sparring.plugins import loaded_plugins
 from sparring.threat import Threat
 
 FORMAT = "sparring-audit-run-1"
@@ -124,6 +125,7 @@ class Plan:
             "seed": self.seed,
             "batch_size": self.batch_size,
             "clean_floor": self.clean_floor,
+            **({"plugins": loaded_plugins()} if loaded_plugins() else {}),
         }
 
     def command(self) -> str:

@@ -39,15 +39,16 @@ def verify(
     from sparring.audit.report.document import json_text
     from sparring.audit.run.verify import verify as prove
     from sparring.cli.audit.options import AuditOptions, recorded
+    from sparring.cli.console import stderr
     from sparring.cli.options import built
     from sparring.export.files import check_writable
     from sparring.storage import write
 
     if json is not None:
         check_writable(json)
-    kept = recorded(run)
+    options, kept = instead.of(run), recorded(run)
     command = built(AuditOptions, kept).command
-    found = prove(run, *instead.of(run).load.load(), batch_size, options=kept, command=command)
+    found = prove(run, *options.load.load(stderr(quiet)), batch_size, options=kept, command=command)
     if json is not None:
         write(json, json_text(found.to_dict()))
     if not quiet:

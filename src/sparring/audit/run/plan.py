@@ -82,6 +82,10 @@ class Plan:
         start = number * self.shard_size
         return slice(start, min(start + self.shard_size, len(self.source)))
 
+    def receipt(self, draws: int) -> bool:
+        """Whether random images are attacked again without shortcuts; not where the model answers at random."""
+        return self.suite.receipt and self.asked.receipt == "auto" and not draws
+
     def radii(self) -> list[float]:
         """The audited eps, and any other that a claim is about: the truth there takes a cascade of its own."""
         assert self.threat.eps is not None
@@ -117,7 +121,11 @@ class Plan:
             "suite": self.suite.name,
             "radii": self.radii(),
             "subset": self.suite.subset,
-            "controls": {"transfer": self.suite.transfer, "longer": self.suite.longer},
+            "controls": {
+                "transfer": self.suite.transfer,
+                "longer": self.suite.longer,
+                "receipt": self.suite.receipt and self.asked.receipt,
+            },
             "stages": [_stage(stage) for stage in self.stages],
             "curve": None if (stage := self.curve_stage()) is None else _stage(stage),
             "claims": [claim.spec for claim in self.claims],

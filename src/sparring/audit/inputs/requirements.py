@@ -16,7 +16,7 @@ from sparring.audit.statistics.proportion import Figure, percent
 from sparring.audit.statistics.sequential import ALPHA, interval, near, needed
 from sparring.errors import InputError
 from sparring.shares import parse_share
-from sparring.threat import parse_eps
+from sparring.threat import eps_text, parse_eps
 
 Metric = Literal["robust", "clean"]
 Status = Literal["met", "failed", "not settled"]
@@ -40,7 +40,7 @@ class Requirement:
     counted: bool = False
 
     def __str__(self) -> str:
-        where = "" if self.eps is None else f"@{self.eps:.4g}"
+        where = "" if self.eps is None else f"@{eps_text(self.eps)}"
         return f"{self.metric}{where} >= {self.least * 100:g} %" + (", of these images" if self.counted else "")
 
     def at(self, eps: float) -> Requirement:
@@ -53,8 +53,8 @@ class Requirement:
             return self if self.metric == "clean" else replace(self, eps=eps)
         if abs(self.eps - eps) > 1e-9 * max(self.eps, eps):
             raise InputError(
-                f"the requirement {str(self)!r} is about eps {self.eps:.4g}, the audit about eps {eps:.4g}; "
-                "give both the same, or leave it away: robust >= ..."
+                f"the requirement {str(self)!r} is about eps {eps_text(self.eps)}, the audit about eps "
+                f"{eps_text(eps)}; give both the same, or leave it away: robust >= ..."
             )
         return replace(self, eps=eps)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from sparring.audit.statistics.proportion import Figure
 from sparring.errors import InputError
+from sparring.threat import eps_text
 
 FORMAT = "sparring-audit-1"
 FILE = "report.json"
@@ -109,7 +110,7 @@ def eps(document: Document) -> float:
 
 def threat(document: Document) -> str:
     """What was allowed, in words: "Linf 0.3"."""
-    return f"{document['threat']['norm']} {eps(document):.4g}"
+    return f"{document['threat']['norm']} {eps_text(eps(document))}"
 
 
 def class_name(document: Document, label: int) -> str:

@@ -24,7 +24,7 @@ from sparring.audit.suites.replay import Replay
 from sparring.audit.suites.stage import Stage, Suite
 from sparring.model import Model
 from sparring.plugins import loaded_plugins
-from sparring.threat import Threat
+from sparring.threat import Threat, eps_text, parse_eps
 
 FORMAT = "sparring-audit-run-1"
 
@@ -139,7 +139,10 @@ class Plan:
     def command(self) -> str:
         """A call that does it again."""
         claims = f", claims={[claim.spec for claim in self.claims]}" if self.claims else ""
-        threat = f'sp.Threat("{self.threat.norm}", eps={self.threat.eps:.6g})'
+        assert self.threat.eps is not None
+        short = eps_text(self.threat.eps)
+        spelled = short if parse_eps(short) == self.threat.eps else repr(self.threat.eps)
+        threat = f'sp.Threat("{self.threat.norm}", eps={spelled})'
         return f'sp.audit(model, data, {threat}, suite="{self.suite.name}"{claims}, seed={self.seed})'
 
 

@@ -373,9 +373,9 @@ def test_progress_forecasts_receipt_and_controls_and_ends_with_them(
     assert steps[-1].last
     assert not any(step.last for step in steps[:-1])
     assert all(any(step.finished for step in steps if step.title == title) for title in titles)
-    before = [step for step in steps if step.title == "Square" and step.finished][0]
+    before = next(step for step in steps if step.title == "Square" and step.finished)
     assert before.left > 0, "what comes after the attacks is forecast before it starts"
-    after = [step for step in steps if step.title == extras[0]][0]
+    after = next(step for step in steps if step.title == extras[0])
     assert 0 < after.left <= before.seconds
 
 

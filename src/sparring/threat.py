@@ -55,7 +55,8 @@ def eps_text(eps: float) -> str:
     ('8/255', '0.3', '0.5/255', '0.1235')
     """
     short, halves = f"{eps:.4g}", 510 * eps
-    if float(short) != eps and 0 < halves < 1e6 and abs(halves - round(halves)) < 1e-6 * halves:
+    simple = abs(float(Fraction(eps).limit_denominator(16)) - eps) < 1e-9 if eps < 1e6 else True  # 1/3 is no 85/255
+    if float(short) != eps and not simple and 0 < halves < 1e6 and abs(halves - round(halves)) < 1e-6 * halves:
         return f"{round(halves) / 2:g}/255"
     return short
 

@@ -126,7 +126,7 @@ def test_threat_is_a_frozen_value() -> None:
     threat = Threat("linf", "8/255", levels=256)
     assert threat == Threat(sp.Linf, 8 / 255, None, 256)
     assert hash(threat) == hash(Threat("Linf", 8 / 255, None, 256))
-    assert str(threat) == "Linf 0.03137"
+    assert str(threat) == "Linf 8/255"
     assert threat.to_dict() == {"norm": "Linf", "eps": 8 / 255, "box": None, "levels": 256}
     with pytest.raises(FrozenInstanceError):
         threat.eps = 1.0  # type: ignore[misc]

@@ -12,6 +12,8 @@ from sparring.audit.checks.evidence import Evidence
 from sparring.audit.checks.registry import LEAST, Found, Outcome, Skipped, check
 
 SHARE = 0.01
+WEAK = "weak-suite"
+"the code of the doubt that only requirements raise"
 GRADIENT = ("single-step", "iterative")
 "families of attacks that see gradients"
 
@@ -122,6 +124,20 @@ def transfer_beats_white_box(seen: Evidence) -> Outcome:
     """The b rule: examples made for another net against all attacks that see gradients."""
     text = "examples made for another net break {} of {} images that gradient attacks do not"
     return _compare(seen, seen.on.transfer, seen.on.gradient, text)
+
+
+@check(
+    WEAK,
+    severe=True,
+    title="The suite is too weak to require anything",
+    cause="the suite is too weak for what was required",
+    means="Something was required of the robust accuracy, and no attack searched for longer than a step or a few "
+    "queries. Nearly every model passes such a test.",
+    remedy="Use --suite quick or a stronger one.",
+)
+def weak_suite(seen: Evidence) -> Outcome:
+    """Robust accuracy is required, and no attack takes 10 steps with gradients or 100 queries."""
+    return Skipped("requirements are judged after the audit, see `Report.requiring`")
 
 
 @check(

@@ -112,6 +112,7 @@ CAUSES = (
     "misaligned-gradients",
     "unstable-outputs",
     "transfer-beats-white-box",
+    "weak-suite",
 )
 """The severe codes of this package, the most telling first: the verdict names the first that was found."""
 

@@ -82,6 +82,10 @@ class Plan:
         start = number * self.shard_size
         return slice(start, min(start + self.shard_size, len(self.source)))
 
+    def in_batches_of(self, size: int) -> Plan:
+        """The same plan, done in batches of this size: its result is the same."""
+        return self if size == self.batch_size else replace(self, asked=replace(self.asked, batch_size=size))
+
     def receipt(self, draws: int) -> bool:
         """Whether random images are attacked again without shortcuts; not where the model answers at random."""
         return self.suite.receipt and self.asked.receipt == "auto" and not draws

@@ -16,6 +16,7 @@ from sparring.audit.inputs.provenance import about_data, about_model
 from sparring.audit.probes.canary import Trial, canary, control
 from sparring.audit.probes.probe import Probes, probe
 from sparring.audit.run.plan import Plan
+from sparring.batches import while_it_fits
 from sparring.errors import InputError
 from sparring.scale.store import Record
 
@@ -93,7 +94,12 @@ def prepare(plan: Plan) -> Prepared:
     Raises:
         InputError: labels or pixels that do not fit; a model no better than chance.
         OutputError: the model's answers are no logits.
+        OutOfMemory: there is not enough for a single image.
     """
+    return while_it_fits(plan.model, plan.batch_size, lambda size: _prepare(plan.in_batches_of(size)))
+
+
+def _prepare(plan: Plan) -> Prepared:
     began = time.perf_counter()
     size = plan.suite.subset
     clean, sha256, parts = look(plan.model, plan.source, plan.batch_size, plan.shard_size, size)

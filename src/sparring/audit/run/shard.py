@@ -78,6 +78,7 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
         InputError: its images are not those that the head has seen.
     """
     began = time.perf_counter()
+    plan = plan if plan.model.fits is None else plan.in_batches_of(min(plan.batch_size, plan.model.fits))
     clean, subset = images_of(plan, head, number)
     in_curve = max(0, min(plan.suite.subset - plan.span(number).start, len(clean)))
     cascades = []

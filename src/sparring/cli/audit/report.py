@@ -39,7 +39,7 @@ def report(
 
     Exit code: 0 = done, 1 = a --require is not met, 2 = bad input.
     """
-    from sparring.audit.inputs.requirements import judge, parse_requirement
+    from sparring.audit.inputs.requirements import judge, parse_requirement, too_weak
     from sparring.audit.report import document as doc
     from sparring.audit.report.formats.all import save
     from sparring.cli.audit.show import print_report
@@ -50,7 +50,8 @@ def report(
     if require:
         known = [parse_requirement(text).at(doc.eps(plain)) for text in require]
         figures = {"clean": doc.clean(plain), "robust": doc.robust(plain)}
-        plain["requirements"] = [judge(one, figures[one.metric]).to_dict() for one in known]
+        weak = too_weak((one["family"], one["spec"]) for one in plain["attacks"] if not one["claimed"])
+        plain["requirements"] = [judge(one, figures[one.metric], weak).to_dict() for one in known]
     files.check()
     if out is not None:
         open_folder(out, force=force)

@@ -59,24 +59,18 @@ def _ticks(doc: Document) -> Iterator[str]:
         yield "rounding undoes successes that survive it"
     if doc["confirmed"]["hits"] < doc["confirmed"]["of"] and "Successes fool the model again" in fine:
         yield "successes fool again and do not"
-    table = doc["broken_by_row_not_by_column"]
-    families = {one["attack"]: one["family"] for one in doc["attacks"]}
-    gradient = [name for name in table if families.get(name) in ("single-step", "iterative")]
-    for family, words in (
+    family = {one["spec"]: one["family"] for one in doc["attacks"]}
+    broke: dict[str, set[int]] = {}
+    for one in doc["on_the_subset"]:
+        kind = "gradient" if family.get(one["spec"]) in ("single-step", "iterative") else str(family.get(one["spec"]))
+        broke[kind] = broke.get(kind, set()) | set(one["broke"])
+    for kind, words in (
         ("query", "Query attacks find nothing"),
         ("noise", "Random noise finds nothing"),
         ("transfer", "Examples made for another net find nothing"),
     ):
-        first = [one for one in doc["attacks"] if one["family"] == family and one["broke"]]
-        alone = [a for a in table if families.get(a) == family and gradient and min(table[a][g] for g in gradient) > 0]
-        if words in fine and alone and len(gradient) == 1:
-            yield f"{alone[0]} breaks what gradients miss"
-        last = max(
-            (k for k, one in enumerate(doc["attacks"]) if one["family"] in ("single-step", "iterative")), default=-1
-        )
-        late = [one for k, one in enumerate(doc["attacks"]) if k > last and one in first]
-        if words in fine and late:
-            yield f"{late[0]['attack']} broke {late[0]['broke']} images after all gradient attacks"
+        if words in fine and broke.get(kind, set()) - broke.get("gradient", set()):
+            yield f"{words} that gradients miss, and yet it does"
     if doc.get("receipt") is None and "shortcut" in fine.lower():
         yield "the shortcuts are called in order without a receipt"
 

@@ -1,7 +1,7 @@
 """Every command and every snippet of README and docs runs, on fewer images and with fewer steps than the page says.
 
-What a page takes for granted (a net of the reader's, a run from further above) is laid out in a folder first. What needs
-something that is not on this machine is skipped, with the reason.
+What a page takes for granted (a net of the reader's, a run from further above) is laid out in a folder first. What
+needs something that is not on this machine is skipped, with the reason.
 """
 
 from __future__ import annotations

@@ -92,8 +92,8 @@ def run_batches(
     return concat(results)
 
 
-def while_it_fits(model: Model, size: int, work: Callable[[int], T]) -> T:
-    """work(batch size), and again with half of it where memory runs out.
+def while_it_fits(model: Model, size: int, work: Callable[[int], T], besides: str = "") -> T:
+    """work(batch size), and again with half of it where memory runs out. `besides`: for the error, if it needs more.
 
     Raises:
         OutOfMemory: there is not enough for a single image.
@@ -106,7 +106,7 @@ def while_it_fits(model: Model, size: int, work: Callable[[int], T]) -> T:
             if not out_of_memory(error):
                 raise
             said = str(error)
-        size = shrink(model, size, said)
+        size = shrink(model, size, said, besides)
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -114,7 +114,7 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(SHORT.search(str(error))))
 
 
-def shrink(model: Model, size: int, said: str) -> int:
+def shrink(model: Model, size: int, said: str, besides: str = "") -> int:
     """Half of a batch size that there was not enough memory for; remembered, and said in a warning.
 
     Raises:
@@ -122,7 +122,7 @@ def shrink(model: Model, size: int, said: str) -> int:
     """
     reason = " ".join(said.split())[:200]
     if size <= 1:
-        raise OutOfMemory(f"not enough memory for {model.name}, even for a single image at a time: {reason}")
+        raise OutOfMemory(f"not enough memory for {model.name}, even for a single image at a time{besides}: {reason}")
     model.fits = (size + 1) // 2
     warnings.warn(
         f"not enough memory for a batch of {size} images; going on with {model.fits}, which does not change the result",

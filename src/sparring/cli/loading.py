@@ -137,7 +137,8 @@ def check_fit(model: Model, x: Tensor, data: str, remedy: Callable[[], str] = st
     """
     import torch
 
-    from sparring.errors import InputError, ShapeError, SparringError
+    from sparring.batches import out_of_memory
+    from sparring.errors import InputError, OutOfMemory, ShapeError, SparringError
 
     if tuple(model.box) != (0.0, 1.0):
         low, high = (f"{bound:g}" for bound in model.box)
@@ -153,6 +154,8 @@ def check_fit(model: Model, x: Tensor, data: str, remedy: Callable[[], str] = st
         except Exception as error:  # the net is anybody's code
             if isinstance(error, SparringError) and not isinstance(error, ShapeError):
                 raise
+            if out_of_memory(error):
+                raise OutOfMemory(f"not enough memory to show {model.name} a single image: {error}") from error
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             raise InputError(
                 f"{model.name} cannot take images of shape {tuple(x.shape[1:])} from {data}{wanted}: {reason}{remedy()}"

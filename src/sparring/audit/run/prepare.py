@@ -14,6 +14,7 @@ from sparring.audit.cascade.majority_vote import DRAWS, looks, votes
 from sparring.audit.inputs.clean import Clean, known, look, refuse_chance
 from sparring.audit.inputs.provenance import about_data, about_model
 from sparring.audit.probes.canary import Trial, canary, control
+from sparring.audit.probes.gradient_quality import MOST
 from sparring.audit.probes.probe import Probes, probe
 from sparring.audit.run.plan import Plan
 from sparring.batches import while_it_fits
@@ -96,7 +97,9 @@ def prepare(plan: Plan) -> Prepared:
         OutputError: the model's answers are no logits.
         OutOfMemory: there is not enough for a single image.
     """
-    return while_it_fits(plan.model, plan.batch_size, lambda size: _prepare(plan.in_batches_of(size)))
+    at_once = min(plan.batch_size, len(plan.source))
+    besides = f" (the probes show it up to {MOST})"
+    return while_it_fits(plan.model, at_once, lambda size: _prepare(plan.in_batches_of(size)), besides)
 
 
 def _prepare(plan: Plan) -> Prepared:

@@ -88,7 +88,8 @@ def _curves(doc: Document) -> Iterator[str]:
     if curve is not None:
         for point in curve["points"]:
             at = next((k for k, eps in enumerate(own["eps"]) if abs(eps - point["eps"]) < 1e-9), None)
-            if at is not None and own["n"] <= curve["n"] and own["all"][at] > point["envelope"]["hits"]:
+            right = sum(row["status"] != "wrong" for row in doc["samples"][: curve["n"]])
+            if at is not None and own["n"] <= right and own["all"][at] > point["envelope"]["hits"]:
                 yield f"at eps {point['eps']:.3g} {own['all'][at]} survive in one figure, fewer in the other"
 
 

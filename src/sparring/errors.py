@@ -38,4 +38,4 @@ class MissingExtra(SparringError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the extra '{extra}': pip install 'sparring[{extra}]'")
+        super().__init__(f"{what} needs the extra '{extra}': pip install '.[{extra}]', in sparring's own folder")

@@ -36,7 +36,10 @@ class Model:
         access: the most that an attacker may see of it: "gradient", "score" or "decision".
         input_size: (C, H, W) where it is known. classes: the names of the classes where they are known.
         name: what reports call it.
+        fits: the largest batch that memory was found to be enough for; None = it never ran out.
     """
+
+    fits: int | None = None
 
     def __init__(
         self,

@@ -21,11 +21,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sparring.audit.cascade.adaptive import Tried
-from sparring.audit.checks.registry import CAUSES
+from sparring.audit.checks.registry import causes
 from sparring.audit.checks.run import known
 from sparring.audit.inputs.claims import Checked
 from sparring.audit.statistics.proportion import Figure, percent
 from sparring.result import Doubt
+from sparring.threat import eps_text
 
 Status = Literal["claim-holds", "overestimated", "gradient-masking", "inconclusive", "no-claim"]
 VOID = ("canary-missed", "control-stands")
@@ -95,7 +96,7 @@ def judge(facts: Facts) -> Verdict:
     """The verdict on the most overstated claim, or on the model where nothing was claimed."""
     claims = [one for one in facts.claims if not one.claim.clean]
     worst = max(claims, key=lambda one: one.gap - one.tolerance, default=None)
-    severe = [doubt for code in CAUSES if (doubt := facts.found(code)) is not None]
+    severe = [doubt for code in causes() if (doubt := facts.found(code)) is not None]
     void = next((doubt for doubt in severe if doubt.code in VOID), None)
     cause = next((doubt for doubt in severe if doubt.share >= MASKING_SHARE), severe[0] if severe else None)
     if void is not None:
@@ -125,7 +126,7 @@ def _ill_defined(facts: Facts) -> Iterator[str]:
 
 def _of_claim(facts: Facts, one: Checked, cause: Doubt | None) -> Verdict:
     claimed = percent(one.claim.accuracy)
-    left = _left(one.truth, f"{facts.threat.split()[0]} {one.eps:.4g}")
+    left = _left(one.truth, f"{facts.threat.split()[0]} {eps_text(one.eps)}")
     if one.gap <= one.tolerance:
         return _tenable(facts, one, cause, left)
     headline = f"Robust accuracy is {_at_most(one.truth)}, not {claimed}: "
@@ -153,7 +154,7 @@ def _tenable(facts: Facts, one: Checked, cause: Doubt | None, left: str) -> Verd
             f"The claim of {claimed} holds within this budget.",
             (
                 f"No attack within this budget leaves less than {percent(one.truth.value)} of {one.truth.of} images at "
-                f"{facts.threat.split()[0]} {one.eps:.4g} ({one.truth.interval}).{within}",
+                f"{facts.threat.split()[0]} {eps_text(one.eps)} ({one.truth.interval}).{within}",
             ),
         )
     return Verdict(

@@ -21,6 +21,10 @@ class OutputError(SparringError):
     """The model answered with something that is not a batch of finite logits."""
 
 
+class TargetError(SparringError):
+    """A model behind a network gives no answer, or no more queries may be paid for; says what was spent and is kept."""
+
+
 class AccessError(SparringError):
     """An attack asked for more than its declared access (gradient, score or decision) allows."""
 

@@ -34,7 +34,7 @@ FLOORS = (
     {"blocks", "batches"},
     {"attacks"},
     {"generators"},
-    {"defenses", "export", "minimum", "testing", "crosscheck"},
+    {"defenses", "export", "minimum", "testing", "crosscheck", "serve"},
     {"certify", "scale"},
     {"audit"},
     {"reproduce"},
@@ -60,7 +60,7 @@ INSIDE = {
         {"options", "tables", "progress"},
         {"loading"},
         {"exclusions", "audit"},
-        {"attack", "train", "generate", "crosscheck", "models", "data", "certify", "defend"},
+        {"attack", "train", "generate", "crosscheck", "models", "data", "certify", "defend", "serve"},
         {"reproduce"},
     ),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sparring.cli.console import note
 from sparring.cli.options import (
     CountOption,
     DataOption,
@@ -19,6 +20,7 @@ from sparring.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from torch import Tensor
 
     from sparring.data import ImageData
@@ -95,6 +97,13 @@ class LoadOptions(ModelOptions):
     def title(self) -> str:
         """For people: what is loaded."""
         return f"loading {self.model} and {self.data}"
+
+
+def note_account(model: Model, log: Console) -> None:
+    """Say what a model that costs money was paid, as it counts itself; nothing of others."""
+    account = getattr(getattr(model, "inner", model), "account", None)
+    if account is not None:
+        note(log, account)
 
 
 def channels(what: str, text: str | None) -> list[float] | None:

@@ -33,6 +33,9 @@ class Answers:
             raise InputError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}")
         if kind != "scores" and classes is None:
             raise InputError(f"answers of the kind {kind!r} do not show how many classes there are; say it (classes=)")
+        if kind != "scores" and names is not None and len(set(names)) < len(names):
+            twice = next(name for name in names if list(names).count(name) > 1)
+            raise InputError(f"two classes are called {twice!r}; {kind} need names that differ, or numbers")
         self.kind: Kind = kind
         self.classes = classes
         self.names = None if names is None else tuple(names)

@@ -122,3 +122,5 @@ from sparring.threat import Untargeted as Untargeted
 from sparring.zoo import list_models as list_models
 from sparring.zoo import load_model as load_model
 from sparring.zoo.targets.black_box import wrap_callable as wrap_callable
+from sparring.zoo.targets.sklearn import wrap_sklearn as wrap_sklearn
+from sparring.zoo.targets.twin import with_twin as with_twin

@@ -16,6 +16,7 @@ from sparring.cli.options import (
     SplitOption,
     StdOption,
     TrustOption,
+    TwinOption,
     WeightsOption,
 )
 
@@ -36,6 +37,7 @@ class ModelOptions:
     trust: TrustOption = False
     mean: MeanOption = None
     std: StdOption = None
+    twin: TwinOption = None
     device: DeviceOption = None
 
     def check(self) -> None:
@@ -61,9 +63,14 @@ class ModelOptions:
 
         self.check()
         average, spread = channels("mean", self.mean), channels("std", self.std)
-        return load_model(
+        loaded = load_model(
             self.model, weights=self.weights, trust=self.trust, device=self.device, mean=average, std=spread
         )
+        if self.twin is None:
+            return loaded
+        from sparring.zoo.targets.twin import with_twin
+
+        return with_twin(loaded, load_model(self.twin, trust=self.trust, device=self.device))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +108,7 @@ class LoadOptions(ModelOptions):
 
 def note_account(model: Model, log: Console) -> None:
     """Say what a model that costs money was paid, as it counts itself; nothing of others."""
-    account = getattr(getattr(model, "inner", model), "account", None)
+    account = getattr(getattr(model, "inner", getattr(model, "deployed", model)), "account", None)
     if account is not None:
         note(log, account)
 

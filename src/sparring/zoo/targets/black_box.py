@@ -52,6 +52,8 @@ class BlackBox(Model):
             classes=answers.names,
         )
         self.answers = answers
+        self.sha256: str | None = getattr(ask, "sha256", None)
+        "of the file behind it, where there is one"
         self._settled = outputs is not None or answers.kind == "labels"
 
     def raw(self, x: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ FLOORS = (
     {"defenses", "export", "minimum", "testing", "crosscheck", "serve"},
     {"certify", "scale"},
     {"audit"},
-    {"reproduce"},
+    {"attestation", "reproduce"},
     {"cli", "web"},
     {"__main__"},
 )

@@ -45,7 +45,7 @@ def report_findings(folder: Path, derived: Document, code: str, same_code: bool)
     else:
         ours, theirs = ({name: one.get(name) for name in FIGURES} for one in (derived, stored))
         ours["doubts"], theirs["doubts"] = (
-            sorted([doubt["code"], doubt["severity"]] for doubt in one["doubts"]) for one in (derived, stored)
+            sorted([doubt["code"], doubt["severe"]] for doubt in one["doubts"]) for one in (derived, stored)
         )
         if "shards" in stored:
             ours["shards"], theirs["shards"] = derived.get("shards"), stored["shards"]

@@ -278,6 +278,8 @@ def register(
     """Class decorator: makes an attack a frozen validated dataclass and lists it. Arguments: see `AttackInfo`."""
 
     def enter(cls: type[Any]) -> type[Any]:
+        if not cls.__dict__.get("__doc__"):  # a dataclass would put its signature there
+            cls.__doc__ = f"{title}."
         made: Any = validated(frozen=True, repr=False, config=ConfigDict(arbitrary_types_allowed=True, extra="forbid"))(
             cls
         )

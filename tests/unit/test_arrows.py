@@ -35,7 +35,7 @@ FLOORS = (
     {"attacks"},
     {"generators"},
     {"defenses", "export", "minimum", "testing", "crosscheck", "serve"},
-    {"certify", "scale"},
+    {"certify", "scale", "plugins"},
     {"audit"},
     {"attestation", "reproduce"},
     {"cli", "web"},
@@ -57,10 +57,10 @@ INSIDE = {
     "cli": (
         {"blame", "console"},
         {"app"},
-        {"options", "tables", "progress"},
+        {"options", "tables", "progress", "pictures"},
         {"loading"},
         {"exclusions", "audit"},
-        {"attack", "train", "generate", "crosscheck", "models", "data", "certify", "defend", "serve"},
+        {"attack", "train", "generate", "crosscheck", "models", "data", "checks", "certify", "defend", "serve"},
         {"reproduce"},
     ),
 }

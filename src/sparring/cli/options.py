@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
@@ -84,6 +84,16 @@ TwinOption = Annotated[
         rich_help_panel=_WHAT,
     ),
 ]
+PluginOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE.py",
+        help="Run this file, or the installed plugin of this name: its attacks, checks, suites, defenses and nets can "
+        "then be named like any other. May be repeated.",
+        rich_help_panel=_WHAT,
+    ),
+]
 DefenseOption = Annotated[
     str | None,
     typer.Option(
@@ -100,8 +110,9 @@ DataOption = Annotated[
         "--data",
         "-d",
         metavar="SPEC",
-        help="Use these images: mnist5k, mnist, fashion_mnist, folder:PATH, npz:FILE, ... (see [bold]sparring "
-        "data[/bold]).",
+        help="Use these images: mnist5k, mnist, fashion_mnist, cifar10, folder:PATH, npz:FILE, ... (see [bold]sparring "
+        "data[/bold]). Options follow a question mark, as in folder:PATH?size=224&gray=1: size, resize, crop, gray, "
+        "classes, labels. By default, pictures are read in the size and colours that the model takes.",
         rich_help_panel=_WHAT,
     ),
     Always(),
@@ -291,6 +302,7 @@ def takes_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def command(**given: Any) -> None:
+        run_plugins(given.get("plugin"))  # first: other options may name what they add
         made = {name: built(kind, given) for name, kind in groups.items()}
         return function(**made, **{name: given[name] for name in own if name not in groups})
 
@@ -303,6 +315,18 @@ def takes_options(function: Callable[..., None]) -> Callable[..., None]:
     command.__dict__["__signature__"] = inspect.Signature(parameters)
     command.__annotations__ = {one.name: one.annotation for one in parameters}
     return command
+
+
+def run_plugins(names: Sequence[str] | None) -> None:
+    """Run the code of these plugins.
+
+    Raises:
+        InputError: one is not there, or fails.
+    """
+    if names:
+        from sparring.plugins import load_plugins
+
+        load_plugins(names)
 
 
 def leaves_of(kind: type[Any]) -> Iterator[Leaf]:

@@ -14,7 +14,8 @@ CODE = re.compile(r"n\d{8}|label_?\d+|class_?\d+|\d+", re.IGNORECASE)
 def by_name(data: Sequence[str] | None, model: Sequence[str] | None) -> list[int] | None:
     """For each class of the data, the number that the model has for it; None = the numbers are the same.
 
-    Names are compared without case, spaces and hyphens, up to a comma. Names that are codes only are not compared.
+    Names are compared without case, spaces and hyphens, up to a comma. Names that are codes only are not compared,
+    unless they are some of the model's own codes ("3" and "7" of ten digits).
     Where most names agree place by place, the others are taken for other words of the same.
 
     Raises:
@@ -23,9 +24,12 @@ def by_name(data: Sequence[str] | None, model: Sequence[str] | None) -> list[int
     if data is None or model is None or not len(data) or not len(model):
         return None
     mine, theirs = [_plain(name) for name in data], [_plain(name) for name in model]
-    if mine == theirs[: len(mine)] or all(map(CODE.fullmatch, mine)) or all(map(CODE.fullmatch, theirs)):
+    if mine == theirs[: len(mine)] or mine == [str(k) for k in range(len(mine))]:
         return None
-    if len(set(theirs)) == len(theirs) and set(mine) <= set(theirs):
+    known = len(set(theirs)) == len(theirs) and set(mine) <= set(theirs)
+    if not known and (all(map(CODE.fullmatch, mine)) or all(map(CODE.fullmatch, theirs))):
+        return None
+    if known:
         return [theirs.index(name) for name in mine]
     same = sum(a == b for a, b in zip(mine, theirs, strict=False))
     moved = sum(a != b and a in theirs for a, b in zip(mine, theirs, strict=False))

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from sparring.class_numbers import integers
 from sparring.data.class_names import by_name
-from sparring.data.pixels import Images, TensorImages
+from sparring.data.pixels import Images, Rereadable, TensorImages
 from sparring.errors import InputError
 from sparring.seeds import torch_seed, whole_seed
 
@@ -140,6 +140,27 @@ class ImageData(Dataset[tuple[Tensor, int]]):
             return self
         part = self.subset(torch.arange(len(self)))
         part.labels, part.classes = torch.tensor(numbers)[self.labels], tuple(classes)
+        return part
+
+    @property
+    def chosen(self) -> frozenset[str] | None:
+        """Of pictures in files: the options by which the user said how to read them. None = there is nothing to say."""
+        return self._images.chosen if isinstance(self._images, Rereadable) else None
+
+    def sizes(self) -> list[tuple[int, int]]:
+        """(height, width) as the files say, where images are such, up to the first that differs from the others.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        assert isinstance(self._images, Rereadable)
+        return self._images.sizes(self._rows)
+
+    def reread(self, **changes: int | bool) -> ImageData:
+        """The same pictures, read from their files by another recipe: size=28, gray=True. See `pictures.Recipe`."""
+        assert isinstance(self._images, Rereadable)
+        part = self.subset(torch.arange(len(self)))
+        part._images = self._images.reread(**changes)
         return part
 
     def without(self, other: ImageData) -> ImageData:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
 from sparring.data.errors import DataError
@@ -75,6 +75,17 @@ def read_picture(path: Path, recipe: Recipe) -> Tensor:
     except DataError as error:
         raise DataError(f"picture {path}: {error}") from error
     except Exception as error:  # decoders of damaged files raise whatever they stumble over
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"picture {path} cannot be read: {reason}") from error
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """(height, width) as the head of the file says, after the EXIF orientation. Raises DataError: no picture."""
+    try:
+        with Image.open(path, formats=formats()) as picture:
+            turned = picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+            return picture.size if turned else picture.size[::-1]
+    except Exception as error:  # see above
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"picture {path} cannot be read: {reason}") from error
 

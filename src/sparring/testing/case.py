@@ -93,7 +93,7 @@ class Check:
     @property
     def summary(self) -> str:
         """What it demands, in one sentence."""
-        return (self.ask.__doc__ or "").strip().splitlines()[0]
+        return (self.ask.__doc__ or self.name).strip().splitlines()[0]
 
     def norms(self, info: AttackInfo) -> Sequence[Norm]:
         """The norms under which it is asked."""

@@ -7,6 +7,7 @@ be compared with each other. One run serves both purposes, as a result never dep
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -16,7 +17,7 @@ from sparring.audit.cascade.majority_vote import judged, keep_for
 from sparring.audit.cascade.margin_progress import Headway
 from sparring.audit.cascade.outcome import CLAIMED, LADDER, STANDING, WRONG, Outcome, Place
 from sparring.audit.cascade.precision import Lowered, confirmed
-from sparring.audit.cascade.progress import Clock
+from sparring.audit.cascade.progress import Clock, Tell
 from sparring.audit.cascade.trace_summary import Path, Walk
 from sparring.audit.cascade.wrappers import subject
 from sparring.audit.inputs.clean import Clean
@@ -229,6 +230,11 @@ class Cascade:
         """The stage after which least stood on the subset when it was alone; None if none was seen in full."""
         seen = [one for one in self.outcomes if one.stage.full_on_subset and one.stage.family != "noise"]
         return min(seen, key=lambda outcome: outcome.alone(self.subset).hits, default=None)
+
+
+def watched(clock: Clock | None, cascade: Cascade, of: int) -> AbstractContextManager[Tell]:
+    """Report a receipt or a control, of so many pieces of work, to the clock, if there is one."""
+    return nullcontext() if clock is None else clock.control(of, lambda: cascade.robust.hits)
 
 
 def subset_of(clean: Clean, size: int) -> Tensor:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sparring.audit.checks.evidence import Evidence
+from sparring.errors import InputError
 from sparring.result import Doubt
 
 LEAST = 3
@@ -107,7 +108,12 @@ CAUSES = (
     "unstable-outputs",
     "transfer-beats-white-box",
 )
-"""The severe codes, the most telling first: the verdict names the first that was found."""
+"""The severe codes of this package, the most telling first: the verdict names the first that was found."""
+
+
+def causes() -> tuple[str, ...]:
+    """The codes of all severe checks, the most telling first; those of plugins last."""
+    return (*CAUSES, *(code for code, one in CHECKS.items() if one.severe and code not in CAUSES))
 
 
 def check(
@@ -128,8 +134,8 @@ def check(
 
     def enter(find: Find) -> Find:
         if code in CHECKS:
-            raise ValueError(f"two checks are called {code!r}")
-        if severe != (code in CAUSES):
+            raise InputError(f"two checks are called {code!r}; give one another name")
+        if severe != (code in CAUSES) and find.__module__.startswith("sparring."):
             raise ValueError(f"{code!r} is severe, so it needs its place in CAUSES, or the other way round")
         CHECKS[code] = Check(code, title, means, remedy, find, severe, cause, fine, measured, note, early, imprecise)
         return find

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sparring.audit.cascade.adaptive import Tried
-from sparring.audit.checks.registry import CAUSES
+from sparring.audit.checks.registry import causes
 from sparring.audit.checks.run import known
 from sparring.audit.inputs.claims import Checked
 from sparring.audit.statistics.proportion import Figure, percent
@@ -101,7 +101,7 @@ def judge(facts: Facts) -> Verdict:
     """The verdict on the most overstated claim, or on the model where nothing was claimed."""
     claims = [one for one in facts.claims if not one.claim.clean]
     worst = max(claims, key=lambda one: one.gap - one.tolerance, default=None)
-    severe = [doubt for code in CAUSES if (doubt := facts.found(code)) is not None]
+    severe = [doubt for code in causes() if (doubt := facts.found(code)) is not None]
     void = next((doubt for doubt in severe if doubt.code in VOID), None)
     cause = next((doubt for doubt in severe if doubt.share >= MASKING_SHARE), severe[0] if severe else None)
     if void is not None:

@@ -66,6 +66,7 @@ def plain(report: Findings) -> dict[str, Any]:
         "confusion": breakdown.confusion(report.samples),
         "distance_quantiles": breakdown.quantiles(breakdown.distances(report.samples)),
         "receipt": None if report.receipt is None else report.receipt.to_dict(),
+        "receipt_not_checked": report.no_receipt,
         "survival": [one.to_dict() for one in report.survival],
         "taxonomy": tags((one.stage.title, knowledge(one.stage)) for one in report.attacks),
         "probes": report.probes.to_dict(),

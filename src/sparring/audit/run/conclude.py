@@ -139,12 +139,24 @@ def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: P
         start=Untargeted(head.clean.y).margin(head.clean.logits),
         survival=survival,
         receipt=receipt,
+        no_receipt=None if receipt is not None else _no_receipt(plan, head),
         tried=tried,
         certified=None if radii is None else proved(radii, head.clean.correct, plan.radii()[0]),
         in_order=checks.in_order,
         headline=verdict.headline,
         evidence=verdict.evidence,
     )
+
+
+def _no_receipt(plan: Plan, head: Prepared) -> str:
+    """Why no image was attacked again by the plain loop."""
+    if plan.asked.receipt == "off":
+        return "the receipt was switched off"
+    if not plan.suite.receipt:
+        return f"the suite {plan.suite.name} has no receipt"
+    if head.draws:
+        return "the model answers at random"
+    return "it would have cost more than a third of the attacks, which were over quickly"
 
 
 def _replayed(plan: Plan, head: Prepared, parts: Sequence[ShardResult], radius: int) -> Cascade:

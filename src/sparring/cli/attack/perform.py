@@ -61,7 +61,7 @@ class Run:
 
         reach = self.reach
         with working(log, self.load.title):
-            loaded, images = self.load.load()
+            loaded, images = self.load.load(log)
         model = loaded if reach.as_is else loaded.exposed()
         threat = self.threat
         if reach.region is not None:

@@ -31,7 +31,7 @@ def perform(
     work.check()
     files.check()
     with working(log, options.load.title):
-        plan = options.plan()
+        plan = options.plan(log)
     with watching(log) as progress:
         report = work.carry_out(plan, options, progress, log)
     note_account(plan.model, log)
@@ -55,7 +55,7 @@ def forecast(options: AuditOptions, path: Path | None, quiet: bool) -> None:
     log = stderr(quiet)
     options.threat.check()
     with working(log, options.load.title):
-        plan = options.plan()
+        plan = options.plan(log)
     with working(log, "probing for 20 seconds"):
         print_forecast(plan, path, quiet)
 

@@ -41,6 +41,8 @@ def print_report(document: Document, page: Path | None) -> None:
         console.print()
     if document.get("receipt"):
         console.print(Text(f"receipt: {document['receipt']['said']}\n"), soft_wrap=True)
+    elif document.get("receipt_not_checked"):
+        console.print(Text(f"receipt: not checked ({document['receipt_not_checked']})\n"), soft_wrap=True)
     _print_doubts(document, console)
     _print_remedies(document, console)
     for one in document["requirements"]:

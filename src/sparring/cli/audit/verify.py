@@ -49,6 +49,7 @@ def verify(
     from sparring.audit.report.document import json_text
     from sparring.audit.run.verify import verify as prove
     from sparring.cli.audit.options import AuditOptions, recorded
+    from sparring.cli.console import stderr
     from sparring.cli.options import built
     from sparring.export.files import check_writable
     from sparring.storage import write
@@ -58,9 +59,9 @@ def verify(
     if is_bundle(run) or public_key is not None:
         _verify_bundle(run, public_key, json, quiet)
         return
-    kept = recorded(run)
+    options, kept = instead.of(run), recorded(run)
     command = built(AuditOptions, kept).command
-    found = prove(run, *instead.of(run).load.load(), batch_size, options=kept, command=command)
+    found = prove(run, *options.load.load(stderr(quiet)), batch_size, options=kept, command=command)
     if json is not None:
         write(json, json_text(found.to_dict()))
     if not quiet:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sparring.cli.app import app
-from sparring.cli.options import DeviceOption, SeedOption, takes_options
+from sparring.cli.options import DeviceOption, PluginOption, SeedOption, takes_options
 from sparring.cli.train.options import Fitting, Learning, TrainData, TrainFiles
 
 
@@ -19,6 +19,7 @@ def train(
     files: TrainFiles,
     seed: SeedOption = 0,
     device: DeviceOption = None,
+    plugin: PluginOption = None,
 ) -> None:
     """Train a net: DIR gets weights.safetensors, card.json, curves.png, history.csv, a checkpoint for every epoch.
 

@@ -109,6 +109,8 @@ class LoadOptions(ModelOptions):
             loaded = defend(loaded, self.defense)
         columns = check_fit(loaded, images[0][0][None], self.data, lambda: remedy(loaded, images, self.data))
         images = images.named_as(loaded.classes)
+        if loaded.classes is None and columns is not None:
+            images = images.coded_for(columns)
         check_classes(loaded, images, columns)
         return loaded, images
 
@@ -183,7 +185,10 @@ def check_classes(model: Model, images: ImageData, columns: int | None) -> None:
     from sparring.errors import InputError
 
     named = images.classes
-    if images.chosen is None or "labels" in images.chosen or columns is None or len(named) >= columns:
+    numbers = all(name == str(k) for k, name in enumerate(named))
+    if images.chosen is None or "labels" in images.chosen or columns is None or numbers or len(named) == columns:
+        return
+    if len(named) > columns and model.classes is not None:
         return
     shown = ", ".join(named[:6]) + (", ..." if len(named) > 6 else "")
     raise InputError(

@@ -82,7 +82,9 @@ def run_transfer(cascade: Cascade, model: Model, rows: Tensor, clock: Clock | No
                 _run(cascade, model, transfer.stage(spec, other), transfer.Shown.of(x, points), rows, number, tell)
 
 
-def run_second_look(cascade: Cascade, model: Model, rows: Tensor, passes: int | None = None, clock: Clock | None = None) -> None:
+def run_second_look(
+    cascade: Cascade, model: Model, rows: Tensor, passes: int | None = None, clock: Clock | None = None
+) -> None:
     """Long climbs on those of `rows` [r] that only queries, noise or transfer have broken, where gradients were close.
 
     An honest net is so hard to climb that a long random search sometimes finds what a short climb misses. Where

@@ -79,7 +79,9 @@ class Work:
         from sparring.spec import number, read_pairs
 
         pairs = [one for one in (self.slurm or "").split(",") if one]
-        return {key: number(value) for key, value in read_pairs(pairs, f"--slurm {self.slurm}", "write key=value").items()}
+        return {
+            key: number(value) for key, value in read_pairs(pairs, f"--slurm {self.slurm}", "write key=value").items()
+        }
 
     def check(self) -> None:
         """Find out before the work whether it can be kept; one thread a process from here on, if so wanted.

@@ -34,7 +34,8 @@ class Model:
         net: the module or callable that was wrapped, never copied, moved or changed.
         box: (low, high) of a valid pixel.
         access: the most that an attacker may see of it: "gradient", "score" or "decision".
-        input_size: (C, H, W) where it is known. classes: the names of the classes where they are known.
+        input_size: (C, H, W) where it is known. resize: the shorter side to which its preprocessing brings a picture
+            before it cuts the centre, where that is known. classes: the names of the classes where they are known.
         name: what reports call it.
     """
 
@@ -75,6 +76,7 @@ class Model:
         self._writes: bool | None = None  # does the net write into its input? None = not looked at yet
         self.name = name or type(net).__name__
         self.input_size = input_size
+        self.resize: int | None = None
         self.classes = None if classes is None else tuple(classes)
         self.mean, self.std = _channels(mean, "mean"), _channels(std, "std")
         if self.std is not None and bool((self.std <= 0).any()):

@@ -34,7 +34,7 @@ FLOORS = (
     {"blocks", "batches"},
     {"attacks"},
     {"generators"},
-    {"defenses", "export", "minimum", "testing", "crosscheck", "serve"},
+    {"defenses", "export", "interop", "minimum", "testing", "crosscheck", "serve"},
     {"certify", "scale", "plugins"},
     {"audit"},
     {"attestation", "reproduce"},

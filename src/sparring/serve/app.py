@@ -25,7 +25,7 @@ from torch import Tensor
 
 from sparring.errors import InputError, ShapeError
 from sparring.model import Model
-from sparring.serve.pictures import FIELD, MOST_BYTES, from_file, from_json
+from sparring.serve.pictures import MOST_BYTES, from_file, from_form, from_json
 from sparring.serve.settings import ServeSettings, shown_names
 from sparring.zoo.extras import need
 
@@ -142,16 +142,9 @@ async def _picture(request: Any, desk: Desk) -> Tensor:
     if int(length) > MOST_BYTES:
         raise desk.refuse(413, f"at most {MOST_BYTES} bytes")
     try:
-        if kind == "multipart/form-data":
-            need("python_multipart", "a form with a file", "serve")
-            async with request.form(max_files=1, max_fields=16) as form:
-                file = form.get(FIELD) or form.get("file")
-                if file is None or isinstance(file, str):
-                    raise InputError(f'the form has no file "{FIELD}"')
-                return from_file(await file.read(), wanted)
         body = await request.body()
+        if kind == "multipart/form-data":
+            return from_form(body, request.headers["content-type"], wanted)
         return from_file(body, wanted) if kind.startswith("image/") else from_json(body, wanted)
     except InputError as error:
         raise desk.refuse(400, str(error)) from error
-    except Exception as error:  # the parser of forms raises its own
-        raise desk.refuse(400, f"the request cannot be read ({type(error).__name__})") from error

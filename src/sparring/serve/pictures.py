@@ -6,6 +6,8 @@ import base64
 import binascii
 import io
 import json
+from email.parser import BytesParser
+from email.policy import HTTP
 from typing import Any
 
 import torch
@@ -42,6 +44,18 @@ def from_json(body: bytes, wanted: tuple[int, ...] | None) -> Tensor:
                 raise
             raise InputError(f'"{FIELD}" is not base64') from None
     return _from_lists(image, wanted)
+
+
+def from_form(body: bytes, kind: str, wanted: tuple[int, ...] | None) -> Tensor:
+    """Pixels [1, C, H, W] in [0, 1] from a form with a file. kind: the Content-Type, with the boundary in it."""
+    if not kind.isascii() or not kind.isprintable():
+        raise InputError("the Content-Type of the form cannot be read")
+    form = BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + kind.encode() + b"\r\n\r\n" + body)
+    for part in form.iter_parts() if form.is_multipart() else ():
+        if part.get_filename() is not None:
+            data = part.get_payload(decode=True)
+            return from_file(data if isinstance(data, bytes) else b"", wanted)
+    raise InputError("the form has no file")
 
 
 def from_file(data: bytes, wanted: tuple[int, ...] | None) -> Tensor:

@@ -44,6 +44,7 @@ class Twinned(Model):
             classes=deployed.classes or twin.classes,
         )
         self.deployed, self.twin = deployed, twin
+        self.resize = twin.resize if self.input_size == twin.input_size else None
         self.sha256 = getattr(deployed, "sha256", None)
 
     def raw(self, x: Tensor) -> Tensor:

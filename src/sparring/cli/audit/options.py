@@ -102,6 +102,11 @@ class InsteadOptions:
                 f"the run in {folder} is about {known['model']}, which is code or a web service: to use it, name it "
                 f"(--model {known['model']}) or say --trust"
             )
+        twin = known.get("twin")
+        if twin is not None and not self.trust and _runs_or_asks(str(twin)):
+            raise InputError(
+                f"the run in {folder} takes gradients from {twin}, which is code or a web service: to use it, say --trust"
+            )
         plugins = known.get("plugin") or []
         if plugins and not self.trust:
             raise InputError(

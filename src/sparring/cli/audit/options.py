@@ -105,7 +105,8 @@ class InsteadOptions:
         twin = known.get("twin")
         if twin is not None and not self.trust and _runs_or_asks(str(twin)):
             raise InputError(
-                f"the run in {folder} takes gradients from {twin}, which is code or a web service: to use it, say --trust"
+                f"the run in {folder} takes gradients from {twin}, which is code or a web service: to use it, say "
+                "--trust"
             )
         plugins = known.get("plugin") or []
         if plugins and not self.trust:

@@ -100,6 +100,7 @@ from sparring.errors import InputError as InputError
 from sparring.errors import MissingExtra as MissingExtra
 from sparring.errors import OutputError as OutputError
 from sparring.errors import SparringError as SparringError
+from sparring.errors import TargetError as TargetError
 from sparring.losses import houdini as houdini
 from sparring.minimum import minimum_norm as minimum_norm
 from sparring.model import Model as Model
@@ -120,3 +121,6 @@ from sparring.threat import Threat as Threat
 from sparring.threat import Untargeted as Untargeted
 from sparring.zoo import list_models as list_models
 from sparring.zoo import load_model as load_model
+from sparring.zoo.targets.black_box import wrap_callable as wrap_callable
+from sparring.zoo.targets.sklearn import wrap_sklearn as wrap_sklearn
+from sparring.zoo.targets.twin import with_twin as with_twin

@@ -30,6 +30,10 @@ class OutOfMemory(SparringError):
     model."""
 
 
+class TargetError(SparringError):
+    """A model behind a network gives no answer, or no more queries may be paid for; says what was spent and is kept."""
+
+
 class AccessError(SparringError):
     """An attack asked for more than its declared access (gradient, score or decision) allows."""
 

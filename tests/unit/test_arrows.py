@@ -34,7 +34,7 @@ FLOORS = (
     {"blocks", "batches"},
     {"attacks"},
     {"generators"},
-    {"defenses", "export", "interop", "minimum", "testing", "crosscheck"},
+    {"defenses", "export", "interop", "minimum", "testing", "crosscheck", "serve"},
     {"certify", "scale", "plugins"},
     {"audit"},
     {"attestation", "reproduce"},
@@ -60,7 +60,7 @@ INSIDE = {
         {"options", "tables", "progress", "pictures"},
         {"loading"},
         {"exclusions", "audit"},
-        {"attack", "train", "generate", "crosscheck", "models", "data", "checks", "certify", "defend"},
+        {"attack", "train", "generate", "crosscheck", "models", "data", "checks", "certify", "defend", "serve"},
         {"reproduce"},
     ),
 }

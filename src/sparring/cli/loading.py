@@ -18,6 +18,7 @@ from sparring.cli.options import (
     SplitOption,
     StdOption,
     TrustOption,
+    TwinOption,
     WeightsOption,
 )
 
@@ -38,6 +39,7 @@ class ModelOptions:
     trust: TrustOption = False
     mean: MeanOption = None
     std: StdOption = None
+    twin: TwinOption = None
     device: DeviceOption = None
     plugin: PluginOption = ()  # type: ignore[assignment]
 
@@ -64,9 +66,14 @@ class ModelOptions:
 
         self.check()
         average, spread = channels("mean", self.mean), channels("std", self.std)
-        return load_model(
+        loaded = load_model(
             self.model, weights=self.weights, trust=self.trust, device=self.device, mean=average, std=spread
         )
+        if self.twin is None:
+            return loaded
+        from sparring.zoo.targets.twin import with_twin
+
+        return with_twin(loaded, load_model(self.twin, trust=self.trust, device=self.device))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +109,8 @@ class LoadOptions(ModelOptions):
             loaded = defend(loaded, self.defense)
         columns = check_fit(loaded, images[0][0][None], self.data, lambda: remedy(loaded, images, self.data))
         images = images.named_as(loaded.classes)
+        if loaded.classes is None and columns is not None:
+            images = images.coded_for(columns)
         check_classes(loaded, images, columns)
         return loaded, images
 
@@ -109,6 +118,13 @@ class LoadOptions(ModelOptions):
     def title(self) -> str:
         """For people: what is loaded."""
         return f"loading {self.model} and {self.data}"
+
+
+def note_account(model: Model, log: Console) -> None:
+    """Say what a model that costs money was paid, as it counts itself; nothing of others."""
+    account = getattr(getattr(model, "inner", getattr(model, "deployed", model)), "account", None)
+    if account is not None:
+        note(log, account)
 
 
 def channels(what: str, text: str | None) -> list[float] | None:
@@ -172,7 +188,10 @@ def check_classes(model: Model, images: ImageData, columns: int | None) -> None:
     from sparring.errors import InputError
 
     named = images.classes
-    if images.chosen is None or "labels" in images.chosen or columns is None or len(named) >= columns:
+    numbers = all(name == str(k) for k, name in enumerate(named))
+    if images.chosen is None or "labels" in images.chosen or columns is None or numbers or len(named) == columns:
+        return
+    if len(named) > columns and model.classes is not None:
         return
     shown = ", ".join(named[:6]) + (", ..." if len(named) > 6 else "")
     raise InputError(

@@ -39,7 +39,7 @@ ModelOption = Annotated[
         metavar="SPEC",
         help="Load this classifier: a shipped name (see [bold]sparring models[/bold]), file.py:factory, "
         "pkg.mod:factory, a folder made by sparring train, net:NAME, imagenet:NAME, hf:NAME_OR_DIR, timm:NAME, "
-        "torchvision:NAME, torchscript:FILE.",
+        "torchvision:NAME, torchscript:FILE, onnx:FILE, tflite:FILE, sklearn:FILE, http:URL.",
         rich_help_panel=_WHAT,
     ),
 ]
@@ -72,6 +72,15 @@ TrustOption = Annotated[
     typer.Option(
         "--trust",
         help="Allow weights files and hub models to run their own code.",
+        rich_help_panel=_WHAT,
+    ),
+]
+TwinOption = Annotated[
+    str | None,
+    typer.Option(
+        "--twin",
+        metavar="SPEC",
+        help="Take gradients from this net, nearly the same as --model, which has none: its verdicts alone count.",
         rich_help_panel=_WHAT,
     ),
 ]

@@ -31,6 +31,8 @@ def read_for(model: Model, images: ImageData, data: str) -> tuple[ImageData, str
     side = None if images.chosen & set(SIZE) else _side(model, images, takes, channels, data)
     if side is not None:
         changes["size"] = side
+        if model.resize is not None and model.input_size is not None and model.resize >= side:
+            changes["resize"] = model.resize
     if not changes:
         return images, None
     how = [word for key, word in (("gray", "in grey"), ("size", f"at {side} x {side} pixels")) if key in changes]

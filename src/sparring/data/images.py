@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from sparring.class_numbers import integers
-from sparring.data.class_names import by_name
+from sparring.data.class_names import by_name, synset_numbers
 from sparring.data.pixels import Images, Rereadable, TensorImages
 from sparring.errors import InputError
 from sparring.seeds import torch_seed, whole_seed
@@ -140,6 +140,20 @@ class ImageData(Dataset[tuple[Tensor, int]]):
             return self
         part = self.subset(torch.arange(len(self)))
         part.labels, part.classes = torch.tensor(numbers)[self.labels], tuple(classes)
+        if len(part) and int(part.labels.min()) < 0:
+            nameless = int(self.labels[part.labels.argmin()])
+            raise InputError(f"{self.name} has class {nameless} without a name, and others that the model numbers anew")
+        return part
+
+    def coded_for(self, columns: int) -> ImageData:
+        """The same images for a model of so many classes, without names: WordNet's codes get ImageNet's numbers."""
+        numbers = synset_numbers(self.classes, columns)
+        if numbers is None:
+            return self
+        part = self.subset(torch.arange(len(self)))
+        called = dict(zip(numbers, self.classes, strict=True))
+        part.labels = torch.tensor(numbers)[self.labels]
+        part.classes = tuple(called.get(k, str(k)) for k in range(columns))
         return part
 
     @property

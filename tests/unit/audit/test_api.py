@@ -331,9 +331,9 @@ def test_a_model_that_gives_only_scores(plain: nn.Module, digits: Images) -> Non
     assert report.robust_accuracy < 0.3
 
 
-def test_a_model_that_gives_only_classes_is_refused(plain: nn.Module, digits: Images) -> None:
+def test_a_suite_without_an_attack_on_classes_is_refused(plain: nn.Module, digits: Images) -> None:
     with pytest.raises(InputError, match="needs score access"):
-        sp.audit(sp.wrap(plain, access="decision"), digits, THREAT)
+        sp.audit(sp.wrap(plain, access="decision"), digits, THREAT, suite="quick")
 
 
 def test_two_classes(digits: Images) -> None:

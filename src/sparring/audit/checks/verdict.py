@@ -25,6 +25,7 @@ from sparring.audit.checks.registry import causes
 from sparring.audit.checks.run import known
 from sparring.audit.inputs.claims import Checked
 from sparring.audit.statistics.proportion import Figure, percent
+from sparring.model import Access
 from sparring.result import Doubt
 from sparring.threat import eps_text
 
@@ -52,6 +53,8 @@ class Facts:
         threat: as text, like "Linf 0.3". clean, robust: accuracy on all images, before and after all attacks.
         claims: claims beside what was found. doubts: found. alone: what attacks leave on the sanity subset.
         tried: remedies. notes: what was measured about a doubt, in a few words, by its code.
+        access: the most that the attacker saw of the model. queries: that the attacks took. spent: that the whole audit
+            took, both over all images.
     """
 
     threat: str
@@ -62,6 +65,9 @@ class Facts:
     alone: Sequence[Alone] = ()
     tried: Sequence[Tried] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
+    access: Access = "gradient"
+    queries: int = 0
+    spent: int = 0
 
     def found(self, code: str) -> Doubt | None:
         """The doubt of this code, if there is one."""
@@ -108,7 +114,19 @@ def judge(facts: Facts) -> Verdict:
         verdict = _of_model(facts, cause)
     else:
         verdict = _of_claim(facts, worst, cause)
-    return Verdict(verdict.status, verdict.headline, (*verdict.evidence, *_ill_defined(facts)), verdict.cause)
+    evidence = (*verdict.evidence, *_attacker(facts), *_ill_defined(facts))
+    return Verdict(verdict.status, verdict.headline, evidence, verdict.cause)
+
+
+def _attacker(facts: Facts) -> Iterator[str]:
+    """What a black-box attacker saw, and what it cost."""
+    if facts.access != "gradient":
+        saw = "scores, and no gradients" if facts.access == "score" else "the predicted class alone"
+        each = facts.queries / max(1, facts.robust.of)
+        yield (
+            f"The attacker saw {saw}. The attacks took {facts.queries:,} queries ({each:,.0f} an image), "
+            f"the whole audit {facts.spent:,}."
+        )
 
 
 def _ill_defined(facts: Facts) -> Iterator[str]:

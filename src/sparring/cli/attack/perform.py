@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparring.cli.attack.found import Found
 from sparring.cli.console import working
+from sparring.cli.loading import note_account
 from sparring.cli.progress import Bar
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Run:
                 goal=policy, batch_size=self.batch_size, seed=self.seed, budget=self.budget, keep=self.keep,
                 progress=counting(bar),
             )  # fmt: skip
+        note_account(model, log)
         about = self._about(images, len(x))
         if goals:
             about["misclassified"] = _misclassified(model, result, y, self.batch_size)

@@ -97,10 +97,16 @@ class InsteadOptions:
         from sparring.errors import InputError
 
         known = recorded(folder)
-        if not self.model and not self.trust and _runs_code(known["model"]):
+        if not self.model and not self.trust and _runs_or_asks(known["model"]):
             raise InputError(
-                f"the run in {folder} is about {known['model']}, which is code: to run it, name it (--model "
-                f"{known['model']}) or say --trust"
+                f"the run in {folder} is about {known['model']}, which is code or a web service: to use it, name it "
+                f"(--model {known['model']}) or say --trust"
+            )
+        twin = known.get("twin")
+        if twin is not None and not self.trust and _runs_or_asks(str(twin)):
+            raise InputError(
+                f"the run in {folder} takes gradients from {twin}, which is code or a web service: to use it, say "
+                "--trust"
             )
         plugins = known.get("plugin") or []
         if plugins and not self.trust:
@@ -137,8 +143,8 @@ def recorded(folder: Path) -> dict[str, Any]:
     return known
 
 
-def _runs_code(spec: str) -> bool:
+def _runs_or_asks(spec: str) -> bool:
     from sparring.zoo.loaders import SCHEMES
 
     scheme, colon, _ = spec.partition(":")
-    return bool(colon) and scheme not in SCHEMES
+    return bool(colon) and scheme not in set(SCHEMES) - {"http", "https"}

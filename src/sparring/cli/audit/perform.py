@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparring.cli.console import note, stderr, working
+from sparring.cli.loading import note_account
 
 if TYPE_CHECKING:
     from sparring.audit.inputs.requirements import Requirement
@@ -33,6 +34,7 @@ def perform(
         plan = options.plan(log)
     with watching(log) as progress:
         report = work.carry_out(plan, options, progress, log)
+    note_account(plan.model, log)
     if report is None:
         if work.worker is None:
             note(log, f"this share is done; when all are: sparring merge {work.out}")

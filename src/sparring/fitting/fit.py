@@ -99,7 +99,7 @@ def fit_attack(
             watch=Stall(threat, valid=pupil.data(parts.valid), patience=patience),
             callbacks=callbacks,
         )
-    tensors = {name: value.detach().cpu() for name, value in pupil.net.state_dict().items()}
+    tensors = {name: value.detach().cpu() for name, value in pupil.kept.state_dict().items()}
     about = card_of(attack, subject, threat, trained, seed, parts.train, parts.valid, model.name)
     fitted = _with(attack, Weights(about, tensors))
     second = None if transfer is None else wrap(transfer)
@@ -156,7 +156,8 @@ def _prepared(
     eps = float("inf") if threat.eps is None else threat.eps
     subject = Subject(tuple(train.x.shape[1:]), logits.shape[1], threat.norm, eps, threat.box)
     tested = None if test is None else Images(*images_of(test)).accepted(model)
-    return Data(train[right], rest.accepted(model), tested), subject
+    rows = right.nonzero().squeeze(1)[: getattr(attack, "images", None)]
+    return Data(train[rows], rest.accepted(model), tested), subject
 
 
 def _logits(model: Model, x: Tensor, batch: int = 500) -> Tensor:

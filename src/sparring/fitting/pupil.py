@@ -1,11 +1,17 @@
-"""What the training loop sees of an attack that learns: a net, a loss, and when to stop."""
+"""What the training loop sees of an attack that learns: a net, a loss, and when to stop.
+
+The net of the best epoch is kept beside the one that goes on learning, in the checkpoints as well: single-image steps
+such as UAP's may undo in one epoch what the last has won.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from sparring.blocks.learned.attack import LearnedAttack, Lesson
@@ -34,15 +40,29 @@ class Pupil(nn.Module):
     """Pictures [B, C, H, W] in [0, 1] -> the victim's logits of the attacked images [B, K].
 
     Args:
-        attack: that learns. net: its net, the only thing with weights. subject, threat, victim: what is attacked.
+        attack: that learns. net: its net, the only thing that is trained. subject, threat, victim: what is attacked.
+
+    Attributes:
+        kept: the net after the best epoch so far. lowest: the victim's accuracy against it.
     """
+
+    lowest: Tensor
 
     def __init__(
         self, attack: LearnedAttack, net: nn.Module, subject: Subject, threat: Threat, victim: Shared
     ) -> None:
         super().__init__()
         self.net = net
+        self.kept = deepcopy(net).requires_grad_(False)
+        self.register_buffer("lowest", torch.full((), torch.inf))
         self.attack, self.subject, self.threat, self.victim = attack, subject, threat, victim
+
+    @torch.no_grad()
+    def keep(self, accuracy: float) -> None:
+        """Keep the net as it is, if the victim's accuracy was never lower."""
+        if accuracy <= float(self.lowest):
+            self.lowest.fill_(accuracy)
+            self.kept.load_state_dict(self.net.state_dict())
 
     def pictures(self, x: Tensor) -> Tensor:
         """Images [N, ...] of the victim as the loop wants them: [N, C, H, W] in [0, 1]."""
@@ -102,7 +122,10 @@ class Stall(Watch):
 
     def measure(self, net: nn.Module, data: ImageData) -> float:
         """See `Watch`."""
-        return clean_accuracy(net, data if self.valid is None else self.valid)
+        assert isinstance(net, Pupil)
+        accuracy = clean_accuracy(net, data if self.valid is None else self.valid)
+        net.keep(accuracy)
+        return accuracy
 
     def alarm(self, history: Sequence[dict[str, float]]) -> bool:
         """See `Watch`."""

@@ -8,7 +8,8 @@ AAE, g(x) = an image drawn anew. Of an untargeted goal it aims at the likeliest 
 
 Differs from the paper: one network for all targets, which is told the class; what it makes is moved smoothly into the
 ball of the threat; the cross-entropy towards r is the second term with `distance=ce` (default), since the paper's
-squared distance of probabilities (distance=l2) has no gradient left where the classifier is sure.
+squared distance of probabilities (distance=l2) has no gradient left where the classifier is sure; alpha is 10 (paper:
+1.5), as a target that is just above the right class is missed too often.
 Fails on: nets that were trained against such attacks; one pass through a network is no search.
 """
 
@@ -53,7 +54,7 @@ class ATN(LearnedAttack):
 
     weights: LearnedWeights = None
     mode: Literal["residual", "autoencoder"] = "residual"
-    alpha: Annotated[float, Field(gt=1)] = 1.5
+    alpha: Annotated[float, Field(gt=1)] = 10.0
     beta: NonNegativeFloat = 0.001
     distance: Literal["ce", "l2"] = "ce"
     epochs: PositiveInt = 20

@@ -6,7 +6,8 @@ Moosavi-Dezfooli, Fawzi, Fawzi, Frossard 2017, arXiv:1610.08401. Every image is 
 as those before it left it, as in the paper.
 
 Differs from the paper: the radius is the threat's (paper: Linf 10/255, L2 2000/255); the images that the perturbation
-does not fool are found in batches. Where it already fools 1 - delta of a batch, nothing is added.
+does not fool are found in batches. Where it already fools 1 - delta of a batch, nothing is added. Of all passes, the
+perturbation is kept that fooled most images that it was not made from.
 Fails on: nets that look at each image their own way, such as adversarially trained ones; few images (uap-pgd learns
 more from them).
 """
@@ -46,7 +47,7 @@ class UAP(LearnedAttack):
         weights: what it has learned; none = fit it first.
         epochs: passes over the images, at most. delta: the share of images that may stay as they are.
         steps: of DeepFool for an image. overshoot: of each of them.
-        images: that it learns from, the first of each pass; DeepFool on each of them takes its time.
+        images: that it learns from, at most; DeepFool on each of them takes its time.
         batch_size: images looked at together. lr: plays no part.
     """
 
@@ -74,7 +75,7 @@ class UAP(LearnedAttack):
                 at = lesson.ball[row].clip(x[row] + v)
                 if bool(goal[row].hit(lesson.victim.labels(at))):
                     continue
-                over = search.craft(lesson.victim, at, lesson.y[row], (lesson.ball.norm, None))
-                if bool(goal[row].hit(lesson.victim.labels(over))):
-                    v.copy_(lesson.net.subject.project(v + over - at))
+                found = search(lesson.victim, at, lesson.y[row], (lesson.ball.norm, None))
+                if bool(found.success):
+                    v.copy_(lesson.net.subject.project(v + found.x_adv.to(v) - at))
         return 0 * lesson.net.delta.sum()

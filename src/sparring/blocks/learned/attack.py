@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sparring._callable import public
 from sparring.attack import Attack
 from sparring.ball import Ball
+from sparring.blocks.learned.clip import inward_clip
 from sparring.blocks.learned.nets import Subject
 from sparring.blocks.learned.weights import Weights
 from sparring.bout import Bout
@@ -63,8 +64,8 @@ class Lesson:
         return (self.y + 1 + self.noise.below(self.classes - 1, 1).squeeze(1)) % self.classes
 
     def moved(self, d: Tensor) -> Tensor:
-        """The images changed by d, inside the box and the region: [B, ...]. Differentiable."""
-        return self.ball.clip(self.x + d)
+        """The images changed by d, inside the box and the region: [B, ...]. Differentiable, see `inward_clip`."""
+        return inward_clip(self.ball.restrict_to_region(self.x + d), *self.ball.box)
 
     def logits(self, z: Tensor) -> Tensor:
         """What the victim says: [B, K]. Differentiable."""

@@ -39,4 +39,4 @@ def imitation(student: nn.Module, model: Model, x: Tensor) -> Tensor:
     """How far the student's answers are from the model's: the mean cross-entropy over images [B, ...]. One query each."""
     with torch.no_grad():
         answers = model.logits(x).softmax(1)
-    return F.cross_entropy(student(x), answers.to(x.dtype))
+    return F.cross_entropy(student(x), answers.float())

@@ -18,6 +18,8 @@ from sparring.threat import Box
 
 HIDDEN = 32
 "channels inside the nets"
+QUIET = 0.1
+"how much smaller the weights of a last layer begin"
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Decoder(nn.Module):
             nn.Unflatten(1, (HIDDEN, *grid)),
             nn.Conv2d(HIDDEN, HIDDEN, 3, padding=1),
             nn.ReLU(),
-            nn.Conv2d(HIDDEN, channels * self.factor**2, 3, padding=1),
+            quiet(nn.Conv2d(HIDDEN, channels * self.factor**2, 3, padding=1)),
             nn.PixelShuffle(self.factor),
         )
 
@@ -171,11 +173,11 @@ class Translator(nn.Module):
         self.back = nn.ModuleList(nn.Conv2d(HIDDEN, HIDDEN, 3, padding=1) for _ in range(depth))
         self.scales = nn.Embedding(subject.classes, HIDDEN * (depth + 1)) if aims else None
         self.shifts = nn.Embedding(subject.classes, HIDDEN * (depth + 1)) if aims else None
-        self.head = nn.Conv2d(HIDDEN, inner, 3, padding=1)
+        self.head = quiet(nn.Conv2d(HIDDEN, inner, 3, padding=1))
 
     def forward(self, x: Tensor, t: Tensor | None) -> Tensor:
         low, high = self.subject.box
-        pictures = (x.reshape(len(x), *self.subject.picture) - low) / (high - low) - 0.5
+        pictures = (x.float().reshape(len(x), *self.subject.picture) - low) / (high - low) - 0.5
         pad = (-self.wide % self.factor, -self.height % self.factor)
         h = F.pixel_unshuffle(F.pad(pictures, (0, pad[0], 0, pad[1])), self.factor)
         h = self._aimed(self.stem(h), t, 0)
@@ -231,7 +233,7 @@ class Critic(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         pad = (-self.wide % self.factor, -self.height % self.factor)
-        pictures = F.pad(x.reshape(len(x), *self.picture), (0, pad[0], 0, pad[1]))
+        pictures = F.pad(x.float().reshape(len(x), *self.picture), (0, pad[0], 0, pad[1]))
         scores: Tensor = self.score(self.layers(F.pixel_unshuffle(pictures, self.factor)).mean((2, 3)))
         return scores.squeeze(1)
 
@@ -257,8 +259,17 @@ class Student(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.layers(x.reshape(len(x), *self.picture))
+        logits: Tensor = self.layers(x.float().reshape(len(x), *self.picture))
         return logits
+
+
+def quiet(layer: nn.Conv2d) -> nn.Conv2d:
+    """The last layer of a net, made to begin with small changes: large ones would saturate at the edge of the ball."""
+    with torch.no_grad():
+        layer.weight.mul_(QUIET)
+        if layer.bias is not None:
+            layer.bias.zero_()
+    return layer
 
 
 def coarseness(height: int, wide: int) -> int:

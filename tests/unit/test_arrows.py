@@ -34,10 +34,10 @@ FLOORS = (
     {"blocks", "batches"},
     {"attacks"},
     {"generators"},
-    {"defenses", "export", "minimum", "testing", "crosscheck"},
+    {"defenses", "export", "interop", "minimum", "testing", "crosscheck"},
     {"certify", "scale", "fitting"},
     {"audit"},
-    {"reproduce"},
+    {"attestation", "reproduce"},
     {"cli", "web"},
     {"__main__"},
 )
@@ -57,7 +57,7 @@ INSIDE = {
     "cli": (
         {"blame", "console"},
         {"app"},
-        {"options", "tables", "progress"},
+        {"options", "tables", "progress", "epochs"},
         {"loading"},
         {"exclusions", "audit"},
         {"attack", "train", "generate", "crosscheck", "models", "data", "certify", "defend"},

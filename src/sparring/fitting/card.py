@@ -92,7 +92,7 @@ def _targeted(fitted: LearnedAttack, model: Model, images: Images, threat: Threa
 
 
 def control_of(fitted: LearnedAttack, seed: int) -> LearnedAttack:
-    """What anybody gets without learning, of the same size: a patch of random colours, else random signs for all images.
+    """What anybody gets without learning, of the same size: a patch of random colours, or random signs for all images.
 
     Under a norm without corners, the random direction is as long as the radius.
     """

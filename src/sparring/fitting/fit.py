@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-
 from sparring.blocks.learned.attack import LearnedAttack, fresh_net
 from sparring.blocks.learned.nets import Subject
 from sparring.blocks.learned.weights import Weights
@@ -115,7 +114,13 @@ def fit_attack(
 
 
 def measure_attack(
-    fitted: LearnedAttack, model: Any, data: Any, threat: Threat | tuple[Any, ...], *, transfer: Any = None, seed: int = 0
+    fitted: LearnedAttack,
+    model: Any,
+    data: Any,
+    threat: Threat | tuple[Any, ...],
+    *,
+    transfer: Any = None,
+    seed: int = 0,
 ) -> Scores:
     """The success of a fitted attack on images that it never saw, beside random noise of the same size.
 

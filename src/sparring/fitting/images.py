@@ -67,7 +67,9 @@ def split(images: Images, seed: int) -> tuple[Images, Images]:
         InputError: there are fewer than two.
     """
     if len(images) < 2:
-        raise InputError(f"there is {len(images)} image; give at least 2, one to learn from and one to watch the fit by")
+        raise InputError(
+            f"there is {len(images)} image; give at least 2, one to learn from and one to watch the fit by"
+        )
     generator = torch.Generator().manual_seed(derived_seed(seed, "validation"))
     order = torch.randperm(len(images), generator=generator)
     count = max(1, len(images) // 5)

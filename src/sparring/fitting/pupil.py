@@ -48,9 +48,7 @@ class Pupil(nn.Module):
 
     lowest: Tensor
 
-    def __init__(
-        self, attack: LearnedAttack, net: nn.Module, subject: Subject, threat: Threat, victim: Shared
-    ) -> None:
+    def __init__(self, attack: LearnedAttack, net: nn.Module, subject: Subject, threat: Threat, victim: Shared) -> None:
         super().__init__()
         self.net = net
         self.kept = deepcopy(net).requires_grad_(False)
@@ -137,4 +135,3 @@ class Stall(Watch):
     def explain(self, history: Sequence[dict[str, float]]) -> str:
         """See `Watch`."""
         return f"no better for {self.patience} epochs on images that it does not learn from"
-

@@ -36,7 +36,7 @@ def unmoved(net: nn.Module, x: Tensor) -> Tensor:
 
 
 def imitation(student: nn.Module, model: Model, x: Tensor) -> Tensor:
-    """How far the student's answers are from the model's: the mean cross-entropy over images [B, ...]. One query each."""
+    """The mean cross-entropy of the student's answers with the model's, over images [B, ...]. One query each."""
     with torch.no_grad():
         answers = model.logits(x).softmax(1)
     return F.cross_entropy(student(x), answers.float())

@@ -138,7 +138,9 @@ def _read(value: Any) -> Any:
     if held is not None and held.folder is None:
         return held
     if value.startswith(MEMORY):
-        raise InputError(f"the fitted attack {value} was in the memory of another process; save it: fitted.save(folder)")
+        raise InputError(
+            f"the fitted attack {value} was in the memory of another process; save it: fitted.save(folder)"
+        )
     return Weights.load(unquote(value))
 
 

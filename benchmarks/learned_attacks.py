@@ -2,7 +2,8 @@
 
 python benchmarks/learned_attacks.py                          on mnist-cnn: the table of docs/learned_attacks.md
 python benchmarks/learned_attacks.py --only uap,advgan        some of them
-python benchmarks/learned_attacks.py --photographs hf:DIR --pictures folder:DIR   UAP and a patch on a net of photographs
+python benchmarks/learned_attacks.py --photographs hf:DIR --pictures DIR    UAP and a patch on a net of photographs;
+                                                              DIR holds pictures and labels.csv (file, index, label)
 
 One thread unless OMP_NUM_THREADS says otherwise. The table goes to stdout, progress to stderr.
 """
@@ -10,6 +11,7 @@ One thread unless OMP_NUM_THREADS says otherwise. The table goes to stdout, prog
 from __future__ import annotations
 
 import argparse
+import csv
 import sys
 import tempfile
 import time
@@ -19,6 +21,7 @@ from typing import Any
 import torch
 
 import sparring as sp
+from sparring.zoo.photos import open_photo
 
 DIGITS = (
     ("uap", "Linf", 0.3),
@@ -113,15 +116,17 @@ def digits(only: list[str], threads: int) -> None:
 
 def photographs(model: str, pictures: str) -> None:
     """UAP at 10/255 and a patch of 5 %, fitted on every other picture and shown on the rest."""
-    net, images = sp.load_model(model), sp.load_data(pictures)
-    x, y = images.named_as(net.classes).tensors()
-    half = (x[::2], y[::2])
-    rest = (x[1::2], y[1::2])
-    print("| attack | threat | fooled | to the wanted class | random noise | on `mnist-cnn-pgd` | fit, s |")
+    net = sp.load_model(model)
+    with (Path(pictures) / "labels.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    x = torch.stack([open_photo(Path(pictures) / row["file"]).image for row in rows])
+    y = torch.tensor([int(row["index"]) for row in rows])
+    half, rest = (x[::2], y[::2]), (x[1::2], y[1::2])
+    print("| attack | threat | fooled | to the wanted class | random noise | second net | fit, s |")
     print("|---|---|---|---|---|---|---|")
     for spec, norm, eps in (
-        ("uap-pgd:epochs=60,batch_size=10,lr=0.002", "Linf", 10 / 255),
-        ("patch:size=0.05,epochs=60,batch_size=10", "L0", None),
+        ("uap-pgd:epochs=15,batch_size=5,lr=0.004", "Linf", 10 / 255),
+        ("patch:size=0.05,epochs=15,batch_size=5,lr=0.1", "L0", None),
     ):
         fitted = sp.attack(spec).fit(net, half, (norm, eps), valid=half, test=rest)
         print(line(spec, norm, eps, fitted.card), flush=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +65,7 @@ def threat_of(name: str) -> sp.Threat:
 
 
 @pytest.fixture(scope="module")
-def fitted() -> Iterator[Any]:
+def fitted() -> Any:
     """Each attack, fitted once."""
     made: dict[str, LearnedAttack] = {}
 
@@ -76,7 +75,7 @@ def fitted() -> Iterator[Any]:
             made[name] = attack.fit(Stripes(), pictures(150, 0), threat_of(name), test=pictures(60, 1))
         return made[name]
 
-    yield fit
+    return fit
 
 
 def test_every_attack_that_learns_is_tested_here() -> None:

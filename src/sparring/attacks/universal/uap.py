@@ -38,7 +38,6 @@ from sparring.norms import L2, Linf
     year=2017,
     paper="arXiv:1610.08401",
     peers=("art",),
-    survey="DeepFool [132]",
 )
 class UAP(LearnedAttack):
     """One perturbation for all images, by DeepFool steps (Moosavi-Dezfooli et al. 2017).

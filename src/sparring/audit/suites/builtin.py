@@ -17,6 +17,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import quote
 
+from sparring.attack import REGISTRY
 from sparring.attacks import FITTED
 from sparring.attacks import attack as build
 from sparring.audit.suites.random_noise import RandomNoise
@@ -148,7 +149,8 @@ def black_box() -> Suite:
 
 def stage_of(spec: str) -> Stage:
     """A stage of an attack that somebody names."""
-    attack = build(FITTED + ":" + quote(spec, safe="/:~ \\") if holds_attack(spec) else spec)
+    is_folder = REGISTRY.get_any(spec) is None and holds_attack(spec)
+    attack = build(f"{FITTED}:{quote(spec)}" if is_folder else spec)
     fields = attack.settings()
     if isinstance(attack, LearnedAttack):
         attack.card  # noqa: B018  (refuses one that was not fitted)

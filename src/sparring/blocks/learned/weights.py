@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, unquote
@@ -45,7 +46,8 @@ class Weights:
         self.card = json.loads(json.dumps(finite(card)))
         self.nets: dict[str, Any] = {}
         "the net, built once for each device"
-        _HELD[self.name] = self
+        if folder is None:
+            _HELD[self.name] = self
 
     @property
     def name(self) -> str:
@@ -134,14 +136,19 @@ def _read(value: Any) -> Any:
         return Weights.load(value)
     if not isinstance(value, str):
         return value
-    held = _HELD.get(value)
-    if held is not None and held.folder is None:
-        return held
+    if value in _HELD:
+        return _HELD[value]
     if value.startswith(MEMORY):
-        raise InputError(
-            f"the fitted attack {value} was in the memory of another process; save it: fitted.save(folder)"
-        )
-    return Weights.load(unquote(value))
+        raise InputError(f"the fitted attack {value} was in the memory of another process; save it: .save(folder)")
+    folder = Path(unquote(value))
+    card = folder / CARD
+    return _unchanged(folder, card.stat().st_mtime_ns) if card.is_file() else Weights.load(folder)
+
+
+@lru_cache(maxsize=4)
+def _unchanged(folder: Path, written: int) -> Weights:
+    """Read once a process, and again when its card was written anew: an audit builds a spec again and again."""
+    return Weights.load(folder)
 
 
 LearnedWeights = Annotated[

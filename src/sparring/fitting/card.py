@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -110,8 +110,8 @@ def _holding(
     kind: type[LearnedAttack], settings: dict[str, Any], card: dict[str, Any], tensors: dict[str, torch.Tensor]
 ) -> LearnedAttack:
     weights = Weights({**card, "attack": kind.info.name, "settings": settings}, tensors)
-    made: Any = kind
-    return made(**{**settings, "weights": weights})  # type: ignore[no-any-return]
+    held: LearnedAttack = cast(Any, kind)(**{**settings, "weights": weights})
+    return held
 
 
 def card_of(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -133,8 +133,8 @@ def measure_attack(
 
 
 def _with(attack: A, weights: Weights) -> A:
-    fitted: Any = replace(attack, weights=weights)
-    return fitted  # type: ignore[no-any-return]
+    fitted: A = replace(cast(Any, attack), weights=weights)
+    return fitted
 
 
 def _prepared(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -71,7 +71,7 @@ class Examinee:
             low, high = box
             x = low + (high - low) * images(LESSONS, tuple(paper.x.shape[1:]), seed=77).to(paper.x.dtype)
             y = replace(paper, net=home).classes(x)
-            plain: Any = replace(it, weights=None)  # type: ignore[type-var]
+            plain: LearnedAttack = replace(cast(Any, it), weights=None)
             self.fitted[key] = plain.fit(wrap(home, box=box), (x, y), Threat(self.norm, radius))
         return self.fitted[key]
 

@@ -220,8 +220,8 @@ def test_an_audit_takes_a_fitted_attack_by_its_folder(fitted: Any, tmp_path: Pat
 
 def test_a_fitted_attack_refuses_other_shapes_and_damaged_files(fitted: Any, tmp_path: Path) -> None:
     attack = fitted("uap-pgd")
-    with pytest.raises(InputError, match=r"fitted for images of shape \(1, 8, 8\), not \(1, 4, 4\)"):
-        attack(Stripes(), torch.rand(2, 1, 4, 4), torch.tensor([0, 1]), ("Linf", EPS))
+    with pytest.raises(InputError, match=r"fitted for images of shape \(1, 8, 8\), not \(1, 8, 9\)"):
+        attack(Stripes(), torch.rand(2, 1, 8, 9), torch.tensor([0, 1]), ("Linf", EPS))
     folder = attack.save(tmp_path / "attack")
     (folder / "weights.safetensors").write_bytes(b"x")
     with pytest.raises(InputError, match="not those of its card"):

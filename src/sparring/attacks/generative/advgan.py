@@ -76,4 +76,5 @@ class AdvGAN(LearnedAttack):
         generator = self.adversarial * fooling + self.gan * looks + self.hinge * over
         critic = (net.critic(x) - 1).square() + net.critic(z.detach()).square()
         student = imitation(net.student, lesson.victim, torch.cat([x, z.detach()])) if self.distil else 0.0
-        return generator.mean() + critic.mean() + student
+        whole: Tensor = generator.mean() + critic.mean() + student
+        return whole

@@ -77,4 +77,5 @@ class UAP(LearnedAttack):
                 found = search(lesson.victim, at, lesson.y[row], (lesson.ball.norm, None))
                 if bool(found.success):
                     v.copy_(lesson.net.subject.project(v + found.x_adv.to(v) - at))
-        return 0 * lesson.net.delta.sum()
+        nothing: Tensor = 0 * lesson.net.delta.sum()  # the step is done
+        return nothing

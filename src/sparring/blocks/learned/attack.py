@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -189,7 +189,8 @@ def subject_of(card: dict[str, Any]) -> Subject:
 def fresh_net(attack: LearnedAttack, subject: Subject, seed: int) -> nn.Module:
     """The net of an attack, freshly drawn; the same seed gives the same weights, and the global RNG stays as it was."""
     with private_rng(torch.device("cpu"), derived_seed(seed, "weights")):
-        return replace(attack, weights=None).net(subject).float()
+        net: nn.Module = replace(cast(Any, attack), weights=None).net(subject).float()
+        return net
 
 
 def in_chunks(net: nn.Module, x: Tensor, t: Tensor | None) -> Tensor:

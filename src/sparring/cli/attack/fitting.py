@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.table import Table
@@ -99,7 +99,7 @@ def fit_and_write(
             raise InputError(f"{chosen.info.name} is not fitted for one class; leave out --target")
         if not reach.target.isdecimal():
             raise InputError(f"--target is {reach.target!r}; one attack for all images is fitted for one class: 3")
-        chosen = replace(chosen, target=int(reach.target))  # type: ignore[call-arg]
+        chosen = cast("LearnedAttack", replace(cast("Any", chosen), target=int(reach.target)))
     with working(log, load.title):
         loaded, test = load.load()
         train = load_data(load.data, "train").named_as(loaded.classes)

@@ -205,6 +205,8 @@ class AttackInfo:
         year, paper: where it comes from. aliases: other names. peers: other toolkits that have it.
         random: whether a seed matters. survey: the name in the survey's table, if it is there.
         listed: False = found by its name alone; `sparring.attacks()`, help and docs leave it out.
+        learns: the access that it needs while it learns from images, before it attacks, see `LearnedAttack`; None = it
+            does not learn.
     """
 
     name: str
@@ -224,11 +226,13 @@ class AttackInfo:
     random: bool = False
     survey: str | None = None
     listed: bool = True
+    learns: Access | None = None
 
     @property
     def knowledge(self) -> str:
-        """The attacker's knowledge, in the survey's words."""
-        return {"gradient": "white-box", "score": "black-box (scores)", "decision": "black-box (classes)"}[self.sees]
+        """The attacker's knowledge, in the survey's words; of an attack that learns, while it does."""
+        words = {"gradient": "white-box", "score": "black-box (scores)", "decision": "black-box (classes)"}
+        return words[self.sees] if self.learns is None else f"{words[self.learns]} to fit"
 
     @property
     def summary(self) -> str:
@@ -274,6 +278,7 @@ def register(
     random: bool = False,
     survey: str | None = None,
     listed: bool = True,
+    learns: Access | None = None,
 ) -> Callable[[type[Any]], type[Any]]:
     """Class decorator: makes an attack a frozen validated dataclass and lists it. Arguments: see `AttackInfo`."""
 
@@ -285,7 +290,7 @@ def register(
         )
         made.info = AttackInfo(
             name, made, title, sees, norms, aim, scope, visibility, specificity, approach, year, paper, aliases, peers,
-            random, survey, listed,
+            random, survey, listed, learns,
         )  # fmt: skip
         REGISTRY.enter(made.info, name, *aliases)
         return made  # type: ignore[no-any-return]

@@ -114,6 +114,11 @@ CHEAP = {
     "sparse-rs": Cheap("sparse-rs:queries=150", {}, "sparse-rs:queries=300"),
     "square": Cheap("square:queries=60", {"Linf": 2.0, "L2": 2.5}),
     "stadv": Cheap("stadv:steps=5,search=2,step=1"),
+    # They are fitted for each net, on few images.
+    "uap": Cheap("uap:epochs=1,steps=5,images=8"),
+    "uap-pgd": Cheap("uap-pgd:epochs=3,lr=0.3"),
+    **{name: Cheap(f"{name}:epochs=3,lr=0.02") for name in ("uan", "upset", "angri", "atn", "advgan")},
+    "patch": Cheap("patch:epochs=3,size=0.6,lr=0.3"),
 }
 
 
@@ -122,13 +127,18 @@ def main_norm(asked: Sequence[Norm]) -> Norm:
     return next((norm for norm in (sp.Linf, sp.L2, sp.L1, sp.L0) if norm in asked), asked[0])
 
 
+QUICKLY_FITTED = ("uap-pgd", "advgan")
+"of the attacks that learn, those that `make test` examines; `make exam` fits all of them"
+
 SITTINGS = [
     pytest.param(
         info.name,
         check.name,
         under,
         id=f"{info.name}-{under}-{check.name}",
-        marks=() if under == main_norm(check.norms(info)) else pytest.mark.exam,
+        marks=()
+        if under == main_norm(check.norms(info)) and (info.learns is None or info.name in QUICKLY_FITTED)
+        else pytest.mark.exam,
     )
     for info in sp.attacks()
     for check in CHECKS.values()

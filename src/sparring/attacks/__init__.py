@@ -9,38 +9,68 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
+
+import torch
 
 from sparring._callable import callable_module
 from sparring.attack import REGISTRY, Attack, AttackInfo, build
+from sparring.blocks.learned.attack import LearnedAttack
+from sparring.blocks.learned.weights import Weights
 from sparring.model import Access
 from sparring.norms import Norm
 from sparring.norms import norm as _norm
 from sparring.spec import parse_spec
-from sparring.threat import parse_eps
+from sparring.threat import NUMBER, parse_eps
 
-__all__ = ["attack", "attacks", "find"]
+__all__ = ["attack", "attacks", "find", "load_attack"]
+
+FITTED = "fitted"
+"fitted:FOLDER is the fitted attack in a folder"
 
 
 def attack(spec: str) -> Attack:
     """An attack from its spec: "pgd", "pgd:steps=40,restarts=5,loss=dlr". Fractions are understood.
 
+    A fitted attack is "uap:weights=FOLDER", or "fitted:FOLDER", which takes name and fields from its card.
+
     Raises:
         InputError: no such attack or field, or a value that does not fit.
     """
+    kind, colon, folder = spec.partition(":")
+    if colon and kind.strip() == FITTED and "=" not in folder:
+        return load_attack(unquote(folder.strip()))
     read = parse_spec(spec)
     return build(find(read.name), {key: _plain(value) for key, value in read.fields.items()})
 
 
+def load_attack(folder: str | Path) -> LearnedAttack:
+    """The fitted attack in a folder that `fit` or `save` has written.
+
+    Raises:
+        InputError: there is none, or the weights are not those of its card.
+    """
+    weights = Weights.load(folder)
+    fitted = build(find(weights.card["attack"]), {**weights.card["settings"], "weights": weights})
+    assert isinstance(fitted, LearnedAttack)
+    fitted.fitted_net(torch.zeros(1, *fitted.subject.shape))
+    return fitted
+
+
 def attacks(sees: Access | None = None, norm: Norm | str | None = None, **columns: Any) -> list[AttackInfo]:
-    """All listed attacks, by name; only those with this access, under this norm, with these columns."""
+    """All listed attacks, by name; only those with this access, under this norm, with these columns.
+
+    Attacks that learn count by the access that they need for it.
+    """
     _import_all()
     wanted = None if norm is None else _norm(norm)
     return [
         info
         for _, info in sorted(REGISTRY.each().items())
         if info.listed
-        and (sees is None or info.sees == sees)
+        and (sees is None or (info.learns or info.sees) == sees)
         and (wanted is None or wanted in info.norms)
         and all(_matches(getattr(info, column), value) for column, value in columns.items())
     ]
@@ -70,7 +100,7 @@ def _matches(have: Any, wanted: Any) -> bool:
 def _plain(text: str) -> Any:
     if text.lower() in ("none", "null"):
         return None
-    return parse_eps(text) if "/" in text else text
+    return parse_eps(text) if "/" in text and NUMBER.fullmatch(text.replace(" ", "")) else text
 
 
 callable_module(__name__, attacks)

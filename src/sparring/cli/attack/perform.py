@@ -43,11 +43,12 @@ class Run:
         budget: Budget | None,
     ) -> None:
         from sparring.attacks import attack as make
+        from sparring.cli.attack.fitting import with_weights
         from sparring.cli.attack.setup import keep_of, threat_of
         from sparring.errors import InputError
 
-        self.load, self.reach, self.seed, self.batch_size, self.budget = load, reach, seed, batch_size, budget
-        self.chosen = make(spec)
+        self.reach, self.seed, self.batch_size, self.budget = reach, seed, batch_size, budget
+        self.chosen, self.load = with_weights(make(spec), load)
         self.threat = threat_of(self.chosen, reach.norm, reach.eps, reach.levels)
         self.keep = keep_of(keep)
         if reach.target is not None and "targeted" not in self.chosen.info.specificity:

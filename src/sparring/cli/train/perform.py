@@ -84,7 +84,7 @@ class Training:
         )
 
     def _callbacks(self) -> list[Callback]:
-        from sparring.cli.train.progress import display
+        from sparring.cli.epochs import display
         from sparring.defenses.training.curves import Curves, TensorBoard
 
         out = self.files.out

@@ -6,8 +6,8 @@
 largest margin of a linear surrogate (near = into the second class, far = into the least likely); "optimised" is ALFA.
 
 Biggio, Nelson & Laskov 2011 (adversarial and random flips of an SVM); Xiao, Xiao & Eckert 2012,
-doi:10.3233/978-1-61499-098-7-870. Differs from the papers: several classes; every sample costs the same. Fails against a
-filter that knows the neighbours of a sample, unless the flips agree with each other.
+doi:10.3233/978-1-61499-098-7-870. Differs from the papers: several classes; every sample costs the same. Fails against
+a filter that knows the neighbours of a sample, unless the flips agree with each other.
 """
 
 from __future__ import annotations

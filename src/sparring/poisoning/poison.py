@@ -35,7 +35,8 @@ class Target:
     """One image of the held-out data that the victim shall take for another class.
 
     Attributes:
-        number: its place in the held-out data. x: pixels [C, H, W]. true: its class. label: the class that it shall get.
+        number: its place in the held-out data. x: pixels [C, H, W]. true: its class.
+        label: the class that it shall get.
     """
 
     number: int

@@ -36,7 +36,7 @@ FLOORS = (
     {"generators"},
     {"defenses", "export", "minimum", "testing", "crosscheck"},
     {"certify", "scale"},
-    {"audit"},
+    {"audit", "poisoning"},
     {"reproduce"},
     {"cli", "web"},
     {"__main__"},
@@ -60,7 +60,7 @@ INSIDE = {
         {"options", "tables", "progress"},
         {"loading"},
         {"exclusions", "audit"},
-        {"attack", "train", "generate", "crosscheck", "models", "data", "certify", "defend"},
+        {"attack", "train", "generate", "crosscheck", "models", "data", "certify", "defend", "poison"},
         {"reproduce"},
     ),
 }

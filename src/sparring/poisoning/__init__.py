@@ -10,7 +10,7 @@ import importlib
 import pkgutil
 from functools import cache
 
-from sparring.poisoning.poison import POISONS, Poison, PoisonInfo, build
+from sparring.poisoning.base import POISONS, Poison, PoisonInfo, build
 from sparring.spec import parse_spec
 
 __all__ = ["poison", "poisons"]

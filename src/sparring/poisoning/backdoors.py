@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sparring.errors import InputError
-from sparring.poisoning.poison import Change, View
+from sparring.poisoning.base import Change, View
 from sparring.poisoning.triggers import Trigger
 
 

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import Field
 
 from sparring.poisoning.backdoors import plant
-from sparring.poisoning.poison import Change, Poison, Share, View, register
+from sparring.poisoning.base import Change, Poison, Share, View, register
 from sparring.poisoning.triggers import Blend
 
 

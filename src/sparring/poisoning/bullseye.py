@@ -13,7 +13,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from sparring.poisoning.poison import Change, Poison, Share, View, register
+from sparring.poisoning.base import Change, Poison, Share, View, register
 from sparring.poisoning.targeting import base_samples, descend, extractor, find_target
 
 

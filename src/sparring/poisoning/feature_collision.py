@@ -1,4 +1,4 @@
-"""Poison Frogs: a poison looks like its own class and has the target's features (Shafahi et al. 2018, arXiv:1804.00792).
+"""Poison Frogs: a poison looks like its class and has the target's features (Shafahi et al. 2018, arXiv:1804.00792).
 
     minimise over p   |f(p) - f(t)|^2 / d + beta |p - b|^2 / n     for each base sample b by itself, labels as they were
 
@@ -14,7 +14,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from sparring.poisoning.poison import Change, Poison, Share, View, register
+from sparring.poisoning.base import Change, Poison, Share, View, register
 from sparring.poisoning.targeting import base_samples, descend, extractor, find_target
 
 

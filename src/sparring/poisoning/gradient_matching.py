@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from sparring.poisoning.poison import Change, Poison, Share, View, register
+from sparring.poisoning.base import Change, Poison, Share, View, register
 from sparring.poisoning.targeting import base_samples, descend, find_target, surrogate
 from sparring.seeds import derived_seed
 

@@ -20,8 +20,8 @@ from torch import Tensor
 from sparring.defenses.training.learners import LinearLearner
 from sparring.errors import InputError
 from sparring.poisoning.alfa import alfa
+from sparring.poisoning.base import Change, Poison, Share, View, register
 from sparring.poisoning.linear import Linear, features, losses
-from sparring.poisoning.poison import Change, Poison, Share, View, register
 from sparring.seeds import derived_seed, torch_seed
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sparring.defenses.training.learners import NetLearner
 from sparring.errors import InputError
-from sparring.poisoning.poison import Target, View
+from sparring.poisoning.base import Target, View
 from sparring.poisoning.triggers import eight_bits
 from sparring.seeds import derived_seed
 

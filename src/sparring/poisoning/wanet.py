@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 
 from sparring.poisoning.backdoors import others, split_off
-from sparring.poisoning.poison import Change, Poison, Share, View, register
+from sparring.poisoning.base import Change, Poison, Share, View, register
 from sparring.poisoning.triggers import Warp
 from sparring.seeds import derived_seed
 

@@ -26,7 +26,8 @@ def train(
     gives the robust accuracy of that audit, never the accuracy under the training attack alone.
 
     Recipes: standard, label-smoothing, gaussian, jacobian, clipped, fgsm, pgd, attack, ensemble, trades, mart, awp,
-    trades-awp, free, fast, fast-gradalign, teacher, distillation. Options after a colon: fast:alpha=1.25, trades:beta=6,steps=10.
+    trades-awp, free, fast, fast-gradalign, teacher, distillation.
+    Options after a colon: fast:alpha=1.25, trades:beta=6,steps=10.
 
     [dim]sparring train --net wong --data mnist --recipe fast --eps 0.3 --epochs 10 -o runs/fast[/dim]
 

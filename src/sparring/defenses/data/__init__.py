@@ -1,8 +1,8 @@
 """Defenses against poisoned training data. `sanitizer("knn:k=10")(data, ...)` gives a keep-mask with scores.
 
-One file a defense. Sanitizers look at the training set: knn, spectral, roni, trimmed, activation. Neural Cleanse looks at
-a trained net, and fine-pruning repairs one. STRIP watches at test time (`defenses/detect/strip.py`), and clipping with
-noise changes the training (`defenses/training/clipping.py`).
+One file a defense. Sanitizers look at the training set: knn, spectral, roni, trimmed, activation. Neural Cleanse looks
+at a trained net, and fine-pruning repairs one. STRIP watches at test time (`defenses/detect/strip.py`), and clipping
+with noise changes the training (`defenses/training/clipping.py`).
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class ActivationClustering(Sanitizer):
     silhouette: Annotated[float, Field(ge=-1, le=1)] = 0.3
 
     def inspect(self, evidence: Evidence) -> Sanitized:
-        """See `Sanitizer.inspect`. A sample's score is its silhouette in the smaller cluster, minus it in the larger."""
+        """See `Sanitizer.inspect`. Score: the silhouette in the smaller cluster, minus it in the larger."""
         features, _ = activations(evidence.net, evidence.data)
         labels = evidence.data.labels
         scores, keep = torch.zeros(len(labels), dtype=torch.float64), torch.ones(len(labels), dtype=torch.bool)

@@ -37,4 +37,5 @@ def poisons() -> list[PoisonInfo]:
 def _import_all() -> None:
     """Import every file of this folder; each attack registers itself."""
     for module in pkgutil.iter_modules(__path__, __name__ + "."):
-        importlib.import_module(module.name)
+        if not module.name.endswith(".repeat"):  # it is above the catalogue
+            importlib.import_module(module.name)

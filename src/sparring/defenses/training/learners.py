@@ -100,7 +100,8 @@ class LinearLearner(Learner):
         else:
             made = need("sklearn.svm", "the learner svm", "poisoning").LinearSVC(C=self.C, max_iter=2000, dual=False)
         made.fit(x.flatten(1).double().numpy(), y.numpy())
-        weight, bias = torch.from_numpy(made.coef_).float(), torch.from_numpy(made.intercept_).float()
+        weight = torch.from_numpy(made.coef_).float().reshape(-1, x[0].numel())
+        bias = torch.from_numpy(made.intercept_).float().reshape(-1)
         if len(weight) == 1:  # two classes: one row, the second class against the first
             weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
         layer = nn.Linear(weight.shape[1], len(data.classes))

@@ -47,7 +47,7 @@ class Settings:
         "knn", "trimmed:share={share}", "spectral:remove=0.3", "roni", "activation", "clipped:clip=1,noise=0.05",
     )  # fmt: skip
     backdoor_images: int = 3600
-    backdoors: tuple[str, ...] = ("badnets:share=0.05", "blended:share=0.05", "wanet:share=0.1,strength=2,noise=1")
+    backdoors: tuple[str, ...] = ("badnets:share=0.05", "blended:share=0.05", "wanet:share=0.1,strength=4,noise=1")
     backdoor_victim: str = "wong:epochs=8"
     backdoor_defenses: tuple[str, ...] = (
         "knn", "spectral:remove=0.5", "activation", "roni", "trimmed:share=0.1", "fine-pruning:0.5",
@@ -77,7 +77,7 @@ FULL = Settings()
 QUICK = Settings(
     flip_images=1000,
     shares=(0.0, 0.2, 0.4),
-    flip_defenses=("knn", "trimmed:share={share}"),
+    flip_defenses=("knn", "roni"),
     backdoors=("badnets:share=0.05", "blended:share=0.05"),
     backdoor_defenses=("knn",),
     nets=8,
@@ -184,7 +184,7 @@ def _flips(settings: Settings, found: Findings, say: Callable[[str], None]) -> N
                     continue
                 line = []
                 for share in settings.shares:
-                    spec = f"label-flip:share={share:g},choose={choose}"
+                    spec = f"label-flip:share={share:g},choose={choose}" if share else None
                     how = defense.format(share=f"{share + 0.05:g}")
                     line.append(place.experiment(spec, victim, how, knows))
                 found.flips[victim.spec, choose, defense] = line

@@ -32,8 +32,8 @@ class ActivationClustering(Sanitizer):
     """
 
     components: Annotated[int, Field(ge=1)] = 10
-    size: Annotated[float, Field(gt=0, le=0.5)] = 0.45
-    silhouette: Annotated[float, Field(ge=-1, le=1)] = 0.3
+    size: Annotated[float, Field(gt=0, le=0.5)] = 0.35
+    silhouette: Annotated[float, Field(ge=-1, le=1)] = 0.2
 
     def inspect(self, evidence: Evidence) -> Sanitized:
         """See `Sanitizer.inspect`. Score: the silhouette in the smaller cluster, minus it in the larger."""

@@ -43,10 +43,8 @@ class RejectOnNegativeImpact(Sanitizer):
         clean, classes = evidence.trusted("roni"), len(evidence.data.classes)
         if len(clean) < 10:
             raise InputError(f"roni: the trusted set has {len(clean)} samples; give at least 10")
-        number = torch.arange(len(clean)) % 5  # the first images of a set are balanced, so each part is
-        base, calibration, quiz = (
-            _sets(clean.subset(part), classes) for part in (number < 3, number == 3, number == 4)
-        )
+        turn = _turns(clean.labels) % 5
+        base, calibration, quiz = (_sets(clean.subset(part), classes) for part in (turn < 3, turn == 3, turn == 4))
         impact = Impact(*base, *quiz, self.ridge)
         usual = impact(*calibration)
         threshold = float(usual.median() + self.deviations * usual.std())
@@ -78,6 +76,12 @@ class Impact:
             square = reach.square().sum(1) * step.square().sum(1)
             found.append((cross + square) / self.gap.numel())
         return torch.cat(found)
+
+
+def _turns(labels: Tensor) -> Tensor:
+    """How many samples of the same label come before each, int64 [N]: dealing by it keeps the classes balanced."""
+    earlier = one_hot(labels).cumsum(0) - 1
+    return earlier.gather(1, labels[:, None])[:, 0]
 
 
 def _sets(data: ImageData, classes: int) -> tuple[Tensor, Tensor]:

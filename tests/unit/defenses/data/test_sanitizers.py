@@ -153,6 +153,15 @@ def test_roni_scores_wrong_labels_above_right_ones() -> None:
         sanitizer("roni")(data)
 
 
+def test_roni_deals_every_class_to_every_part() -> None:
+    """Sets that are dealt round robin (class = number mod 10) must not give a part some of the classes only."""
+    wrong = tuple(range(0, 100, 7))
+    found = sanitizer("roni:ridge=0.1")(groups(200, 10, wrong=wrong), clean=groups(100, 10))
+    mask = torch.zeros(200, dtype=torch.bool)
+    mask[list(wrong)] = True
+    assert roc(found.scores[~mask], found.scores[mask]).area > 0.95
+
+
 # --- trimmed loss -------------------------------------------------------------------------------------------------
 
 

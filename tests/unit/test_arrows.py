@@ -37,7 +37,7 @@ FLOORS = (
     {"defenses", "export", "minimum", "testing", "crosscheck"},
     {"certify", "scale"},
     {"audit", "poisoning"},
-    {"reproduce"},
+    {"attestation", "reproduce"},
     {"cli", "web"},
     {"__main__"},
 )

@@ -46,7 +46,7 @@ FLOORS = (
 INSIDE = {
     "audit": (
         {"suites", "statistics"},
-        {"inputs"},
+        {"inputs", "training_data"},
         {"probes"},
         {"cascade"},
         {"checks"},

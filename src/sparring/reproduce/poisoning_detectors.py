@@ -44,7 +44,7 @@ def activation_score(net: nn.Module, data: ImageData) -> float:
     """The clearest split of a label's activations into a larger and a smaller group."""
     chosen = ActivationClustering()
     splits = chosen(data, net=net).notes["labels"].values()
-    return max(one["silhouette"] for one in splits if one["smaller"] <= chosen.size)
+    return max((one["silhouette"] for one in splits if one["smaller"] <= chosen.size), default=0.0)
 
 
 def spectral_score(net: nn.Module, data: ImageData) -> float:

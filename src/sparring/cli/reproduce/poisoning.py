@@ -33,7 +33,7 @@ def poisoning(
 ) -> None:
     """Poison, sanitise, train and measure, each with a control model and three seeds.
 
-    Without --quick it takes about half an hour of one core.
+    Without --quick it takes about twenty minutes of one core.
 
     [dim]sparring reproduce poisoning --quick --json poisoning.json --out runs/poisoning[/dim]
     """

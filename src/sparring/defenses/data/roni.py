@@ -35,7 +35,7 @@ class RejectOnNegativeImpact(Sanitizer):
         ridge: the weight of its penalty. deviations: how many of the calibration's are still harmless.
     """
 
-    ridge: Annotated[float, Field(gt=0)] = 10.0
+    ridge: Annotated[float, Field(gt=0)] = 1000.0
     deviations: Annotated[float, Field(ge=0)] = 3.0
 
     def inspect(self, evidence: Evidence) -> Sanitized:

@@ -45,7 +45,8 @@ class Settings:
     shares: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4)
     victims: tuple[str, ...] = ("logistic", "wong:epochs=8")
     flip_defenses: tuple[str, ...] = (
-        "knn", "trimmed:share={share}", "spectral:remove=0.3", "roni:deviations=1", "activation", "clipped:clip=1,noise=0.05",
+        "knn", "trimmed:share={share}", "spectral:remove=0.3", "roni:deviations=1", "activation",
+        "clipped:clip=1,noise=0.05",
     )  # fmt: skip
     backdoor_images: int = 3600
     backdoors: tuple[str, ...] = ("badnets:share=0.05", "blended:share=0.05")

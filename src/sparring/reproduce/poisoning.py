@@ -43,17 +43,17 @@ class Settings:
     data: str = "mnist5k"
     flip_images: int = 1000
     shares: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4)
-    victims: tuple[str, ...] = ("logistic", "wong:epochs=8")
+    victims: tuple[str, ...] = ("logistic", "wong:epochs=6")
     flip_defenses: tuple[str, ...] = (
-        "knn", "trimmed:share={share}", "spectral:remove=0.3", "roni:deviations=1", "activation",
+        "knn", "trimmed:share={share},rounds=1", "spectral:remove=0.3", "roni:deviations=1", "activation",
         "clipped:clip=1,noise=0.05",
     )  # fmt: skip
-    backdoor_images: int = 3600
+    backdoor_images: int = 2000
     backdoors: tuple[str, ...] = ("badnets:share=0.05", "blended:share=0.05")
     undefended: tuple[str, ...] = ("wanet:share=0.1,strength=4,noise=1",)
     backdoor_victim: str = "wong:epochs=8"
     backdoor_defenses: tuple[str, ...] = (
-        "knn", "spectral:remove=0.5", "activation", "roni:deviations=1", "trimmed:share=0.1", "fine-pruning:0.5",
+        "knn", "spectral:remove=0.5", "activation", "roni:deviations=1", "trimmed:share=0.1,rounds=1", "fine-pruning:0.5",
         "clipped:clip=1,noise=0.05",
     )  # fmt: skip
     nets: int = 20
@@ -67,7 +67,7 @@ class Settings:
         "gradient-matching:share=0.1,eps=0.3,steps=100",
     )  # fmt: skip
     transfer: tuple[str, ...] = (
-        "feature-collision:share=0.1,eps=0.3,steps=100", "bullseye:share=0.1,eps=0.3,steps=100",
+        "feature-collision:share=0.1,eps=0.25,steps=100", "bullseye:share=0.1,eps=0.25,steps=100",
     )  # fmt: skip
     scratch_victim: str = "wong:epochs=15"
     transfer_victim: str = "wong:epochs=20,lr=0.005"
@@ -80,6 +80,7 @@ FULL = Settings()
 QUICK = Settings(
     shares=(0.0, 0.2, 0.4),
     flip_defenses=("knn",),
+    backdoor_images=3600,
     undefended=(),
     backdoor_defenses=("knn",),
     nets=8,

@@ -53,8 +53,8 @@ class Settings:
     undefended: tuple[str, ...] = ("wanet:share=0.1,strength=4,noise=1",)
     backdoor_victim: str = "wong:epochs=8"
     backdoor_defenses: tuple[str, ...] = (
-        "knn", "spectral:remove=0.5", "activation", "roni:deviations=1", "trimmed:share=0.1,rounds=1", "fine-pruning:0.5",
-        "clipped:clip=1,noise=0.05",
+        "knn", "spectral:remove=0.5", "activation", "roni:deviations=1", "trimmed:share=0.1,rounds=1",
+        "fine-pruning:0.5", "clipped:clip=1,noise=0.05",
     )  # fmt: skip
     nets: int = 20
     detector_images: int = 3600

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sparring.data.images import ImageData
 from sparring.defenses.data.activation import ActivationClustering
+from sparring.defenses.data.knn import NearestNeighbours
 from sparring.defenses.data.neural_cleanse import neural_cleanse
 from sparring.defenses.data.spectral import SpectralSignatures
 from sparring.defenses.detect.roc import Roc, roc
@@ -52,6 +53,12 @@ def spectral_score(net: nn.Module, data: ImageData) -> float:
     return float(max(SpectralSignatures()(data, net=net).notes["first_share_of_variance"].values()))
 
 
+def neighbour_score(data: ImageData) -> float:
+    """The largest share of a label's samples that their neighbours contradict: the samples of a backdoor share one."""
+    keep = NearestNeighbours()(data).keep
+    return max(float((~keep[data.labels == label]).double().mean()) for label in data.labels.unique().tolist())
+
+
 def detect(
     count: int,
     train: ImageData,
@@ -74,7 +81,8 @@ def detect(
         share: of poison. steps: of Neural Cleanse. attacks: names of backdoors.
     """
     scores: dict[str, tuple[list[float], list[float]]] = {
-        name: ([], []) for name in ("activation clustering", "spectral signatures", "Neural Cleanse")
+        name: ([], [])
+        for name in ("activation clustering", "spectral signatures", "neighbours", "Neural Cleanse", "mask size ratio")
     }
     for k in range(count):
         bad = k % 2 == 1
@@ -84,11 +92,10 @@ def detect(
             name = attacks[k // 2 % len(attacks)]
             part = poison(f"{name}:share={share},target={k // 2 % len(train.classes)},pattern={k}")(part, seed=k).data
         net = learner.learn(part, seed=k)
+        cleanse = neural_cleanse(net, clean, steps=steps, seed=k)
         found = (
-            activation_score(net, part),
-            spectral_score(net, part),
-            neural_cleanse(net, clean, steps=steps, seed=k).score,
-        )
+            activation_score(net, part), spectral_score(net, part), neighbour_score(part), cleanse.score, cleanse.ratio
+        )  # fmt: skip
         for (good, evil), value in zip(scores.values(), found, strict=True):
             (evil if bad else good).append(value)
         say(f"net {k + 1} of {count}, {'backdoored' if bad else 'clean'}: " + ", ".join(f"{one:.2f}" for one in found))

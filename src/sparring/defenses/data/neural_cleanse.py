@@ -55,6 +55,12 @@ class Cleanse:
         return float(self.indices.amax()) if bool(self.sizes.isfinite().any()) else 0.0
 
     @property
+    def ratio(self) -> float:
+        """log(median size / smallest size): with few classes the median deviation behind `indices` is a rough scale."""
+        found = self.sizes[self.sizes.isfinite()]
+        return float((found.quantile(0.5) / found.amin().clamp(min=1e-6)).log()) if len(found) else 0.0
+
+    @property
     def suspect(self) -> int:
         """The class with the smallest mask."""
         return int(self.sizes.argmin())

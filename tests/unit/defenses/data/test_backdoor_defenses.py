@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from sparring.data.images import ImageData
 from sparring.defenses.data.fine_pruning import fine_prune, prune
-from sparring.defenses.data.neural_cleanse import neural_cleanse
+from sparring.defenses.data.neural_cleanse import Cleanse, neural_cleanse
 from sparring.defenses.detect.strip import StripDetector
 from sparring.defenses.training.clipping import ClippedNoise, sample_gradients
 from sparring.defenses.training.learners import HeadLearner, NetLearner, learner
@@ -176,3 +176,13 @@ def test_a_linear_learner_gives_scikit_learns_answers_and_never_a_class_that_it_
 def test_mistakes_in_a_learner_are_one_clear_line(spec: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         learner(spec)
+
+
+def test_the_size_ratio_is_that_of_the_median_and_the_smallest_mask() -> None:
+    sizes = torch.tensor([2.0, 20.0, 8.0, torch.inf, 9.0])
+    found = Cleanse(torch.zeros(5, 1, 2, 2), torch.zeros(5, 1, 2, 2), torch.ones(5), sizes)
+    assert found.ratio == pytest.approx(float(torch.tensor(8.5 / 2).log()))
+    assert found.suspect == 0
+    assert found.score == float(found.indices[0]) > 0
+    nothing = Cleanse(found.masks, found.patterns, found.success, torch.full((5,), torch.inf))
+    assert nothing.ratio == nothing.score == 0.0

@@ -25,6 +25,11 @@ def tables(found: Findings) -> list[tuple[str, Table]]:
     return made
 
 
+def text(found: Findings) -> str:
+    """All tables in Markdown."""
+    return "\n".join(f"**{title}**\n\n{markdown(table)}\n" for title, table in tables(found))
+
+
 def markdown(table: Table) -> str:
     """A table for a page of the documentation."""
     head, *rows = (f"| {' | '.join(cells)} |" for cells in table)

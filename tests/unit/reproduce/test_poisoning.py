@@ -17,6 +17,7 @@ from sparring.reproduce.poisoning import Findings, Settings
 from sparring.reproduce.poisoning_experiment import Bench, OverSeeds
 from sparring.reproduce.poisoning_page import page, roc_points
 from sparring.reproduce.poisoning_tables import markdown, tables
+from sparring.reproduce.poisoning_tables import text as markdown_text
 from sparring.reproduce.poisoning_targets import pick_targets
 
 
@@ -87,7 +88,8 @@ def test_the_findings_become_a_page_tables_and_json(bench: Bench) -> None:
     assert text.count("data:image/png;base64") >= 2 * 8
     assert "label-flip:share=0.4" in text
     assert "http" not in text.replace("http-equiv", "")
-    for _, table in tables(found):
+    for title, table in tables(found):
+        assert f"**{title}**" in markdown_text(found)
         assert len({len(row) for row in table}) == 1
         assert markdown(table).count("\n") == len(table)
 

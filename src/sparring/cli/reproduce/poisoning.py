@@ -27,7 +27,7 @@ def poisoning(
     ] = "everything",
     seed: SeedOption = 0,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write poisoning.html and poisoning.json here.")
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write poisoning.html, .md and .json here.")
     ] = None,
     json: JsonOption = None,
 ) -> None:
@@ -46,6 +46,7 @@ def poisoning(
     from sparring.reproduce.poisoning import FULL, PARTS, QUICK
     from sparring.reproduce.poisoning import poisoning as run
     from sparring.reproduce.poisoning_page import page
+    from sparring.reproduce.poisoning_tables import text
     from sparring.storage import write, write_json
 
     parts = tuple(part or PARTS)
@@ -62,6 +63,7 @@ def poisoning(
     if out is not None:
         write_json(out / "poisoning.json", found.to_dict())
         write(out / "poisoning.html", page(found))
+        write(out / "poisoning.md", text(found))
     _print(found)
     if out is not None:
         note(log, f"page: {out / 'poisoning.html'}")

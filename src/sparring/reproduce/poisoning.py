@@ -45,9 +45,11 @@ class Settings:
     shares: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4)
     victims: tuple[str, ...] = ("logistic", "wong:epochs=6")
     flip_defenses: tuple[str, ...] = (
-        "knn", "trimmed:share={share},rounds=1", "spectral:remove=0.3", "roni:deviations=1", "activation",
-        "clipped:clip=1,noise=0.05",
-    )  # fmt: skip
+        "knn",
+        "trimmed:share={share},rounds=1",
+        "spectral:remove=0.3",
+        "roni:deviations=1",
+    )
     backdoor_images: int = 2000
     backdoors: tuple[str, ...] = ("badnets:share=0.05", "blended:share=0.05")
     undefended: tuple[str, ...] = ("wanet:share=0.1,strength=4,noise=1",)

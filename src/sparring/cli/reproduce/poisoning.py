@@ -77,6 +77,8 @@ def _print(found: Findings) -> None:
     from sparring.reproduce.poisoning_tables import tables
 
     console = Stdout()
+    if not console.is_terminal:
+        console = Stdout(width=max(console.width, 180))  # lines of a file need not fold
     for title, table in tables(found):
         console.print(Text(title, "bold"))
         shown = Table(box=None, pad_edge=False, header_style="bold")

@@ -1,10 +1,8 @@
-"""What can be run on a page: its Python blocks and its `sparring` commands."""
+"""What can be run on a page: its Python blocks."""
 
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,21 +41,3 @@ def blocks(page: Path) -> list[Block]:
         line = text[: match.start()].count("\n") + 1
         found.append(Block(line, kind, body, named[1] if named else None, before[1] if before else None))
     return found
-
-
-def commands(page: Path) -> Iterator[tuple[int, list[str]]]:
-    """(line, words) of each `sparring ...` command: in blocks for a console, and in the text between backquotes."""
-    text = page.read_text(encoding="utf-8")
-    for block in blocks(page):
-        if block.kind not in ("", "console", "bash", "sh", "yaml") or block.reason:
-            continue
-        for number, line in enumerate(block.text.replace("\\\n", " ").splitlines()):
-            found = re.match(r"\s*(?:\$ |- run: )?(sparring .*)", line)
-            if found:
-                yield block.line + number + 1, _words(found[1])
-    for match in re.finditer(r"`(sparring [^`]+)`", BLOCK.sub("", text)):
-        yield text[: text.find(match[0])].count("\n") + 1, _words(" ".join(match[1].split()))
-
-
-def _words(line: str) -> list[str]:
-    return shlex.split(line, comments=True)[1:]

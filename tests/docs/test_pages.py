@@ -1,8 +1,7 @@
-"""Every Python block of README and docs runs; every command in them is one that the command line understands."""
+"""Every Python block of README and docs runs. Their commands and specs: see tests/unit/test_named_specs.py."""
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +9,12 @@ from types import ModuleType
 
 import pytest
 import torch
-import typer
 
 from sparring.attack import REGISTRY
 from sparring.audit.checks.registry import CHECKS
-from sparring.cli import app
 
 sys.path.insert(0, str(Path(__file__).parent))
-from pages import HOME, PAGES, blocks, commands
+from pages import HOME, PAGES, blocks
 
 sys.path.pop(0)
 
@@ -60,35 +57,3 @@ def test_the_python_of_a_page_runs(
         if block.file:
             Path(block.file).write_text(block.text)
         exec(compile("\n" * block.line + block.text, str(page), "exec"), program.__dict__)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_the_commands_of_a_page_exist(page: Path) -> None:
-    """Each is parsed with all of its options; a `...` stands for what the page has said before."""
-    root = typer.main.get_command(app)
-    for line, words in commands(page):
-        try:
-            _parse(root, words)
-        except Exception as error:
-            pytest.fail(f"{name(page)}:{line}: sparring {' '.join(words)}: {error}")
-
-
-def _parse(command: object, words: list[str]) -> None:
-    """Parse a command as far as it is written out."""
-    inner = command
-    rest = [word for word in words if word != "..."]
-    while hasattr(inner, "commands") and rest and not rest[0].startswith("-"):
-        assert rest[0] in inner.commands, f"there is no command {rest[0]!r}"
-        inner = inner.commands[rest.pop(0)]
-    known = {option for one in inner.params for option in (*one.opts, *one.secondary_opts)} | {"--help", "--traceback"}
-    for word in rest:
-        if re.match(r"--?[a-zA-Z]", word):
-            assert word.partition("=")[0] in known, f"there is no option {word}"
-
-
-def test_a_wrong_option_is_found() -> None:
-    root = typer.main.get_command(app)
-    with pytest.raises(AssertionError, match="no option --epsilon"):
-        _parse(root, ["audit", "--model", "mnist-cnn", "--epsilon", "0.3"])
-    with pytest.raises(AssertionError, match="no command 'adit'"):
-        _parse(root, ["adit"])

@@ -34,7 +34,7 @@ FLOORS = (
     {"blocks", "batches"},
     {"attacks"},
     {"generators"},
-    {"defenses", "export", "minimum", "testing", "crosscheck"},
+    {"defenses", "export", "interop", "minimum", "testing", "crosscheck"},
     {"certify", "scale"},
     {"audit", "poisoning"},
     {"attestation", "reproduce"},

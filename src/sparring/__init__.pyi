@@ -92,6 +92,7 @@ from sparring.certify import certify as certify
 from sparring.certify.result import Certificates as Certificates
 from sparring.data import load_data as load_data
 from sparring.defenses import defend as defend
+from sparring.defenses.data import sanitizer as sanitizer
 from sparring.defenses.training.awp import AWP as AWP
 from sparring.defenses.training.distillation import Distillation as Distillation
 from sparring.defenses.training.distillation import distillation_loss as distillation_loss
@@ -122,6 +123,7 @@ from sparring.norms import L2 as L2
 from sparring.norms import Linf as Linf
 from sparring.optimality import Optimality as Optimality
 from sparring.optimality import optimality as optimality
+from sparring.poisoning import poison as poison
 from sparring.preprocess import bpda as bpda
 from sparring.result import Doubt as Doubt
 from sparring.result import Result as Result

@@ -36,7 +36,7 @@ FLOORS = (
     {"generators"},
     {"defenses", "export", "interop", "minimum", "testing", "crosscheck", "serve"},
     {"certify", "scale", "plugins", "fitting"},
-    {"audit"},
+    {"audit", "poisoning"},
     {"attestation", "reproduce"},
     {"cli", "web"},
     {"__main__"},
@@ -46,7 +46,7 @@ FLOORS = (
 INSIDE = {
     "audit": (
         {"suites", "statistics"},
-        {"inputs"},
+        {"inputs", "training_data"},
         {"probes"},
         {"cascade"},
         {"checks"},
@@ -60,7 +60,8 @@ INSIDE = {
         {"options", "tables", "progress", "pictures", "epochs"},
         {"loading"},
         {"exclusions", "audit"},
-        {"attack", "train", "generate", "crosscheck", "models", "data", "checks", "certify", "defend", "serve"},
+        {"attack", "train", "generate", "crosscheck", "models", "data", "checks", "certify", "defend", "serve"}
+        | {"poison", "web"},
         {"reproduce"},
     ),
 }

@@ -26,8 +26,9 @@ def train(
     --resume continues a stopped run and ends with the same weights. With --eps, training ends with an audit. The card
     gives the robust accuracy of that audit, never the accuracy under the training attack alone.
 
-    Recipes: standard, label-smoothing, gaussian, jacobian, fgsm, pgd, attack, ensemble, trades, mart, awp, trades-awp,
-    free, fast, fast-gradalign, teacher, distillation. Options after a colon: fast:alpha=1.25, trades:beta=6,steps=10.
+    Recipes: standard, label-smoothing, gaussian, jacobian, clipped, fgsm, pgd, attack, ensemble, trades, mart, awp,
+    trades-awp, free, fast, fast-gradalign, teacher, distillation.
+    Options after a colon: fast:alpha=1.25, trades:beta=6,steps=10.
 
     [dim]sparring train --net wong --data mnist --recipe fast --eps 0.3 --epochs 10 -o runs/fast[/dim]
 

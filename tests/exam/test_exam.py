@@ -112,7 +112,15 @@ CHEAP = {
     # From a set of a tenth, two pixels, the first would be any.
     "lsa": Cheap("lsa:share=1,rounds=12,together=2", {"L0": 2.0}),
     "sparse-rs": Cheap("sparse-rs:queries=150", {}, "sparse-rs:queries=300"),
-    "square": Cheap("square:queries=60", {"Linf": 2.0, "L2": 2.5}),
+    "square": Cheap("square:queries=60", {"Linf": 2.0, "L2": 2.5, "L1": 3.0}),
+    "poba-ga": Cheap("poba-ga:generations=6,population=12", {}, "poba-ga:population=12", ("eight-bits",)),
+    "autozoom": Cheap("autozoom:steps=30,search=2,decoder=pixels", {}, "autozoom:steps=300,decoder=pixels,samples=10"),
+    "houdini-nes": Cheap("houdini-nes:steps=15,samples=20", {}, "houdini-nes:steps=30"),
+    # They come from far outside of eps.
+    "nes-partial": Cheap("nes-partial:steps=10,samples=10", {}, "nes-partial:steps=60", (*OPTIMA, "shapes")),
+    "nes-labels": Cheap(
+        "nes-labels:steps=6,samples=6,around=4", {"Linf": 2.0}, "nes-labels:steps=100", (*OPTIMA, "shapes")
+    ),
     "stadv": Cheap("stadv:steps=5,search=2,step=1"),
 }
 

@@ -8,28 +8,41 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 from sparring._callable import callable_module
 from sparring.attack import REGISTRY, Attack, AttackInfo, build
-from sparring.model import Access
+from sparring.errors import InputError
+from sparring.model import Access, Model
 from sparring.norms import Norm
 from sparring.norms import norm as _norm
 from sparring.spec import parse_spec
-from sparring.threat import parse_eps
+from sparring.threat import NUMBER, parse_eps
 
 __all__ = ["attack", "attacks", "find"]
 
+_MADE_FOR = "an attack that sees them, like sia, bsr or mifgsm"
 
-def attack(spec: str) -> Attack:
+
+def attack(spec: str, *, surrogates: Sequence[Model | Callable[..., Any]] | None = None) -> Attack:
     """An attack from its spec: "pgd", "pgd:steps=40,restarts=5,loss=dlr". Fractions are understood.
 
+    Args:
+        spec: its name and fields. surrogates: nets to make the points on; the model is then asked for its class alone,
+            once for each image, and any access will do. Their classes must be those of the model, numbered alike.
+
     Raises:
-        InputError: no such attack or field, or a value that does not fit.
+        InputError: no such attack or field, or a value that does not fit; an attack that has no use for surrogates.
     """
     read = parse_spec(spec)
-    return build(find(read.name), {key: _plain(value) for key, value in read.fields.items()})
+    made = build(find(read.name), {key: _plain(value) for key, value in read.fields.items()})
+    if surrogates is None:
+        return made
+    if made.info.sees != "gradient":
+        raise InputError(f"{made.info.name} needs no gradients, so it has no use for surrogates; choose {_MADE_FOR}")
+    return build(find("from-surrogates"), {"attack": made, "surrogates": tuple(surrogates)})
 
 
 def attacks(sees: Access | None = None, norm: Norm | str | None = None, **columns: Any) -> list[AttackInfo]:
@@ -70,7 +83,7 @@ def _matches(have: Any, wanted: Any) -> bool:
 def _plain(text: str) -> Any:
     if text.lower() in ("none", "null"):
         return None
-    return parse_eps(text) if "/" in text else text
+    return parse_eps(text) if "/" in text and NUMBER.fullmatch(text.replace(" ", "")) else text
 
 
 callable_module(__name__, attacks)

@@ -86,6 +86,9 @@ CHEAP = {
             "tifgsm:steps=8,smooth=3",
             "vmifgsm:steps=8,neighbours=1",
             "vnifgsm:steps=8,neighbours=1",
+            "sia:steps=8,view=sia2@1",
+            "bsr:steps=8,view=bsr2@1@0",
+            "logit:steps=16,smooth=3",
         )
     },
     "multitargeted": Cheap("multitargeted:steps=8,targets=2", {"L1": 1.2}),

@@ -35,7 +35,7 @@ FLOORS = (
     {"attacks"},
     {"generators"},
     {"defenses", "export", "minimum", "testing", "crosscheck"},
-    {"certify", "scale"},
+    {"certify", "scale", "substitute"},
     {"audit"},
     {"reproduce"},
     {"cli", "web"},

@@ -1,6 +1,6 @@
 """BSR: MI-FGSM on copies of the picture whose parts are shuffled and rotated.
 
-    g = mean over 20 copies of the gradient at a copy;   a copy: 2 x 2 parts shuffled, strips turned by 24 degrees at most
+    g = mean of the gradients at 20 copies;   a copy: 2 x 2 parts shuffled, each strip turned by 24 degrees at most
 
 Made to transfer: `sp.attack("bsr", surrogates=[net])`. Wang, He, Wang & Wang 2024, arXiv:2308.10299.
 

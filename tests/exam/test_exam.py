@@ -86,11 +86,12 @@ CHEAP = {
             "tifgsm:steps=8,smooth=3",
             "vmifgsm:steps=8,neighbours=1",
             "vnifgsm:steps=8,neighbours=1",
-            "sia:steps=8,view=sia2@1",
-            "bsr:steps=8,view=bsr2@1@0",
             "logit:steps=16,smooth=3",
         )
     },
+    # Random weights are no picture: their parts may hardly change. Where only the seed counts, they may.
+    "sia": Cheap("sia:steps=12,view=sia4@2@0.02", {"L1": 1.2, "L2": 1.4}, "sia:view=sia4", ("same-seed",)),
+    "bsr": Cheap("bsr:steps=8,view=bsr2@1@2", {"L1": 1.2, "L2": 1.4}, "bsr:view=bsr4", ("same-seed",)),
     "multitargeted": Cheap("multitargeted:steps=8,targets=2", {"L1": 1.2}),
     # From a random start, some of the 8 sparse steps go into undoing it.
     "pgd": Cheap("pgd:steps=8", {"L1": 1.2}),

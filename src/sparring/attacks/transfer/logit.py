@@ -5,7 +5,8 @@
 The gradient of cross-entropy vanishes as the target becomes likely; that of its logit does not, and targets need many
 steps to transfer. `sp.attack("logit", surrogates=[net])`. Zhao, Liu & Larson 2021, arXiv:2012.11207.
 
-Differs from the paper: steps are a fraction of eps, as long as its 2/255 at 16/255.
+Differs from the paper: steps are a fraction of eps, as long as its 2/255 at 16/255; the logit counts above the mean of
+all, so that what a net adds to all of them does not matter (`loss=logit` is the paper's).
 Fails on: small images, where the blur of 5 pixels is much; a surrogate that looks at other things than the model does.
 """
 
@@ -18,7 +19,7 @@ from sparring.attacks.gradient.mifgsm import MIFGSM
 from sparring.blocks.directions import Odd
 from sparring.blocks.views.augment import DI
 from sparring.blocks.views.by_name import OptionalView
-from sparring.losses import Loss, logit
+from sparring.losses import Loss, logit_above_mean
 from sparring.norms import L1, L2, Linf
 
 
@@ -36,6 +37,6 @@ class Logit(MIFGSM):
 
     steps: PositiveInt = 300
     step: PositiveFloat | None = 0.125
-    loss: Loss = logit
+    loss: Loss = logit_above_mean
     view: OptionalView = DI(0.7)
     smooth: Odd = 5

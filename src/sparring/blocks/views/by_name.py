@@ -30,7 +30,7 @@ def _eot(copies: str = "20") -> EOT:
 VIEWS: dict[str, Callable[..., View]] = {
     "eot": _eot,
     "si": lambda copies="5", center="0": SI(int(copies), float(center)),
-    "sia": lambda copies="20", parts="3": SIA(int(copies), int(parts)),
+    "sia": lambda copies="20", parts="3", p="1": SIA(int(copies), int(parts), float(p)),
     "bsr": lambda copies="20", parts="2", angle="24": BSR(int(copies), int(parts), float(angle)),
     "di": lambda p=str(DI.p), rate=str(DI.rate): DI(float(p), float(rate)),
 }

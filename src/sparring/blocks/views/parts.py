@@ -21,7 +21,7 @@ from sparring.blocks.views.chain import warp
 from sparring.errors import InputError
 from sparring.rng import Noise
 
-NUMBERS = 128
+NUMBERS = 256
 "random numbers of an image, for one copy"
 KEPT = 0.6
 "the share of each side's frequencies that is kept"
@@ -76,28 +76,30 @@ class SIA(Joinable):
     enlarged, without its high frequencies, with some channels dropped.
 
     Args:
-        copies: passes for each gradient. parts: pieces along each side.
+        copies: passes for each gradient. parts: pieces along each side. p: the chance of a part to be changed at all.
     """
 
     copies: int = 20
     parts: int = 3
+    p: float = 1.0
 
     def __post_init__(self) -> None:
         _check(self, self.copies, self.parts)
 
     def __call__(self, z: Tensor, noise: Noise) -> Tensor:
         def change(picture: Tensor, dice: Dice) -> Tensor:
-            lines = picture.split(dice.cuts(picture.shape[1], self.parts), 1)
             widths = dice.cuts(picture.shape[2], self.parts)
-            return torch.cat(
-                [torch.cat([CHANGES[dice.below(len(CHANGES))](part, dice) for part in line.split(widths, 2)], 2)
-                 for line in lines], 1,
-            )  # fmt: skip
+            lines = picture.split(dice.cuts(picture.shape[1], self.parts), 1)
+            return torch.cat([torch.cat([one(part, dice) for part in line.split(widths, 2)], 2) for line in lines], 1)
+
+        def one(part: Tensor, dice: Dice) -> Tensor:
+            changed = self.p >= 1 or dice.share() < self.p
+            return CHANGES[dice.below(len(CHANGES))](part, dice) if changed else part
 
         return _each(z, noise, change)
 
     def __str__(self) -> str:
-        return f"sia{self.copies}" + ("" if self.parts == SIA.parts else f"@{self.parts}")
+        return _spelled("sia", self.copies, (f"{self.parts}", f"{self.p:g}"), (f"{SIA.parts}", f"{SIA.p:g}"))
 
 
 @dataclass(frozen=True)
@@ -131,10 +133,15 @@ class BSR(Joinable):
         return _each(z, noise, change)
 
     def __str__(self) -> str:
-        numbers = [f"{self.parts}", f"{self.angle:g}"]
-        while numbers and numbers[-1] == {2: f"{BSR.angle:g}", 1: f"{BSR.parts}"}[len(numbers)]:
-            numbers.pop()
-        return "@".join([f"bsr{self.copies}", *numbers])
+        return _spelled("bsr", self.copies, (f"{self.parts}", f"{self.angle:g}"), (f"{BSR.parts}", f"{BSR.angle:g}"))
+
+
+def _spelled(name: str, copies: int, numbers: tuple[str, ...], defaults: tuple[str, ...]) -> str:
+    """As it is written in specs: the numbers up to the last that is no default."""
+    last = max(
+        (k + 1 for k, (mine, usual) in enumerate(zip(numbers, defaults, strict=True)) if mine != usual), default=0
+    )
+    return "@".join([f"{name}{copies}", *numbers[:last]])
 
 
 def _check(view: object, copies: int, parts: int) -> None:

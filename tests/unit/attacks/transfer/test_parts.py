@@ -66,7 +66,7 @@ def test_each_image_has_copies_of_its_own_that_gradients_pass(view: SIA | BSR) -
     assert bool(g.flatten(1).any(1).all())
 
 
-@pytest.mark.parametrize("name", ["sia20", "sia5@2", "bsr20", "bsr3@4", "bsr3@4@10"])
+@pytest.mark.parametrize("name", ["sia20", "sia5@2", "sia5@3@0.5", "bsr20", "bsr3@4", "bsr3@4@10"])
 def test_names_are_read_as_they_are_written(name: str) -> None:
     attack = sp.attack(f"mifgsm:view={name}")
     assert str(attack.view) == name  # type: ignore[attr-defined]

@@ -43,8 +43,8 @@ CHEAP = {
         "min-norm-decision:queries=150", {"L0": 2.0, "Linf": 1.5}, "min-norm-decision:queries=2000"
     ),
     "square-min": Cheap("square-min:queries=100", {"L1": 2.0}, "square-min:queries=500"),
-    "min-norm-score": Cheap("min-norm-score:queries=100", {"L0": 2.0, "L1": 2.0}, "min-norm-score:queries=600"),
-    "bandits": Cheap("bandits:steps=60", {"L2": 2.0}, "bandits:steps=400"),
+    "min-norm-score": Cheap("min-norm-score:queries=100", {"L0": 2.0, "L1": 2.0}, "min-norm-score:queries=800"),
+    "bandits": Cheap("bandits:steps=60", {"L2": 2.0}, "bandits:steps=200"),
     "cgba-h": Cheap("cgba-h:queries=150,samples=20,frequencies=1", {}, "cgba-h:queries=1000,samples=20,frequencies=1"),
     "pointwise": Cheap("pointwise:queries=150", {"L0": 2.0}, "pointwise:queries=1000,restarts=30"),
     "alma": Cheap("alma:steps=25", {"L1": 1.2}, "alma"),

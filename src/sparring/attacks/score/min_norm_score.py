@@ -21,8 +21,8 @@ from sparring.norms import L0, L1, L2, Linf, Norm
 QUERIES = 2000
 PORTFOLIO: dict[Norm, tuple[Turn, ...]] = {
     L0: (Turn("pointwise:restarts=1000"),),
-    L1: (Turn("geoda", most=600), Turn("square-min")),
-    L2: (Turn("geoda", most=600), Turn("square-min")),
+    L1: (Turn("geoda", most=200), Turn("square-min")),
+    L2: (Turn("geoda", most=200), Turn("square-min")),
     Linf: (Turn("rays", most=200), Turn("square-min")),
 }
 """Attacks in their order, see `Turn`."""

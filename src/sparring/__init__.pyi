@@ -129,6 +129,8 @@ from sparring.result import Doubt as Doubt
 from sparring.result import Result as Result
 from sparring.result import Trace as Trace
 from sparring.result import worst_case as worst_case
+from sparring.substitute import Substitute as Substitute
+from sparring.substitute import train_substitute as train_substitute
 from sparring.threat import Targeted as Targeted
 from sparring.threat import Threat as Threat
 from sparring.threat import Untargeted as Untargeted

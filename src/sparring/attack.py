@@ -101,11 +101,13 @@ class Attack(ABC):
         threat: Threat | tuple[Any, ...],
         *,
         seed: int = 0,
+        noise: Noise | None = None,
     ) -> Tensor:
-        """Examples to train on: [B, ...], what the search ends with, also for images that are wrong already.
+        """Examples to train on, or to show to another model: [B, ...], what the search ends with, for all images.
 
         Nothing is judged, so no pass is spent beyond the search itself, and nobody leaves early. The points are inside
-        the threat; whether they fool is not known. Arguments: as for a call. The model is left exactly as it was.
+        the threat; whether they fool is not known. Arguments: as for a call; `noise`: the random numbers of each image,
+        None = by the seed and the pixels. The model is left exactly as it was.
         """
         seed = whole_seed(seed)
         model = wrap(model).exposed() if self.exposes else wrap(model)
@@ -117,7 +119,8 @@ class Attack(ABC):
             goal = self._goal(y, len(x), model.num_classes, x.device)
             referee = TrainingReferee(ball, goal, threat, Budget(), "last", trace=False)
             rows = torch.arange(len(x), device=x.device)
-            bout = Bout(model, referee, rows, goal, ball, TrainingNoise.of(x, seed), self.info.sees)
+            noise = TrainingNoise.of(x, seed) if noise is None else noise
+            bout = Bout(model, referee, rows, goal, ball, noise, self.info.sees)
             answer = self.run(bout) if len(x) else None
             if answer is not None:
                 bout.submit(answer)

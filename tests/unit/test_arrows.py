@@ -35,7 +35,7 @@ FLOORS = (
     {"attacks"},
     {"generators"},
     {"defenses", "export", "interop", "minimum", "testing", "crosscheck", "serve"},
-    {"certify", "scale", "plugins", "fitting"},
+    {"certify", "scale", "plugins", "fitting", "substitute"},
     {"audit", "poisoning"},
     {"attestation", "reproduce"},
     {"cli", "web"},

@@ -48,6 +48,25 @@ def parse_eps(text: str | float | None) -> float | None:
         raise InputError(f"eps is {_short(text)}; it must be one number, like 0.3 or '8/255'") from None
 
 
+def settled_box(box: object) -> Box:
+    """(low, high) as two floats.
+
+    Raises:
+        InputError: it is not two numbers with low < high; a box for each channel has a hint.
+    """
+    try:
+        low, high = box  # type: ignore[misc]
+        low, high = (float(bound) for bound in (low, high))
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(
+            f"box is {_short(box)}; it must be two numbers, (low, high), for all channels. Where channels differ, let "
+            "pixels go from 0 to 1 and give the rest as mean= and std=, a number a channel: wrap(net, mean=, std=)"
+        ) from None
+    if not low < high or not np.isfinite([low, high]).all():
+        raise InputError(f"box is {_short(box)}; it must be (low, high), finite, with low < high")
+    return low, high
+
+
 NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e[+-]?\d{1,3})?(/\d{1,40})?", re.IGNORECASE)
 "a decimal number, or a fraction; of a length that can be worked out at once"
 
@@ -90,13 +109,11 @@ class Threat:
         radius = parse_eps(eps)
         if radius is not None and not 0 <= radius < float("inf"):
             raise InputError(f"eps is {eps}; it must be a finite number >= 0 (None = the smallest perturbation)")
-        if box is not None and not box[0] < box[1]:
-            raise InputError(f"box is {box}; it must be (low, high) with low < high")
         if levels is not None and levels < 2:
             raise InputError(f"levels is {levels}; it must be at least 2 (256 for 8-bit images)")
         object.__setattr__(self, "norm", norms.norm(norm))
         object.__setattr__(self, "eps", radius)
-        object.__setattr__(self, "box", None if box is None else (float(box[0]), float(box[1])))
+        object.__setattr__(self, "box", None if box is None else settled_box(box))
         object.__setattr__(self, "levels", levels)
         object.__setattr__(self, "region", None if region is None else _mask(region))
 

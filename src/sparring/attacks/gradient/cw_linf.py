@@ -88,7 +88,7 @@ class CarliniWagnerLinf(Attack):
             )
             tau = torch.minimum((1 - row.gap) * row.size, bout.eps)
             exceeds = d.sign() * (d.abs() > column(tau))
-            slope = through(box, z, exceeds + column(row.c) * slope)
+            slope = through(box, z, exceeds + column(row.c) * slope) / bout.ball.width
             direction, memory = rule(slope, refresh(memory, nearer | late, bout))
             row = row._replace(w=row.w - column(row.lr) * direction)
             row, memory = bout.active(row, memory, done=(tau < 2 * box.half / 256) | (row.left < 0))

@@ -100,7 +100,7 @@ def descend(
         ledger.note(row.at, z, distance, enough)
         cost = distance.square() + row.c * missing
         lower = cost < row.lowest * (1 - 1e-4)
-        slope = through(box, z, 2 * (z - bout.x) + bout.ball.column(row.c) * slope)
+        slope = through(box, z, 2 * (z - bout.x) + bout.ball.column(row.c) * slope) / bout.ball.width**2
         direction, memory = rule(slope, memory)
         row = row._replace(
             w=row.w - lr * direction,

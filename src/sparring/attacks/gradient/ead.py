@@ -3,8 +3,8 @@
     x_{k+1} = S(y_k - a_k * grad [c * max(confidence - margin, 0) + |. - x|_2^2](y_k)),   a_k = lr * sqrt(1 - k / steps)
     y_{k+1} = P(x_{k+1} + k / (k + 3) * (x_{k+1} - x_k))
 
-S moves every pixel towards the image by beta box widths, not beyond it, and into the box; P is the box. Chen, Sharma, Zhang, Yi,
-Hsieh 2018, arXiv:1709.04114.
+S moves every pixel towards the image by beta box widths, not beyond it, and into the box; P is the box. Chen, Sharma,
+Zhang, Yi, Hsieh 2018, arXiv:1709.04114.
 
 Differs from the paper: y_k is kept inside the box and is the point that is shown and judged (there: outside, and x_k
 costs a pass of its own); the first c comes from the gradient at the image (the paper's: c=0.001), so that the scale of

@@ -49,8 +49,9 @@ class Press:
     the norm has to be held against, and the steps do not depend on the net. Points behind a view are not judged.
 
     Args:
-        steps: how many. rate: of each, as a part of the box. weight: on the norm, in widths of the box. sparse: the
-            same, but in units of the gradient's root mean square. printable: on the non-printability score. alone: of the change itself.
+        steps: how many. rate: of each, as a part of the box. weight: on the norm, in widths of the box.
+        sparse: the same, but in units of the gradient's root mean square. printable: on the non-printability score.
+        alone: of the change itself.
     """
 
     steps: int

@@ -8,6 +8,7 @@ influence each other, and noise belongs to the row.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -111,6 +112,13 @@ class Bout:
         """
         near, size = self._referee.nearest(self._rows)
         return torch.where(self.ball.column(size.isfinite()), near, self.x), size
+
+    def afresh(self) -> AbstractContextManager[None]:
+        """Inside, `nearest_success` knows only what was found inside: for parts that must not start from others' finds.
+
+        What was known before is known again afterwards; the nearest of both counts.
+        """
+        return self._referee.afresh()
 
     @property
     def passes_left(self) -> int | None:
@@ -284,7 +292,8 @@ class Bout:
                 for k in range(len(slopes), wanted if reuse else len(slopes) + 1):
                     if values.requires_grad and not paid:
                         self._pay_backward(self._payers(able))
-                    slope = self._slope(values[:, k], point, again=reuse and k + 1 < wanted, used=reuse and k > 0)
+                    more, used = reuse and k + 1 < wanted, reuse and k > 0
+                    slope = self._slope(values[:, k], point, logits, more, used)
                     paid = slope is None
                     if slope is not None:
                         slopes.append(slope)
@@ -477,14 +486,19 @@ class Bout:
             losses = loss(logits, self.goal)
             if losses.requires_grad:
                 self._pay_backward(self._payers(able))
-            slope = self._slope(losses, point)
+            slope = self._slope(losses, point, logits)
         finally:  # after the gradient: judging would push what it needs out of the cache
             self._weigh(shown, logits.detach(), able, submitted=False)
         assert slope is not None
         return losses.detach(), slope
 
-    def _slope(self, losses: Tensor, point: Tensor, again: bool = False, used: bool = False) -> Tensor | None:
+    def _slope(
+        self, losses: Tensor, point: Tensor, logits: Tensor, again: bool = False, used: bool = False
+    ) -> Tensor | None:
         """d losses / d point, paid for; zero where there is none or it is NaN or Inf.
+
+        A zero where the model is fooled is no sign of a masked gradient: there DLR is constant if the true class is
+        third, and hinges are flat.
 
         Args:
             again: the graph is needed once more; if it cannot be kept, that is noted at the model.
@@ -506,7 +520,8 @@ class Bout:
         if not self._referee.judges:  # nobody asks for doubts, but NaN must not spread
             return slope if bool((total * 0 == 0).all()) else slope.nan_to_num(0.0, 0.0, 0.0)
         if not bool((total * 0 == 0).logical_and_(total != 0).all()):  # one pass, nearly always enough
-            self._referee.note_gradient(self._rows, _peak(slope))
+            fooled = self.goal.margin(logits.detach()) > 0
+            self._referee.note_gradient(self._rows, _peak(slope).masked_fill(fooled & (total == 0), 1.0))
             slope = slope.nan_to_num(0.0, 0.0, 0.0)
         return slope
 

@@ -40,12 +40,15 @@ def parse_eps(text: str | float | None) -> float | None:
             return float(Fraction(plain))
         except (ValueError, ZeroDivisionError, OverflowError):
             raise InputError(f"eps {_short(text)} is not a number that fits; write it like 0.3 or 8/255") from None
+    count = text.numel() if isinstance(text, Tensor) else int(np.size(text))  # type: ignore[arg-type]
+    each = "" if count < 2 else f"; {count} radii were given: call it once for each, on the images that it is for"
+    wanted = InputError(f"eps is {_short(text)}; it must be one number, like 0.3 or '8/255'{each}")
     if isinstance(text, bool) or not isinstance(text, Real | Tensor | np.ndarray):
-        raise InputError(f"eps is {_short(text)}; it must be one number, like 0.3 or '8/255'")
+        raise wanted
     try:
         return float(text)
     except (TypeError, ValueError, RuntimeError, OverflowError):
-        raise InputError(f"eps is {_short(text)}; it must be one number, like 0.3 or '8/255'") from None
+        raise wanted from None
 
 
 def settled_box(box: object) -> Box:

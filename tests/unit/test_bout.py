@@ -16,7 +16,7 @@ from sparring.attack import Attack, register
 from sparring.bout import Bout
 from sparring.budget import Budget
 from sparring.errors import AccessError
-from sparring.losses import cross_entropy, margin
+from sparring.losses import cross_entropy, dlr, margin
 from sparring.norms import L0, L1, L2, Linf
 from sparring.result import Result
 from sparring.testing.fixtures import Affine, Paper, affine, curved, pair
@@ -433,3 +433,18 @@ def test_attacks_on_a_compiled_net_find_what_they_find_on_the_plain_one(spec: st
     result = attack(Spent(paper.net, "compiled"), paper.x, paper.y, (norm, None))
     assert torch.allclose(result.distance, plain.distance, rtol=1e-6)
     assert torch.equal(result.gradients, plain.gradients)
+
+
+def test_a_zero_gradient_where_the_model_is_fooled_is_no_sign_of_masking() -> None:
+    """DLR is constant where the true class is third; under L1, APGD walks there, outside of its ball."""
+    net = Affine(torch.tensor([[-4.0, 0.0], [4.0, 0.0], [3.0, 0.0]]), torch.tensor([2.0, -2.0, -1.5]))
+    x, y = torch.tensor([[0.2, 0.5]]), torch.tensor([0])
+
+    def run(bout: Bout) -> None:
+        far = bout.x + torch.tensor([0.7, 0.0])
+        for _ in range(5):
+            assert bool((bout.grad(far, dlr) == 0).all())
+
+    assert not searching(run)(net, x, y, ("L1", 0.1)).doubts
+    seen = searching(lambda bout: [bout.grad(bout.x, lambda z, goal: 0 * z.sum(1)) for _ in range(3)] and None)
+    assert [doubt.code for doubt in seen(net, x, y, ("L1", 0.1)).doubts] == ["zero-gradients"]

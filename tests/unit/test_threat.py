@@ -212,3 +212,10 @@ def test_the_largest_radius_that_an_image_can_use_is_taken(norm: str, eps: float
 
 def test_pixels_from_0_to_255_have_radii_of_their_own() -> None:
     Threat("Linf", 8, box=(0, 255)).refuse_unreachable(16)
+
+
+@pytest.mark.parametrize("radii", [torch.tensor([0.1, 0.2]), np.array([0.1, 0.2, 0.3]), [0.1, 0.2]])
+def test_a_radius_for_each_image_is_refused_in_one_line(radii: Any) -> None:
+    with pytest.raises(InputError, match=r"it must be one number.*radii were given: call it once for each") as caught:
+        sp.Threat("Linf", radii)
+    assert "\n" not in str(caught.value)

@@ -94,7 +94,8 @@ class L2Squares(Squares):
         return noise.below(height - side + 1, 1), noise.below(width - side + 1, 1)
 
     def _full(self, ball: Ball, delta: Tensor) -> Tensor:
-        """All of eps along `delta`, then into the box."""
+        """All of eps along `delta`, as far as the region lets it be, then into the box."""
+        delta = ball.restrict_to_region(ball.x + delta) - ball.x
         return ball.project(ball.x + delta * per(ball.eps / L2.size(delta).clamp(min=1e-12), delta))
 
 
@@ -121,7 +122,10 @@ def _image(z: Tensor) -> Tensor:
 
 
 def _image_ball(ball: Ball) -> Ball:
-    return ball if ball.x.dim() == 4 else Ball(_image(ball.x), ball.norm, ball.eps, ball.box, ball.levels)
+    if ball.x.dim() == 4:
+        return ball
+    free = None if ball.free is None else _image(ball.free)
+    return Ball(_image(ball.x), ball.norm, ball.eps, ball.box, ball.levels, free)
 
 
 def _sides(share: float, height: int, width: int) -> tuple[int, int]:

@@ -89,7 +89,9 @@ class CarliniWagnerLinf(Attack):
                 size=size,
                 c=torch.where(late, 2 * row.c, row.c),
                 gap=finer * row.gap,
-                lr=torch.where(late & size.isinf(), torch.maximum(row.lr, (4 * row.lr).clamp(max=FASTEST)), finer * row.lr),
+                lr=torch.where(
+                    late & size.isinf(), torch.maximum(row.lr, (4 * row.lr).clamp(max=FASTEST)), finer * row.lr
+                ),
                 age=torch.where(nearer | late, 0, row.age + 1),
                 left=row.left - late.int(),
             )

@@ -13,15 +13,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from sparring.ball import Ball
 from sparring.blocks.directions import Memory, adam
 from sparring.blocks.penalty.constants import Ledger
 from sparring.blocks.penalty.tanh_box import TanhBox
-from sparring.ball import Ball
 from sparring.bout import Bout, View
 from sparring.kernels import nonzero
 from sparring.losses import margin
 from sparring.norms import L2
-
 
 FASTEST = 0.1
 "the largest rate that is chosen: a tenth of tanh's range a step"
@@ -42,7 +41,8 @@ class _State(NamedTuple):
 
     Attributes:
         w: the point in tanh space [b, ...]. c: [b] the weight of what is missing. lr: [b] Adam's rate.
-        extra: what `ask` needs. at: [b] the row's number in the ledger. lowest: [b] the lowest cost. age: [b] steps since it was set.
+        extra: what `ask` needs. at: [b] the row's number in the ledger.
+        lowest: [b] the lowest cost. age: [b] steps since it was set.
     """
 
     w: Tensor
@@ -67,7 +67,10 @@ def through(box: TanhBox, z: Tensor, slope: Tensor) -> Tensor:
 
 
 def loose(box: TanhBox, z: Tensor, by: float | Tensor) -> Tensor:
-    """w of `z`, drawn in by a share of the box, one for all or a column: the nearer a pixel is to its bound, the longer it takes to leave it."""
+    """w of `z`, drawn in by a share of the box, one for all or a column.
+
+    The nearer a pixel is to its bound, the longer it takes to leave it.
+    """
     return box.inverse(box.middle + (1 - by) * (z - box.middle))
 
 

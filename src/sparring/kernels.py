@@ -82,6 +82,24 @@ def grow(pay: Tensor, speed: Tensor, cap: Tensor, gap: Tensor) -> Tensor:
     return torch.where(enough[:, None], torch.minimum(s[:, None] * speed, cap), cap)
 
 
+def peak_cut(magnitude: Tensor, weight: Tensor) -> Tensor:
+    """The cut >= 0 with sum_i max(m_i - cut, 0) = weight [B], 0 where the sum of all m_i [B, n] is less. Exact.
+
+    Let those above the cut be known: then it is linear. Each round drops those that the new cut leaves behind; it only
+    rises, so this ends (Michelot 1986, doi:10.1007/BF00938486).
+    """
+    count = torch.full_like(weight, magnitude.shape[1])
+    cut = (magnitude.sum(1) - weight) / count.clamp(min=1)
+    for _ in range(magnitude.shape[1]):
+        above = (magnitude > cut[:, None]).to(magnitude.dtype)
+        fewer = above.sum(1)
+        if torch.equal(fewer, count):
+            break
+        count = fewer
+        cut = torch.where(count > 0, (torch.linalg.vecdot(magnitude, above) - weight) / count.clamp(min=1), cut)
+    return cut.clamp(min=0)
+
+
 def l1_cut(magnitude: Tensor, cap: Tensor, eps: Tensor) -> Tensor:
     """The cut >= 0 with sum_i clip(m_i - cut, 0, cap_i) = eps: [B, n], [B, n], [B] -> [B], all in float64.
 

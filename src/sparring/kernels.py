@@ -10,7 +10,6 @@ from torch import Tensor
 
 from sparring.rng import Noise
 
-
 ROUNDING = 1e-12
 "of a sum of float64 numbers: a difference as small says nothing"
 

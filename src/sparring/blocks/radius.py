@@ -22,12 +22,13 @@ def grown(ball: Ball, rate: float) -> Tensor:
     return torch.maximum(eps.floor(), ball.eps + 1) if ball.norm == L0 else eps
 
 
-def boundary(ball: Ball, z: Tensor, gap: Tensor, g: Tensor, wanted: Tensor) -> Tensor:
+def boundary(ball: Ball, z: Tensor, gap: Tensor, g: Tensor, wanted: Tensor | None = None) -> Tensor:
     """[b] how far from x the boundary is, linearised at `z`: its size and what closes the `gap` [b] along `g`.
 
-    Only for the rows that are `wanted`, bool [b]; 0 for the others.
+    Only for the rows that are `wanted`, bool [b], and 0 for the others; None = for all.
     """
-    away, at = torch.zeros_like(gap), wanted.nonzero().squeeze(1)
+    everywhere = torch.ones_like(gap, dtype=torch.bool)
+    away, at = torch.zeros_like(gap), (everywhere if wanted is None else wanted).nonzero().squeeze(1)
     if not len(at):
         return away
     ball, z = ball[at], z[at]

@@ -27,6 +27,8 @@ PASSES = 2000
 "AttackBench's budget"
 LEAST: dict[Norm, int] = {L0: 30, L1: 30, L2: 30, Linf: 2}
 """Passes that a part must have: else it is left out, the last first, and those before it have more."""
+FEW = 20
+"passes below which FMN has them all, under any norm"
 
 
 class Part(NamedTuple):
@@ -95,6 +97,7 @@ class MinimumNorm(Attack):
         own = [Part(spec, 1.0) for spec in (self.attacks or "").split("+") if spec]
         parts, least = (own, 2) if own else (PORTFOLIO[bout.ball.norm], LEAST[bout.ball.norm])
         most = self.passes or bout.passes_left or PASSES
+        parts = [Part("fmn", 1.0)] if most < FEW and not own else parts
         for number, (part, passes) in enumerate(_shared(parts, most, least)):
             b = bout.child(number, passes=passes)
             if not len(b):

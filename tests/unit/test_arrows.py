@@ -34,10 +34,10 @@ FLOORS = (
     {"blocks", "batches"},
     {"attacks"},
     {"generators"},
-    {"defenses", "export", "minimum", "testing", "crosscheck"},
+    {"defenses", "export", "interop", "minimum", "testing", "crosscheck"},
     {"certify", "scale"},
     {"audit"},
-    {"reproduce"},
+    {"attestation", "reproduce"},
     {"cli", "web"},
     {"__main__"},
 )

@@ -57,7 +57,7 @@ INSIDE = {
     "cli": (
         {"blame", "console"},
         {"app"},
-        {"options", "tables", "progress"},
+        {"options", "tables", "progress", "threads"},
         {"loading"},
         {"exclusions", "audit"},
         {"attack", "train", "generate", "crosscheck", "models", "data", "certify", "defend"},

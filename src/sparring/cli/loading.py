@@ -14,9 +14,11 @@ from sparring.cli.options import (
     ModelOption,
     SplitOption,
     StdOption,
+    ThreadsOption,
     TrustOption,
     WeightsOption,
 )
+from sparring.cli.threads import settle_threads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,6 +74,7 @@ class LoadOptions(ModelOptions):
     data: DataOption = "mnist5k"
     split: SplitOption = "test"
     n: CountOption = None
+    threads: ThreadsOption = None
 
     def load(self) -> tuple[Model, ImageData]:
         """The model, behind its defense, and the images.
@@ -89,6 +92,7 @@ class LoadOptions(ModelOptions):
 
             loaded = defend(loaded, self.defense)
         check_fit(loaded, images[0][0][None], self.data)
+        settle_threads(self.threads, loaded, images[0][0][None])
         return loaded, images.named_as(loaded.classes)
 
     @property

@@ -11,15 +11,14 @@ Fails on: budgets below some hundred passes on nets that mask their gradients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import NamedTuple
 
 from pydantic import PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.attacks import attack
+from sparring.blocks.shares import Part, shared
 from sparring.bout import Bout
 from sparring.norms import L0, L1, L2, Linf, Norm
 
@@ -29,14 +28,6 @@ LEAST: dict[Norm, int] = {L0: 30, L1: 30, L2: 30, Linf: 2}
 """Passes that a part must have: else it is left out, the last first, and those before it have more."""
 FEW = 20
 "passes below which FMN has them all, under any norm"
-
-
-class Part(NamedTuple):
-    """An attack, its share of the passes, and whether it starts afresh instead of from what those before it found."""
-
-    spec: str
-    share: float
-    afresh: bool = False
 
 
 SEARCH = "apgd-t-min"
@@ -98,7 +89,7 @@ class MinimumNorm(Attack):
         parts, least = (own, 2) if own else (PORTFOLIO[bout.ball.norm], LEAST[bout.ball.norm])
         most = self.passes or bout.passes_left or PASSES
         parts = [Part("fmn", 1.0)] if most < FEW and not own else parts
-        for number, (part, passes) in enumerate(_shared(parts, most, least)):
+        for number, (part, passes) in enumerate(shared(parts, most, least)):
             b = bout.child(number, passes=passes)
             if not len(b):
                 continue
@@ -106,16 +97,6 @@ class MinimumNorm(Attack):
                 answer = _paced(attack(part.spec), passes).run(b)
                 if answer is not None:
                     b.submit(answer)
-
-
-def _shared(parts: Sequence[Part], most: int, least: int) -> list[tuple[Part, int]]:
-    """Which parts get how many of the `most` passes: each at least so many, or it is left out, the last first."""
-    for count in range(len(parts), 0, -1):
-        total = sum(part.share for part in parts[:count])
-        shared = [(part, max(2, int(most * part.share / total))) for part in parts[:count]]
-        if min(passes for _, passes in shared) >= least:
-            break
-    return shared
 
 
 def _paced(made: Attack, passes: int) -> Attack:

@@ -119,7 +119,7 @@ class Attack(ABC):
             goal = self._goal(y, len(x), model.num_classes, x.device)
             referee = TrainingReferee(ball, goal, threat, Budget(), "last", trace=False)
             rows = torch.arange(len(x), device=x.device)
-            noise = TrainingNoise.of(x, seed) if noise is None else noise
+            noise = TrainingNoise.of(model.unit(x), seed) if noise is None else noise
             bout = Bout(model, referee, rows, goal, ball, noise, self.info.sees)
             answer = self.run(bout) if len(x) else None
             if answer is not None:
@@ -159,7 +159,7 @@ class Attack(ABC):
         if len(x):
             margin = torch.full_like(ball.eps, torch.nan) if logits is None else goal.margin(logits)
             referee.open(margin, prediction, logits)
-        bout = Bout(model, referee, rows, goal, ball, Noise.of(x, seed), self.info.sees)
+        bout = Bout(model, referee, rows, goal, ball, Noise.of(model.unit(x), seed), self.info.sees)
         bout.active()
         return referee, bout
 

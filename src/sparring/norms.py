@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sparring.errors import InputError
-from sparring.kernels import grow, keep_top, l1_cut, nonzero, radius, shrink, unit_peak
+from sparring.kernels import grow, keep_top, l1_cut, nonzero, peak_cut, radius, shrink, unit_peak
 from sparring.kernels import per as per
 from sparring.rng import Noise
 
@@ -120,7 +120,8 @@ class _Linf(Norm):
         return e * (d / e).tanh()
 
     def prox(self, d: Tensor, weight: Tensor) -> Tensor:
-        return d - L1.project(d, weight, -d.abs(), d.abs())  # Moreau: what the dual ball leaves over
+        cut = per(peak_cut(d.flatten(1).abs(), weight), d)  # Moreau: what the projection onto the dual ball leaves over
+        return d.clamp(-cut, cut)
 
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         e = per(eps, low)

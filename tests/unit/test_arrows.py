@@ -57,7 +57,7 @@ INSIDE = {
     "cli": (
         {"blame", "console"},
         {"app"},
-        {"options", "tables", "progress", "pictures", "epochs"},
+        {"options", "tables", "progress", "pictures", "epochs", "threads"},
         {"loading"},
         {"exclusions", "audit"},
         {"attack", "train", "generate", "crosscheck", "models", "data", "checks", "certify", "defend", "serve"}

@@ -222,3 +222,10 @@ def test_pixels_from_0_to_255_have_radii_of_their_own() -> None:
 def test_a_radius_is_written_as_people_write_it(eps: float, text: str) -> None:
     assert eps_text(eps) == text
     assert str(sp.Threat("Linf", eps)) == f"Linf {text}"
+
+
+@pytest.mark.parametrize("radii", [torch.tensor([0.1, 0.2]), np.array([0.1, 0.2, 0.3]), [0.1, 0.2]])
+def test_a_radius_for_each_image_is_refused_in_one_line(radii: Any) -> None:
+    with pytest.raises(InputError, match=r"it must be one number.*radii were given: call it once for each") as caught:
+        sp.Threat("Linf", radii)
+    assert "\n" not in str(caught.value)

@@ -17,10 +17,12 @@ from sparring.cli.options import (
     PluginOption,
     SplitOption,
     StdOption,
+    ThreadsOption,
     TrustOption,
     TwinOption,
     WeightsOption,
 )
+from sparring.cli.threads import settle_threads
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,6 +86,7 @@ class LoadOptions(ModelOptions):
     data: DataOption = "mnist5k"
     split: SplitOption = "test"
     n: CountOption = None
+    threads: ThreadsOption = None
 
     def load(self, log: Console | None = None) -> tuple[Model, ImageData]:
         """The model, behind its defense, and the images, read as the model takes them.
@@ -108,6 +111,7 @@ class LoadOptions(ModelOptions):
 
             loaded = defend(loaded, self.defense)
         columns = check_fit(loaded, images[0][0][None], self.data, lambda: remedy(loaded, images, self.data))
+        settle_threads(self.threads, loaded, images[0][0][None])
         images = images.named_as(loaded.classes)
         if loaded.classes is None and columns is not None:
             images = images.coded_for(columns)

@@ -161,6 +161,11 @@ def curved(shape: tuple[int, ...] = SHAPE, classes: int = 4, seed: int = 7, coun
     return _labelled(nn.Sequential(first, nn.Tanh(), last), x)
 
 
+def on_grid(paper: Paper, steps: int = 2**10) -> Paper:
+    """The same net, its pixels rounded so that the way into another box and back loses no bit of them."""
+    return _labelled(paper.net, (paper.x * steps).round() / steps)
+
+
 def living(seed: int = 9, count: int = COUNT) -> Paper:
     """A convolutional net with batch-norm and dropout whose modules are in different modes, as a user may leave it."""
     with torch.random.fork_rng(devices=[]):  # the constructors of these layers draw from the global RNG

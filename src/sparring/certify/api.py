@@ -99,9 +99,14 @@ def _certify(
     found = method.prove(Question.ask(model, ball[at], y[at], logits[at], graph), margin[at], seed) if len(at) else None
     right = right if found is None or found.right is None else found.right
     whole = _spread(found, at, margin)
+    points = x.clone()
+    if found is not None and found.points is not None:
+        points[at] = found.points
     seconds = torch.full((len(x),), (time.perf_counter() - began) / len(x), dtype=torch.float64)
     certified, bound, least, attacked = (v.cpu() for v in (whole.certified, whole.bound, whole.margin, whole.attacked))
-    return Certificates(certified, bound, least, right.cpu(), attacked, seconds, threat, method.spec, seed)
+    return Certificates(
+        certified, bound, least, right.cpu(), attacked, points.cpu(), seconds, threat, method.spec, seed
+    )
 
 
 def _spread(found: Outcome | None, at: Tensor, margin: Tensor) -> Outcome:

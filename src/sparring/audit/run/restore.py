@@ -58,7 +58,10 @@ def plan_of(known: dict[str, Any], model: Model, source: Source, threat: Threat,
         stages,
         (),
         tuple(_claim(spec, known["radii"]) for spec in known["claims"]),
-        AuditSettings(**{name: known[name] for name in ("seed", "batch_size", "clean_floor", "shard_size")}),
+        AuditSettings(
+            **{name: known[name] for name in ("seed", "batch_size", "clean_floor", "shard_size")},
+            certify=known.get("certify"),
+        ),
         training_modules(model),
         certified=certified,
     )

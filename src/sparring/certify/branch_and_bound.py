@@ -54,18 +54,21 @@ def verify(question: Question, margin: Tensor, attacks: str, seconds: float, nod
     margin = margin.double().clone()
     points = question.ball.x.clone()
     certified, bound = proved(question, by_crown)
+    threshold = question.threshold.double()
     left = (~certified).nonzero().squeeze(1)
     if len(left):
         margin[left], points[left] = _attacked(question[left], margin[left], attacks, seed)
         left = left[margin[left] >= 0]
     if len(left) and question.graph.relus:  # a linear net has nothing to cut
-        search = _Search(question[left], margin[left], seconds, nodes)
+        rest = question[left]
+        search = _Search(rest.doubled() if rest.cancels else rest, margin[left], seconds, nodes)
         search.run()
         bound[left] = torch.maximum(bound[left], search.bound)
+        threshold[left] = search.question.threshold.double()
         lower = (search.margin < margin[left]).nonzero().squeeze(1)
         margin[left[lower]], points[left[lower]] = search.margin[lower], search.points[lower]
     attacked = margin < 0
-    certified = ~attacked & (certified | (bound > question.threshold))
+    certified = ~attacked & (certified | (bound > threshold))
     return Verdicts(certified, attacked, torch.minimum(bound, margin), margin, points)
 
 

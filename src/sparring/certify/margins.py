@@ -47,7 +47,7 @@ def proved(question: Question, bound: Bound) -> tuple[Tensor, Tensor]:
     least = bound(question).amin(1)
     sure = least > question.threshold
     least = least.double()
-    near = (least.abs() <= question.threshold).nonzero().squeeze(1)
+    near = (~sure & ~(least < -question.threshold)).nonzero().squeeze(1)
     if len(near) and question.size.dtype is not torch.float64:
         again = question[near].doubled()
         least[near] = bound(again).amin(1)

@@ -65,7 +65,7 @@ def images_of(name: str, folder: Path, n: int) -> tuple[Tensor, Tensor, float]:
 
 
 def speed(model: sp.Model, x: Tensor, y: Tensor, eps: float) -> None:
-    """CROWN of a batch against a loop over images and targets, by processor time: other work on the machine counts out."""
+    """CROWN of a batch against a loop over images and targets, by processor time (other work counts out)."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     graph = read_graph(model, tuple(x.shape[1:]))

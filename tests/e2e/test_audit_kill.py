@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparring.cli.audit.work import AGAIN
+from sparring.cli.audit.executors.processes import AGAIN
 
 NET = """
 import time

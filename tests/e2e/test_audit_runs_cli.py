@@ -111,6 +111,8 @@ def test_verify_says_what_holds(run: Run, home: Path, done: Path, tmp_path: Path
     code, stdout, _ = run("verify", done, "--trust", "--json", tmp_path / "proof.json")
     assert code == 0
     assert stdout.splitlines()[-1] == "Everything holds."
+    verdict = json.loads((done / "report.json").read_text())["verdict"]
+    assert verdict in " ".join(stdout.split())
     proof = json.loads((tmp_path / "proof.json").read_text())
     assert proof["holds"]
     assert proof["radii"][0]["proved"] == proof["radii"][0]["claimed"] > 0
@@ -125,6 +127,20 @@ def test_verify_says_what_holds(run: Run, home: Path, done: Path, tmp_path: Path
     code, stdout, _ = run("verify", dressed, "--trust")
     assert code == 1
     assert f"report.json says standing = {report['standing'] + 2}; the shards say {report['standing']}" in stdout
+
+
+def test_a_forged_command_is_found(run: Run, done: Path, tmp_path: Path) -> None:
+    """Signed again, and with pages made from it: only the options of the run say which command it was."""
+    forged = tmp_path / "forged"
+    shutil.copytree(done, forged)
+    report = json.loads((forged / "report.json").read_text())
+    report["command"] = report["command"].replace("--eps 0.05", "--eps 0.5")
+    report["seal"] = seal(report)
+    (forged / "report.json").write_text(json_text(report))
+    assert run("report", forged, "--quiet")[0] == 0
+    code, stdout, _ = run("verify", forged, "--trust")
+    assert code == 1
+    assert "the command in report.json is not the one that options.json gives" in stdout
 
 
 def test_code_that_a_run_names_is_not_run_unasked(run: Run, done: Path) -> None:

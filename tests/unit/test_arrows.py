@@ -34,11 +34,11 @@ FLOORS = (
     {"blocks", "batches"},
     {"attacks"},
     {"generators"},
-    {"defenses", "export", "minimum", "testing", "crosscheck"},
+    {"defenses", "export", "interop", "minimum", "testing", "crosscheck"},
     {"scale"},
     {"certify"},
     {"audit"},
-    {"reproduce"},
+    {"attestation", "reproduce"},
     {"cli", "web"},
     {"__main__"},
 )

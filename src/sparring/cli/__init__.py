@@ -9,6 +9,7 @@ import sparring.cli.audit.report
 import sparring.cli.audit.compare
 import sparring.cli.crosscheck
 import sparring.cli.audit.verify
+import sparring.cli.audit.bundle
 import sparring.cli.audit.merge
 import sparring.cli.audit.rerun
 import sparring.cli.attack.attack

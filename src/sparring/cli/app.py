@@ -24,6 +24,8 @@ from sparring.errors import ShapeError, SparringError
 BAD_INPUT, MODEL_RAISED, OWN_ERROR, STOPPED = 2, 3, 70, 130
 
 TRACEBACK = "--traceback"
+LONE = {"--ray": "local", "--slurm": ""}
+"options that may stand without a value, and the value that they have then"
 
 # typer has brought its own copy of click since 0.16, older ones depend on it: found through what typer shows of it
 CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -68,7 +70,7 @@ def main() -> None:
         _forgive(stream)
     words, whole = _split(sys.argv[1:])
     try:
-        code = app(words, standalone_mode=False, prog_name="sparring") or 0
+        code = app(with_values(words), standalone_mode=False, prog_name="sparring") or 0
         sys.stdout.flush()  # else a full disk shows when Python closes it, with a code of its own
         sys.exit(code)
     except BrokenPipeError:  # `sparring attacks | head`: the reader has gone, nothing is wrong
@@ -122,6 +124,21 @@ def _split(words: list[str]) -> tuple[list[str], bool]:
     """The words without --traceback, and whether it was there; after -- nothing is an option."""
     end = words.index("--") if "--" in words else len(words)
     return [word for k, word in enumerate(words) if k >= end or word != TRACEBACK], TRACEBACK in words[:end]
+
+
+def with_values(words: list[str]) -> list[str]:
+    """The words with a value after each option that may stand without one.
+
+    >>> with_values(["audit", "--ray", "--out", "runs/mine"])
+    ['audit', '--ray', 'local', '--out', 'runs/mine']
+    """
+    whole: list[str] = []
+    for k, word in enumerate(words):
+        whole.append(word)
+        last = k + 1 == len(words) or words[k + 1].startswith("-")
+        if word in LONE and last:
+            whole.append(LONE[word])
+    return whole
 
 
 def _forgive(stream: TextIO) -> None:

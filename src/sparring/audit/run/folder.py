@@ -97,16 +97,12 @@ class Run:
         head = self.head()
         clock = Clock(len(head.clean), head.clean.accuracy.hits, progress)
 
-        def make(number: int) -> Record:
-            with seeded(self.plan.seed):
-                return pack(work_on(self.plan, head, number, clock))
-
         while missing := [number for number in numbers if not self.store.done(number)]:
             made = False
             for number in missing:
                 if stop():
                     return
-                made |= self.store.make(number, lambda number=number: make(number))  # type: ignore[misc]
+                made |= self.store.make(number, lambda number=number: record_of(self.plan, head, number, clock))  # type: ignore[misc]
                 trim_heap()
             if not made:
                 time.sleep(WAIT)
@@ -141,6 +137,15 @@ class Run:
                 if i // self.plan.shard_size == shard:
                     found[i] = (clean_image(self.plan, i), part.worst[0].x_adv[i - part.first].clone())
         return found
+
+
+@float32_by_default()
+def record_of(plan: Plan, head: Prepared, number: int, clock: Clock | None = None) -> Record:
+    """What a shard leaves behind, attacked now; the same in every process."""
+    if clock is None:
+        clock = Clock(len(head.clean), head.clean.accuracy.hits, None)
+    with seeded(plan.seed):
+        return pack(work_on(plan, head, number, clock))
 
 
 def _listed(numbers: Sequence[Any]) -> str:

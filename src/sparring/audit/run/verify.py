@@ -57,6 +57,7 @@ class Verification:
         same: by part (model, data, code), whether it is what the run was made with.
         standing: images that nothing in the run breaks, as proved here; claimed: as report.json says, None without one.
         findings: all else that does not hold, a line each. not_covered: what could not be checked, and why.
+        verdict: what follows from the shards, by this version of the code; "" if the run is not finished.
     """
 
     folder: str
@@ -69,6 +70,7 @@ class Verification:
     claimed: int | None
     findings: tuple[str, ...] = ()
     not_covered: tuple[str, ...] = ()
+    verdict: str = ""
 
     @property
     def holds(self) -> bool:
@@ -136,6 +138,7 @@ class _Verifier:
         self.command = command
         self.findings: list[str] = []
         self.not_covered: list[str] = []
+        self.verdict = ""
         self.size = int(store.plan["shard_size"])
         self.n = int(store.plan["data"]["n"])
         self.finished = (store.folder / FILE).exists()
@@ -196,7 +199,7 @@ class _Verifier:
                 self.findings.append(str(error))
         return Verification(
             str(self.store.folder), done, len(self.store), images, radii, same, standing, claimed,
-            tuple(dict.fromkeys(self.findings)), tuple(self.not_covered),
+            tuple(dict.fromkeys(self.findings)), tuple(self.not_covered), self.verdict,
         )  # fmt: skip
 
     def _same_model(self) -> bool:
@@ -263,6 +266,7 @@ class _Verifier:
                 "its figures, its doubts and its status are compared"
             )
         derived = self._derived(run)
+        self.verdict = derived.verdict
         plain = derived.to_dict()
         self.findings += report_findings(self.store.folder, plain, self.store.plan["code"], same_code)
         try:

@@ -44,7 +44,9 @@ def report_findings(folder: Path, derived: Document, code: str, same_code: bool)
         ours, theirs = (_without(one, (*OF_THE_MOMENT, *BY_OPTIONS)) for one in (derived, stored))
     else:
         ours, theirs = ({name: one.get(name) for name in FIGURES} for one in (derived, stored))
-        ours["doubts"], theirs["doubts"] = (sorted(d["code"] for d in one["doubts"]) for one in (derived, stored))
+        ours["doubts"], theirs["doubts"] = (
+            sorted([doubt["code"], doubt["severe"]] for doubt in one["doubts"]) for one in (derived, stored)
+        )
         if "shards" in stored:
             ours["shards"], theirs["shards"] = derived.get("shards"), stored["shards"]
     if code.split()[-1] != str(stored["versions"]["code"])[: len(code.split()[-1])]:

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 @app.command("verify")
 @takes_options
 def verify(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of an audit, finished or not.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of an audit, finished or not; or a bundle.")],
     instead: InsteadOptions,
     batch_size: BatchSizeOption = 256,
+    public_key: Annotated[
+        Path | None,
+        typer.Option("--public-key", metavar="FILE", help="Of a bundle: the key (PEM) of who should have signed it."),
+    ] = None,
     json: JsonOption = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -30,12 +34,18 @@ def verify(
     to the model, measures that it is inside the ball and the box, and repeats the probes. Runs code that the run names
     only if you name it (--model) or trust the run (--trust).
 
+    For a bundle (sparring bundle), checks the signature and every file, and runs nothing. Its run is checked by
+    sparring verify BUNDLE/run.
+
     [dim]sparring verify runs/mine[/dim]
 
     [dim]sparring verify runs/theirs --model net.py:build --weights net.pt[/dim]
 
+    [dim]sparring verify evidence --public-key theirs.pem[/dim]
+
     Exit code: 0 = everything holds, 1 = something does not, 2 = bad input, 3 = the model raised an error.
     """
+    from sparring.attestation.bundle import is_bundle
     from sparring.audit.report.document import json_text
     from sparring.audit.run.verify import verify as prove
     from sparring.cli.audit.options import AuditOptions, recorded
@@ -45,6 +55,9 @@ def verify(
 
     if json is not None:
         check_writable(json)
+    if is_bundle(run) or public_key is not None:
+        _verify_bundle(run, public_key, json, quiet)
+        return
     kept = recorded(run)
     command = built(AuditOptions, kept).command
     found = prove(run, *instead.of(run).load.load(), batch_size, options=kept, command=command)
@@ -52,6 +65,31 @@ def verify(
         write(json, json_text(found.to_dict()))
     if not quiet:
         _print(found)
+    if not found.holds:
+        raise typer.Exit(1)
+
+
+def _verify_bundle(folder: Path, public_key: Path | None, json: Path | None, quiet: bool) -> None:
+    from sparring.attestation.bundle import check
+    from sparring.audit.report.document import json_text
+    from sparring.cli.console import Stdout
+    from sparring.storage import write
+
+    found = check(folder, public_key)
+    if json is not None:
+        write(json, json_text(found.to_dict()))
+    if not quiet:
+        console = Stdout()
+        console.say(f"{found.folder}: {found.files} signed files")
+        console.say(f"signer: {found.signer}" + ("" if found.known else "; not compared with a key of yours"))
+        if found.verdict:
+            console.say(f"verdict, as signed: {found.verdict}")
+        for line in found.findings:
+            console.say(f"does not hold: {line}", "red")
+        if not found.known:
+            console.say("not covered: who signed; anybody could with this key. Give --public-key FILE", "yellow")
+        text = "The signature holds." if found.holds else "The signature does not hold."
+        console.say(text, "green" if found.holds else "red")
     if not found.holds:
         raise typer.Exit(1)
 
@@ -75,5 +113,7 @@ def _print(found: Verification) -> None:
         console.say(f"does not hold: {line}", "red")
     for line in found.not_covered:
         console.say(f"not covered: {line}", "yellow")
+    if found.verdict:
+        console.say(f"verdict, derived again: {found.verdict}")
     text = "Everything holds." if found.holds else "Not everything holds."
     console.say(text, "green" if found.holds else "red")

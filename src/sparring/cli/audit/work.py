@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,11 +20,10 @@ if TYPE_CHECKING:
     from sparring.audit.report.report import Report
     from sparring.audit.run.folder import Run
     from sparring.audit.run.plan import Plan
+    from sparring.cli.audit.executors.executor import Executor
     from sparring.cli.audit.options import AuditOptions
 
 _PANEL = "Long runs"
-AGAIN = "import sys; from sparring.cli import main; sys.argv[0] = 'sparring'; main()"
-"how a worker starts, whatever the console script is called"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +44,25 @@ class Work:
             rich_help_panel=_PANEL,
         ),
     ] = None
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="[ADDRESS]",
+            help="Share the work among the workers of a Ray cluster: auto, ray://HOST:PORT, or nothing = one on this "
+            "machine.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    slurm: Annotated[
+        str | None,
+        typer.Option(
+            "--slurm",
+            metavar="[KEY=VALUE,...]",
+            help="Share the work among --workers jobs of a Slurm cluster, such as slurm_partition=gpu,timeout_min=120.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
     worker: Annotated[int | None, typer.Option("--worker", hidden=True)] = None
     """this is a worker of the process of that number"""
     out: OutOption = None
@@ -60,6 +73,16 @@ class Work:
         """(i, n): only the i-th of n shares of the shards; None = all."""
         return part_of(self.shard)
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Of submitit's executor, from --slurm."""
+        from sparring.spec import number, read_pairs
+
+        pairs = [one for one in (self.slurm or "").split(",") if one]
+        return {
+            key: number(value) for key, value in read_pairs(pairs, f"--slurm {self.slurm}", "write key=value").items()
+        }
+
     def check(self) -> None:
         """Find out before the work whether it can be kept; one thread a process from here on, if so wanted.
 
@@ -69,8 +92,17 @@ class Work:
         from sparring.errors import InputError
         from sparring.export.files import open_folder
 
+        if self.ray is not None and self.slurm is not None:
+            raise InputError("--ray and --slurm cannot be combined")
+        needing = {
+            "--resume": self.resume,
+            "--workers": self.workers,
+            "--shard": self.share,
+            "--ray": self.ray,
+            "--slurm": self.slurm is not None and self.parameters is not None,  # a bad parameter shows here
+        }
         if self.out is None:
-            for flag, given in (("--resume", self.resume), ("--workers", self.workers), ("--shard", self.share)):
+            for flag, given in needing.items():
                 if given:
                     raise InputError(f"{flag} needs the folder that the work is kept in: --out DIR")
         elif self.worker is None:
@@ -112,54 +144,29 @@ class Work:
         for number in run.store.mend():
             note(log, f"shard {number} was damaged: it is computed again")
         run.head()  # refuses what makes no sense before more processes start
-        with self._helpers(options, log) as helpers:
-            run.work(numbers, progress, stop=lambda: buried(helpers))
+        self._executor(options, log).work(run, numbers, progress)
         if self.share is not None and run.store.missing():
             return None
         return run.report()
 
-    def _numbers(self, run: Run) -> list[int] | None:
-        return None if self.share is None else run.share(self.share)
+    def _numbers(self, run: Run) -> list[int]:
+        return run.share(self.share or (1, 1))
 
-    def _words(self, options: AuditOptions) -> list[str]:
-        """The command of a worker: an audit with the same options."""
+    def _executor(self, options: AuditOptions, log: Console) -> Executor:
+        """Who makes the shards."""
+        if self.ray is not None:
+            from sparring.cli.audit.executors.ray import Ray
+
+            return Ray(self.ray, self.workers, flat(options))
+        if self.slurm is not None:
+            from sparring.cli.audit.executors.slurm import Slurm
+
+            return Slurm(self.workers or 1, flat(options), self.parameters)
+        from sparring.cli.audit.executors.processes import Processes
+
         mine = Work(out=self.out, shard=self.shard, worker=os.getpid(), resume=True)
-        return [sys.executable, "-c", AGAIN, "audit", *words_of({**flat(options), **flat(mine), "quiet": True})]
-
-    @contextmanager
-    def _helpers(self, options: AuditOptions, log: Console) -> Iterator[list[subprocess.Popen[bytes]]]:
-        """All workers but this process."""
-        words = self._words(options)
-        alone = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        with ExitStack() as files:
-            said = [files.enter_context(tempfile.TemporaryFile()) for _ in range((self.workers or 1) - 1)]
-            running = [subprocess.Popen(words, env=alone, stdout=subprocess.DEVNULL, stderr=one) for one in said]
-            try:
-                yield running
-                for process in running:
-                    process.wait()
-            finally:
-                for process in running:
-                    if process.poll() is None:
-                        process.terminate()
-                        process.wait()
-            for process, file in zip(running, said, strict=True):
-                if process.returncode:
-                    note(log, f"a worker stopped early ({_last_line(process, file)}); the others did its shards")
-
-
-def _last_line(process: subprocess.Popen[bytes], file: IO[bytes]) -> str:
-    """What a worker said last, or by which signal it ended."""
-    file.seek(0)
-    lines = file.read().decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else f"ended by signal {-process.returncode}"
-
-
-def buried(helpers: list[subprocess.Popen[bytes]]) -> bool:
-    """Ask about the helpers, so that those which died are known to be dead and their leases to be void; never stops."""
-    for process in helpers:
-        process.poll()
-    return False
+        words = words_of({**flat(options), **flat(mine), "quiet": True})
+        return Processes(self.workers or 1, ["audit", *words], log)
 
 
 def part_of(text: str | None) -> tuple[int, int] | None:

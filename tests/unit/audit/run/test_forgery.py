@@ -332,3 +332,33 @@ def test_a_model_is_not_random_because_the_run_says_so(
     remake(run, small_net, small_images)
     found = check(run)
     assert any("at random" in line for line in found.findings)
+
+
+def test_probes_that_hide_the_doubt_are_found(tmp_path: Path, small_net: nn.Module, small_images: Images) -> None:
+    """A model without gradients; its run says that they are as large as any."""
+
+    class Rounded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = small_net
+
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = self.net(x)
+            return (logits * 2).round() / 2
+
+    folder = tmp_path / "run"
+    net = Rounded()
+    plan = plan_audit(net, small_images, sp.Threat("Linf", 0.05), suite=SUITE, shard_size=10)
+    sp.audit(net, small_images, sp.Threat("Linf", 0.05), suite=SUITE, shard_size=10, folder=folder).save(folder)
+    assert verify(folder, sp.wrap(net), small_images).holds
+
+    def smooth(tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        probes = values["probes"]
+        shares = [name for name, value in probes.items() if name.startswith("flat") and isinstance(value, float)]
+        assert any(probes[name] > 0.5 for name in shares), probes
+        probes.update(dict.fromkeys(shares, 0.0))
+
+    forge_shard(folder, "head", smooth)
+    Run.open(plan, folder, resume=True).report().save(folder)
+    found = verify(folder, sp.wrap(net), small_images)
+    assert not found.holds

@@ -14,7 +14,7 @@ from sparring.batches import batches
 from sparring.bounds.graph import Graph
 from sparring.bounds.read import read_graph
 from sparring.certify.methods import Method, Outcome, find_method
-from sparring.certify.question import Question
+from sparring.certify.question import ROUNDING, Question
 from sparring.certify.result import Certificates, joined
 from sparring.errors import InputError
 from sparring.model import Model, check_labels, wrap
@@ -62,6 +62,8 @@ def certify(
         raise InputError("a certificate needs a radius: Threat('Linf', eps=0.1)")
     if threat.norm not in chosen.norms:
         raise InputError(f"{chosen.name} works under {', '.join(map(str, chosen.norms))}, not {threat.norm}")
+    if chosen.reads_layers and (model.dtype or torch.float32) not in ROUNDING:
+        raise InputError(f"{model.name} computes in {model.dtype}; bounds need float32 or float64: certify net.float()")
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; it must be at least 1")
     parts: list[Certificates] = []

@@ -95,6 +95,28 @@ def test_what_does_not_fit_is_said(threat: tuple[str, float | None], method: str
         sp.certify(net, x, y, threat, method)
 
 
+def test_a_net_in_low_precision_is_refused() -> None:
+    net, x, y = net_and_images()
+    with pytest.raises(InputError, match="float32"):
+        sp.certify(net.to(torch.bfloat16), x, y, ("Linf", 0.1))
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2", "L1"])
+def test_what_intervals_verify_is_never_broken_image_by_image(norm: str) -> None:
+    """At several radii, against PGD and APGD; and the tighter method proves what the looser one proves."""
+    net, x, y = net_and_images(40)
+    unit = {"Linf": 0.02, "L2": 0.08, "L1": 0.2}[norm]
+    some = 0
+    for times in (0.5, 1, 2, 4):
+        ibp, crown = (sp.certify(net, x, y, (norm, times * unit), method).certified for method in ("ibp", "crown"))
+        assert bool((crown | ~ibp).all())
+        for attack in ("pgd:steps=20", "apgd-ce:steps=20") if norm != "L1" else ("pgd:steps=20",):
+            attacked = sp.attack(attack)(net, x, y, (norm, times * unit)).success
+            assert not bool((attacked & crown).any())
+        some += int(ibp.sum())
+    assert some > 0
+
+
 def test_the_command_writes_the_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

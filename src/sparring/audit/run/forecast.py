@@ -2,7 +2,8 @@
 
 The suite is run on a few images at a time, more each time, until the seconds are up. A stage that they do not reach is
 charged its most passes, for the share of images that are likely to come so far. Controls come on top: the sanity
-subset, the security curve, the receipt; and the proof of what stands, by its usual cost. Nothing is kept: the audit itself starts afresh.
+subset, the security curve, the receipt; and the proof of what stands, by its usual cost.
+Nothing is kept: the audit itself starts afresh.
 """
 
 from __future__ import annotations

@@ -20,11 +20,11 @@ from torch import Tensor
 from sparring.attacks import attack as find_attack
 from sparring.bounds.alpha import alpha_margins
 from sparring.bounds.backward import Form, settle
-from sparring.bounds.crown import crown_margins, crown_neurons, margin_rows
+from sparring.bounds.crown import crown_margins, crown_neurons
 from sparring.certify.margins import by_crown, proved
 from sparring.certify.question import Question
 from sparring.certify.split import Parts, Splitter
-from sparring.threat import Threat, Untargeted
+from sparring.threat import Threat
 
 ROOT_STEPS, STEPS, LEAF_STEPS = 50, 15, 200
 """of ascent for the whole ball, for a part, and for a part in which every ReLU is settled"""
@@ -81,7 +81,7 @@ def _attacked(question: Question, margin: Tensor, attacks: str, seed: int) -> tu
             break
         here = ball[rows]
         threat = Threat(ball.norm, float(ball.eps[0]), ball.box, None, here.free)
-        result = find_attack(spec)(question.model, here.x, question.y[rows], threat, seed=seed)
+        result = find_attack(spec)(question.model, here.x, question.goal(rows), threat, seed=seed)
         seen = -result.margin.to(margin).nan_to_num(nan=-torch.inf)
         lower = seen < margin[rows]
         margin[rows[lower]], points[rows[lower]] = seen[lower], result.x_adv.to(points)[lower]
@@ -94,7 +94,7 @@ class _Search:
     def __init__(self, question: Question, margin: Tensor, seconds: float, nodes: int) -> None:
         self.question, self.margin, self.seconds, self.nodes = question, margin, seconds, nodes
         graph, region = question.graph, question.region
-        rows, owner = margin_rows(question.y, graph.classes, question.size.dtype)
+        rows, owner = question.rows()
         neurons = crown_neurons(graph, region)
         least = crown_margins(graph, region, neurons, rows, owner)
         self.points = question.ball.x.clone()
@@ -177,7 +177,7 @@ class _Search:
         """Ask the model about the points [D, d] and note the margins."""
         question, ball = self.question, self.question.ball
         z = ball[owner].clip(points.to(ball.x.dtype).reshape(-1, *ball.x.shape[1:]))
-        seen = -Untargeted(question.y[owner]).margin(question.model.logits(z)).double()
+        seen = -question.goal(owner).margin(question.model.logits(z)).double()
         seen = seen.masked_fill(~ball[owner].contains(z), torch.inf)
         before = self.margin[owner]
         self._note(self.margin, owner, seen)

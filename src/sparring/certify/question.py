@@ -9,9 +9,11 @@ from torch import Tensor
 
 from sparring.ball import Ball
 from sparring.bounds.ball import Region
+from sparring.bounds.crown import margin_rows
 from sparring.bounds.graph import Graph
 from sparring.bounds.rounding import own_error, spread_errors
 from sparring.model import Model
+from sparring.threat import Goal, Targeted, Untargeted
 
 ROUNDING = {torch.float32: 1e-4, torch.float64: 1e-6}
 """A bound must exceed this much of the largest logit to be a proof, and all that rounding may do: see `rounding`."""
@@ -23,6 +25,7 @@ class Question:
 
     Attributes:
         model: the classifier. graph: its layers. ball: the allowed points. region: the same, flat. y: [B] classes.
+        target: [B] the class that the images must not be taken for; None = any but y.
         size: [B] the largest logit of each clean image. error: [B] what bounds are off by, in units of the precision.
         noise: [B] what the model's own answers are off by.
     """
@@ -35,17 +38,20 @@ class Question:
     size: Tensor
     error: Tensor
     noise: Tensor
+    target: Tensor | None = None
 
     @classmethod
-    def ask(cls, model: Model, ball: Ball, y: Tensor, logits: Tensor, graph: Graph) -> Question:
+    def ask(
+        cls, model: Model, ball: Ball, y: Tensor, logits: Tensor, graph: Graph, target: Tensor | None = None
+    ) -> Question:
         """The question about the points of `ball`; logits [B, K] are those of the clean images."""
         region, size = Region.of(ball), logits.abs().amax(1)
         if not graph.nodes:  # a method that does not read the layers
             none = torch.zeros_like(size)
-            return cls(model, graph, ball, region, y, size, none, none)
+            return cls(model, graph, ball, region, y, size, none, none, target)
         own = own_error(graph, *region.box).amax(1)
         error = torch.maximum(own, spread_errors(graph, *region.box)[-1].amax(1))
-        return cls(model, graph, ball, region, y, size, error, own * torch.finfo(size.dtype).eps)
+        return cls(model, graph, ball, region, y, size, error, own * torch.finfo(size.dtype).eps, target)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -53,7 +59,8 @@ class Question:
     def __getitem__(self, rows: Tensor) -> Question:
         ball, region = self.ball[rows], self.region[rows]
         columns = (value[rows] for value in (self.y, self.size, self.error, self.noise))
-        return Question(self.model, self.graph, ball, region, *columns)
+        target = None if self.target is None else self.target[rows]
+        return Question(self.model, self.graph, ball, region, *columns, target)
 
     def doubled(self) -> Question:
         """The same in float64."""
@@ -66,7 +73,22 @@ class Question:
             self.size.double(),
             self.error.double(),
             self.noise.double(),
+            self.target,
         )
+
+    def rows(self) -> tuple[Tensor, Tensor]:
+        """Rows [R, K] that turn logits into the margins y - k to bound, and the image of each [R]: all other classes of
+        an image, or its target."""
+        rows, owner = margin_rows(self.y, self.graph.classes, self.size.dtype)
+        if self.target is None:
+            return rows, owner
+        asked = rows.gather(1, self.target[owner][:, None]).squeeze(1) < 0
+        return rows[asked], owner[asked]
+
+    def goal(self, owner: Tensor) -> Goal:
+        """What would break the images `owner` [R]."""
+        y = self.y[owner]
+        return Untargeted(y) if self.target is None else Targeted(self.target[owner], y)
 
     @property
     def threshold(self) -> Tensor:

@@ -117,6 +117,25 @@ def test_what_intervals_verify_is_never_broken_image_by_image(norm: str) -> None
     assert some > 0
 
 
+@pytest.mark.parametrize("method", ["ibp", "crown", "alpha-crown", "complete"])
+def test_towards_a_target_more_is_proved_and_no_targeted_attack_breaks_it(method: str) -> None:
+    net, x, _ = net_and_images(40)
+    y = net(x).argmax(1)
+    any_class = sp.certify(net, x, y, ("Linf", 0.06), method)
+    every = torch.ones(40, dtype=torch.bool)
+    for shift in (1, 2):
+        goal = sp.Targeted((y + shift) % 3, y)
+        found = sp.certify(net, x, goal, ("Linf", 0.06), method, batch_size=16)
+        attacked = sp.PGD(steps=30)(net, x, goal, ("Linf", 0.06)).success
+        assert not bool((found.certified & attacked).any())
+        assert bool((found.certified | ~any_class.certified).all())
+        assert not bool((found.attacked & ~(net(found.x_adv).argmax(1) == goal.label)).any())
+        every &= found.certified
+    assert torch.equal(every, any_class.certified)  # safe from each class is safe from all
+    with pytest.raises(InputError, match="own class"):
+        sp.certify(net, x, sp.Targeted(y, y), ("Linf", 0.06), method)
+
+
 def test_the_command_writes_the_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

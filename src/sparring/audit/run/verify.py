@@ -58,6 +58,7 @@ class Verification:
         standing: images that nothing in the run breaks, as proved here; claimed: as report.json says, None without one.
         findings: all else that does not hold, a line each. not_covered: what could not be checked, and why.
         verdict: what follows from the shards, by this version of the code; "" if the run is not finished.
+        certificates: images that are proved, in shards where all of it was proved again; None = the run has no proof.
     """
 
     folder: str
@@ -71,6 +72,7 @@ class Verification:
     findings: tuple[str, ...] = ()
     not_covered: tuple[str, ...] = ()
     verdict: str = ""
+    certificates: int | None = None
 
     @property
     def holds(self) -> bool:
@@ -139,6 +141,7 @@ class _Verifier:
         self.findings: list[str] = []
         self.not_covered: list[str] = []
         self.verdict = ""
+        self.certificates: int | None = None
         self.size = int(store.plan["shard_size"])
         self.n = int(store.plan["data"]["n"])
         self.finished = (store.folder / FILE).exists()
@@ -200,6 +203,7 @@ class _Verifier:
         return Verification(
             str(self.store.folder), done, len(self.store), images, radii, same, standing, claimed,
             tuple(dict.fromkeys(self.findings)), tuple(self.not_covered), self.verdict,
+            self.certificates,
         )  # fmt: skip
 
     def _same_model(self) -> bool:
@@ -253,7 +257,12 @@ class _Verifier:
         if same_data:
             clean, _ = images_of(plan, head, number)
             in_curve = max(0, plan.suite.subset - rows.start)
-            self.findings += certificate_findings(plan, clean, unpack(plan, record), in_curve)
+            part = unpack(plan, record)
+            found = list(certificate_findings(plan, clean, part, in_curve))
+            self.findings += found
+            if part.certificate is not None:
+                proved = 0 if found else int(part.certificate.certified.sum())
+                self.certificates = (self.certificates or 0) + proved
         return radii, correct
 
     # --- the report -------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz exam lint types check bench gallery clean
+.PHONY: help demo test fuzz exam lint types check bench gallery docs clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -21,6 +21,10 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e '.[test]'
 	@touch $@
 
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
 demo: $(VENV)/.demo ## a claim beside the truth: audit the distilled classifier on real digits, write an HTML report
 	$(BIN)/sparring audit --model mnist-cnn-distilled --data mnist5k --n 200 --norm Linf --eps 0.3 --suite quick --claim fgsm:0.3=0.88 --force --out runs/demo
 
@@ -32,7 +36,7 @@ exam: $(VENV)/.test ## the whole exam: every attack under all of its norms; and 
 	$(BIN)/python -m pytest -n 2 -m long
 
 fuzz: $(VENV)/.test ## 10,000 random cases of everything that the library is handed
-	SPARRING_FUZZ=10000 $(BIN)/python -m pytest tests/unit/test_fuzz.py
+	SPARRING_FUZZ=10000 $(BIN)/python -m pytest tests/unit/test_fuzz.py tests/unit/test_fuzz_runs.py
 
 lint: $(VENV)/.test ## ruff
 	$(BIN)/ruff check .
@@ -49,5 +53,8 @@ bench: ## side by side with the peers, in an environment of their own
 gallery: $(VENV)/.test ## broken and honest defenses, each with the verdict that the audit must reach (trains small nets)
 	$(BIN)/sparring reproduce gallery --page docs/gallery.md
 
+docs: $(VENV)/.docs ## the documentation as a web site in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
 clean: ## remove what make made
-	rm -rf $(VENV) .venv-peers runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-peers runs site .pytest_cache .mypy_cache .ruff_cache

@@ -26,7 +26,10 @@ from sparring.audit.suites.from_yaml import load_suite
 from sparring.certify.methods import METHODS as CERTIFY_METHODS
 from sparring.certify.methods import find_method
 from sparring.cli import app
+from sparring.cli.app import with_values
 from sparring.cli.generate.train import parse_method
+from sparring.data import list_data
+from sparring.data.registry import parse_spec as read_data_spec
 from sparring.defenses import stages
 from sparring.defenses.training.recipes import RECIPES, find_recipe
 from sparring.errors import InputError
@@ -36,7 +39,7 @@ from sparring.model import Model
 STAGES = stages()
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 THREAT = sp.Threat("Linf", 0.3)
 
 FENCE = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -75,6 +78,13 @@ def build_recipe(spec: str) -> None:
         recipe.loss(THREAT, dict(values))
 
 
+def build_data(spec: str) -> None:
+    name, _, options = read_data_spec(spec)
+    known = {one.name.partition(":")[0]: one.options for one in list_data()}
+    if not set(options) <= set(known[name]):
+        raise InputError(f"{spec}: the options are {', '.join(known[name])}")
+
+
 def builders(name: str) -> list[Callable[[str], object]]:
     """Whatever has this name: `pgd` is an attack and a recipe."""
     found: list[Callable[[str], object]] = []
@@ -88,6 +98,7 @@ def builders(name: str) -> list[Callable[[str], object]]:
         (RECIPES, build_recipe),
         (CERTIFY_METHODS, find_method),
         (GENERATOR_METHODS, parse_method),
+        ({one.name.partition(":")[0] for one in list_data() if one.options}, build_data),
     ):
         if name in register:
             found.append(build)
@@ -141,9 +152,14 @@ def specs_in_page(text: str) -> set[str]:
     return whole | {spec for code in blocks(text) + spans(text) for spec in specs_in(code)}
 
 
+def whole_lines(code: str) -> list[str]:
+    """Lines; one that ends in a backslash goes on in the next."""
+    return code.replace("\\\n", " ").splitlines()
+
+
 def commands_in(text: str) -> list[str]:
     """The `sparring ...` lines of code blocks and code spans."""
-    lines = [line.strip().removeprefix("$ ") for code in blocks(text) for line in code.splitlines()]
+    lines = [line.strip().removeprefix("$ ") for code in blocks(text) for line in whole_lines(code)]
     return [line for line in lines + spans(text) if re.match(r"sparring [a-z-]", line)]
 
 
@@ -166,7 +182,7 @@ def help_texts() -> dict[str, str]:
 
 def complaint(line: str) -> str | None:
     """Why the command line cannot be: no such command, no such option, too many arguments."""
-    words = [word for word in shlex.split(line, comments=True) if word not in ("...", "…")]
+    words = with_values([word for word in shlex.split(line, comments=True) if word not in ("...", "…")])
     if "|" in words:  # alternatives: `sparring reproduce gan | dcgan | wgan`
         at = words.index("|") - 1
         last = words[at::2]

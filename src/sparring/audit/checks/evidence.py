@@ -66,7 +66,8 @@ class Evidence:
         curve: the security curve. curve_family: of the attack that drew it.
         undone: successes that 8-bit rounding undoes. confirmed: successes that fool again when shown once more.
         again: clean images that are answered at the end as at first, of those asked.
-        worst: the worst case of each image. certified: [N] proved radii. receipt: what the plain loop found.
+        worst: the worst case of each image. certified: [N] radii that somebody gave. proved: [N] radii
+            that this audit has proved. receipt: what the plain loop found.
         draws: fresh looks that decide success; 0 = the model answers the same twice.
     """
 
@@ -86,6 +87,7 @@ class Evidence:
     again: Figure = NOTHING
     worst: Result | None = None
     certified: Tensor | None = None
+    proved: Tensor | None = None
     receipt: Receipt | None = None
     draws: int = 0
 

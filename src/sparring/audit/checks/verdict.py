@@ -14,6 +14,8 @@ promises: at best "no attack within this budget ...". Rules (gap = claimed - wha
     no claim, a severe doubt, for 10 % of the images                gradient-masking
     no claim, a severe doubt for fewer                              inconclusive
     no claim, nothing severe                                        no-claim
+    a proof that an attack refutes                                  inconclusive, whatever else
+    a proof of what is claimed, or of all that is left              as if nothing severe was found
 """
 
 from __future__ import annotations
@@ -23,19 +25,22 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sparring.audit.cascade.adaptive import Tried
-from sparring.audit.checks.registry import CAUSES
+from sparring.audit.checks.bracket import Bracket
+from sparring.audit.checks.registry import causes
 from sparring.audit.checks.run import known
 from sparring.audit.inputs.claims import Checked
 from sparring.audit.statistics.proportion import Figure, percent
+from sparring.model import Access
 from sparring.result import Doubt
+from sparring.threat import eps_text
 
 Status = Literal["claim-holds", "overestimated", "gradient-masking", "inconclusive", "no-claim"]
 VOID = ("canary-missed", "control-stands")
 "doubts after which no figure means anything"
 MASKING_GAP = 0.05
 MASKING_SHARE = 0.1
-MISLEADING = frozenset(CAUSES) - {*VOID, "constant-predictor", "random-outputs"}
-"doubts after which attacks may have missed much"
+SAYS_ENOUGH = frozenset({*VOID, "constant-predictor", "random-outputs", "weak-suite"})
+"severe doubts that do not mean that attacks were led astray"
 FAR = "The true figure may be far lower"
 
 
@@ -58,6 +63,8 @@ class Facts:
         settled: severe signs that do not put the figure in doubt, see `settled`; they explain too high a claim, and
             accuse nobody else. deceived: attacks on a saturated loss miss many images.
         tried: remedies. notes: what was measured about a doubt, in a few words, by its code.
+        access: the most that the attacker saw of the model. queries: that the attacks took. spent: that the whole audit
+            took, both over all images. bracket: what is proved.
     """
 
     threat: str
@@ -70,6 +77,10 @@ class Facts:
     notes: Mapping[str, str] = field(default_factory=dict)
     settled: frozenset[str] = frozenset()
     deceived: bool = False
+    access: Access = "gradient"
+    queries: int = 0
+    spent: int = 0
+    bracket: Bracket | None = None
 
     def found(self, code: str) -> Doubt | None:
         """The doubt of this code, if there is one."""
@@ -106,10 +117,12 @@ def judge(facts: Facts) -> Verdict:
     """The verdict on the most overstated claim, or on the model where nothing was claimed."""
     claims = [one for one in facts.claims if not one.claim.clean]
     worst = max(claims, key=lambda one: one.gap - one.tolerance, default=None)
-    severe = [doubt for code in CAUSES if (doubt := facts.found(code)) is not None]
+    severe = [doubt for code in causes() if (doubt := facts.found(code)) is not None]
     void = next((doubt for doubt in severe if doubt.code in VOID), None)
     cause = next((doubt for doubt in severe if doubt.share >= MASKING_SHARE), severe[0] if severe else None)
-    if void is not None:
+    if facts.bracket is not None and facts.bracket.refuted:
+        verdict = _refuted(facts)
+    elif void is not None:
         headline = f"This audit is inconclusive: {_because(void)}."
         verdict = Verdict(
             "inconclusive", headline, (_sentence(void.message), "No figure of it means anything."), void.code
@@ -123,9 +136,8 @@ def judge(facts: Facts) -> Verdict:
     calm = void is None and cause is not None and verdict.cause is None and _settled(facts, severe)
     known = facts.settled if calm else frozenset()
     others = tuple(_of_others(facts, worst)) if worst is not None and void is None else ()
-    return Verdict(
-        verdict.status, verdict.headline, (*verdict.evidence, *others, *_ill_defined(facts)), verdict.cause, known
-    )
+    evidence = (*verdict.evidence, *others, *_attacker(facts), *_ill_defined(facts))
+    return Verdict(verdict.status, verdict.headline, evidence, verdict.cause, known)
 
 
 def _settled(facts: Facts, severe: Sequence[Doubt]) -> bool:
@@ -134,8 +146,19 @@ def _settled(facts: Facts, severe: Sequence[Doubt]) -> bool:
 
 def _calm(facts: Facts) -> bool:
     """No sign is left that accuses, and nobody was misled by those that do not."""
-    severe = [doubt for code in CAUSES if (doubt := facts.found(code)) is not None]
+    severe = [doubt for code in causes() if (doubt := facts.found(code)) is not None]
     return _settled(facts, severe) and not facts.deceived
+
+
+def _attacker(facts: Facts) -> Iterator[str]:
+    """What a black-box attacker saw, and what it cost."""
+    if facts.access != "gradient":
+        saw = "scores, and no gradients" if facts.access == "score" else "the predicted class alone"
+        each = facts.queries / max(1, facts.robust.of)
+        yield (
+            f"The attacker saw {saw}. The attacks took {facts.queries:,} queries ({each:,.0f} an image), "
+            f"the whole audit {facts.spent:,}."
+        )
 
 
 def _ill_defined(facts: Facts) -> Iterator[str]:
@@ -184,14 +207,23 @@ def _share(truth: Figure) -> str:
     return f"{truth.hits} of {truth.of} survive ({truth.interval})"
 
 
+def _refuted(facts: Facts) -> Verdict:
+    """A proof that is wrong: nothing that rests on it counts."""
+    broken = facts.found("certificate-broken")
+    assert broken is not None
+    headline = "This run has failed: an attack breaks an image that was proved."
+    evidence = (_sentence(broken.message), "The lower bound means nothing; what is broken is broken.")
+    return Verdict("inconclusive", headline, evidence, broken.code)
+
+
 # --- a claim --------------------------------------------------------------------------------------------------
 
 
 def _of_claim(facts: Facts, one: Checked, cause: Doubt | None) -> Verdict:
     claimed = percent(one.claim.accuracy)
-    left = _left(one.truth, f"{facts.threat.split()[0]} {one.eps:.4g}")
+    left = _left(one.truth, f"{facts.threat.split()[0]} {eps_text(one.eps)}")
     if one.gap <= one.tolerance:
-        return _tenable(facts, one, cause, left)
+        return _proved(facts, one, left) or _tenable(facts, one, cause, left)
     headline = f"Robust accuracy is {_at_most(one.truth)}, not {claimed}: "
     faulty = facts.found("weaker-than-one-step")
     if faulty is not None and one.claim.attack is not None:
@@ -208,6 +240,15 @@ def _of_claim(facts: Facts, one: Checked, cause: Doubt | None) -> Verdict:
         )  # fmt: skip
         return Verdict("gradient-masking", headline, evidence, cause.code)
     return Verdict("overestimated", f"{headline}{_weakness(facts, one)}.", (left, *_reproduced(one)))
+
+
+def _proved(facts: Facts, one: Checked, left: str) -> Verdict | None:
+    """A claim that a proof reaches: then no sign of masking can take it back."""
+    bracket = facts.bracket
+    if bracket is None or one.eps > bracket.eps or one.claim.accuracy > bracket.proved.value:
+        return None
+    headline = f"The claim of {percent(one.claim.accuracy)} holds: it is proved."
+    return Verdict("claim-holds", headline, (bracket.sentence, left))
 
 
 def _tenable(facts: Facts, one: Checked, cause: Doubt | None, left: str) -> Verdict:
@@ -230,7 +271,7 @@ def _tenable(facts: Facts, one: Checked, cause: Doubt | None, left: str) -> Verd
             f"The claim of {claimed} holds within this budget.",
             (
                 f"No attack within this budget leaves less than {percent(one.truth.value)} of {one.truth.of} images at "
-                f"{facts.threat.split()[0]} {one.eps:.4g} ({one.truth.interval}).{within}",
+                f"{facts.threat.split()[0]} {eps_text(one.eps)} ({one.truth.interval}).{within}",
             ),
         )
     return Verdict(
@@ -244,7 +285,7 @@ def _tenable(facts: Facts, one: Checked, cause: Doubt | None, left: str) -> Verd
 def _far(facts: Facts, truth: Figure) -> Iterator[str]:
     """A figure that rests on searches which may have been led astray is never given without a word."""
     blind = any(one.by == "scores" and one.figure.hits < one.figure.of for one in facts.alone)
-    doubtful = [one for one in facts.doubts if one.code in MISLEADING and one.code not in facts.settled]
+    doubtful = [one for one in facts.doubts if one.code in causes() and one.code not in facts.settled | SAYS_ENOUGH]
     if truth.hits and doubtful:
         yield FAR + (", as queries alone still break images." if blind else ".")
 
@@ -271,7 +312,8 @@ def _reproduced(one: Checked) -> Iterator[str]:
 
 def _of_model(facts: Facts, cause: Doubt | None) -> Verdict:
     robust = facts.robust
-    figure = f"Robust accuracy is {_at_most(robust)}"
+    bracket = facts.bracket
+    figure = f"Robust accuracy is {_at_most(robust) if bracket is None or robust.hits == 0 else bracket}"
     clean = f"Clean accuracy is {percent(facts.clean.value)} ({facts.clean.hits} of {facts.clean.of})."
     if robust.hits == 0:
         left = f"0 of {robust.of} images survive {facts.threat} ({robust.interval})."
@@ -280,12 +322,16 @@ def _of_model(facts: Facts, cause: Doubt | None) -> Verdict:
             f"No attack within this budget breaks more than {robust.of - robust.hits} of {robust.of} images at "
             f"{facts.threat} ({robust.interval})."
         )
-    if cause is None:
+    if bracket is not None:
+        left = f"{bracket.sentence} {left}"
+    if cause is None or (bracket is not None and bracket.closed):
         return Verdict("no-claim", f"{figure}.", (left, clean))
     if cause.share < MASKING_SHARE or cause.code == "constant-predictor":
         headline = f"{figure}, but this audit is inconclusive: {_because(cause)}."
         return Verdict("inconclusive", headline, (left, clean, _sign(cause), *_measured(facts, cause)), cause.code)
     deceived = "Attacks that report more are deceived." if robust.hits == 0 else f"{FAR}."
+    if bracket is not None and bracket.proved.hits:
+        deceived = f"The true figure may be as low as {percent(bracket.proved.value)}, not lower."
     evidence = (f"This is gradient masking. {deceived}", left, clean, *_measured(facts, cause), *_remedy(facts, cause))
     return Verdict("gradient-masking", f"{figure}: {_because(cause)}.", evidence, cause.code)
 

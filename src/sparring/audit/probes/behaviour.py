@@ -59,7 +59,7 @@ def observe(
     """
     few = x[:ALONE] if sample is None else sample[0]
     right = []
-    spent = 4 * len(few)
+    spent = (3 if random else 2) * len(few)
     with model.guard(), torch.no_grad():
         for _ in range(2 if random else 1):
             parts = [model.logits(model.accept(part)).argmax(1).cpu() for part in torch.split(x[:TWICE], batch_size)]

@@ -1,0 +1,1 @@
+"""Models, data and attacks in the shape of other ecosystems."""

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sparring.audit.inputs.provenance import about_model, code_name
@@ -172,13 +173,14 @@ class _Verifier:
             self.findings += probe_findings(again, head)
         same["data"] = again.parts == head.parts
         whole = same["data"] and same["code"] and not head.draws and not known
+        labelled = same["data"] and torch.equal(again.clean.y, head.clean.y)
         witness = Witness(run.plan.seen(head.probes), head.draws, run.plan.seed, head.clean.classes, self.batch_size)
         images = right = done = 0
         for number in range(len(self.store)):
             shard = self._load(number) if self.store.done(number) else None
             if shard is None:
                 continue
-            here, correct = self._shard(number, shard, run.plan, head, witness, whole, same["data"])
+            here, correct = self._shard(number, shard, run.plan, head, witness, whole, labelled)
             radii = [a + b for a, b in zip(radii, here, strict=True)]
             images += len(correct)
             right += int(correct.sum())
@@ -238,8 +240,8 @@ class _Verifier:
     ) -> tuple[list[Radius], Tensor]:
         """Its breaks by radius, and which of its images are right.
 
-        `whole`: ask what is said of its breaks, too. `same_data`: its images are those of the run, so that certificates
-        can be proved again."""
+        `whole`: ask what is said of its breaks, too. `same_data`: its images and labels are those of the run, so
+        that certificates can be proved again."""
         tensors, values = record
         rows = plan.span(number)
         x, y = self.source.part(rows.start, rows.stop)

@@ -192,11 +192,12 @@ def test_the_remedy_fits_the_sign(
 
     model = sp.defend(net, "bits:2") if defended else sp.wrap(net)
     found = remedies(signs, replace(BLANK, gap=gap), model, THREAT, SUITES["quick"].stages)
-    assert [remedy.code for remedy in found] == ([] if code is None else [code])
-    assert {stage.wrapper for remedy in found for stage in remedy.stages} == subjects
+    assert list(dict.fromkeys(remedy.code for remedy in found)) == ([] if code is None else [code])
+    climbs = [stage for remedy in found for stage in remedy.stages if stage.family == "adaptive"]
+    assert {stage.wrapper for stage in climbs} == subjects
     for remedy in found:
         for stage in remedy.stages:
-            assert stage.family == "adaptive"
+            assert stage.family == "adaptive" or (stage.family, stage.wrapper) == ("query", "")
             stage.attack()
 
 

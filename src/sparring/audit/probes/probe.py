@@ -328,7 +328,7 @@ def _overtaken(
     Cheap for honest models: PGD, which begins anew, fools these images within a step or two and stops there.
     """
     rows = fooled.nonzero().squeeze(1)[:OVERTAKEN]
-    if not len(rows):
+    if not len(rows) or threat.norm not in attack("pgd").info.norms:
         return 0, 0, 0
     missed, passes = [], 0
     for loss in tried:

@@ -96,7 +96,8 @@ def test_near_stages_leave_the_far_alone_but_not_the_subset(net: nn.Module, digi
     report = sp.audit(net, digits, sp.Threat("Linf", 0.02), suite=small)
     ran = {one.stage.title: one for one in report.attacks}
     assert report.robust.hits > 10
-    assert ran["long"].rows.tolist() == report.worst.clean_correct.nonzero().squeeze(1)[:10].tolist()
+    assert len(ran["long"].rows) == 10, "the sanity subset, which is drawn at random"
+    assert bool(report.worst.clean_correct[ran["long"].rows].all())
     assert len(ran["Square"].rows) >= report.robust.hits
 
 

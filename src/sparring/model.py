@@ -14,8 +14,13 @@ from torch import Tensor, nn
 from sparring.class_numbers import integers
 from sparring.default_dtype import float32_by_default, users_default
 from sparring.errors import InputError, OutputError, ShapeError
+<<<<<<< HEAD
 from sparring.outputs import as_logits, classes, refuse_probabilities, rows_of, unpack
 from sparring.threat import Box, settled_box
+=======
+from sparring.outputs import as_logits, classes, refuse_probabilities, rows_of, unpack, vote
+from sparring.threat import Box
+>>>>>>> main
 
 Access = Literal["decision", "score", "gradient"]
 Outputs = Literal["logits", "probabilities", "log_probabilities"]
@@ -34,9 +39,13 @@ class Model:
         net: the module or callable that was wrapped, never copied, moved or changed.
         box: (low, high) of a valid pixel.
         access: the most that an attacker may see of it: "gradient", "score" or "decision".
-        input_size: (C, H, W) where it is known. classes: the names of the classes where they are known.
+        input_size: (C, H, W) where it is known. resize: the shorter side to which its preprocessing brings a picture
+            before it cuts the centre, where that is known. classes: the names of the classes where they are known.
         name: what reports call it.
+        fits: the largest batch that memory was found to be enough for; None = it never ran out.
     """
+
+    fits: int | None = None
 
     def __init__(
         self,
@@ -74,6 +83,7 @@ class Model:
         self.keeps_graph = True  # False once a second gradient through one forward pass has failed
         self.name = name or type(net).__name__
         self.input_size = input_size
+        self.resize: int | None = None
         self.classes = None if classes is None else tuple(classes)
         self.mean, self.std = _channels(mean, "mean"), _channels(std, "std")
         if self.std is not None and bool((self.std <= 0).any()):
@@ -151,7 +161,9 @@ class Model:
         return answer
 
     def read(self, raw: Tensor) -> Tensor:
-        """The net's answer (see `raw`) as logits [B, K], at least float32."""
+        """The net's answer (see `raw`) as logits [B, K], at least float32; of a net that says classes, one vote."""
+        if self.access == "decision" and self.num_classes is not None and not raw.is_floating_point():
+            return vote(raw.reshape(len(raw), -1)[:, 0], self.num_classes)
         logits = as_logits(raw, self.outputs)
         if self.num_classes is not None and logits.shape[1] != self.num_classes:
             raise OutputError(f"the model gave {logits.shape[1]} logits where num_classes={self.num_classes} was said")
@@ -202,7 +214,7 @@ class Model:
     def inspect(self, raw: Tensor, x: Tensor) -> None:
         """Refuse answers to clean images `x` that can't be logits: NaN or Inf, probabilities, log-probabilities."""
         self.refuse_broken(~raw.reshape(len(x), -1).isfinite().all(1))
-        if self.outputs == "logits":
+        if self.outputs == "logits" and raw.is_floating_point():
             refuse_probabilities(raw, lambda: self._traced(x[:1]))
 
     def _traced(self, x: Tensor) -> Tensor:

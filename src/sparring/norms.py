@@ -86,6 +86,14 @@ class Norm:
         """A random allowed perturbation, uniform in the ball before the box takes its share."""
         raise NotImplementedError
 
+    def squash(self, d: Tensor, eps: Tensor) -> Tensor:
+        """Any perturbation moved smoothly into the ball, small ones hardly: [B, ...], [B] -> [B, ...].
+
+        Nets that make perturbations end in it: unlike a projection it cuts off no gradient.
+        """
+        size = nonzero(self.size(d))
+        return d * per(eps * (size / eps).tanh() / size, d)
+
 
 class _Linf(Norm):
     name, p, dual = "Linf", float("inf"), 1.0
@@ -106,6 +114,10 @@ class _Linf(Norm):
 
     def _spend(self, pay: Tensor, cap: Tensor, gap: Tensor) -> Tensor:
         return grow(pay, (pay > 0).to(pay.dtype), cap, gap)
+
+    def squash(self, d: Tensor, eps: Tensor) -> Tensor:
+        e = per(eps, d)
+        return e * (d / e).tanh()
 
     def prox(self, d: Tensor, weight: Tensor) -> Tensor:
         cut = per(peak_cut(d.flatten(1).abs(), weight), d)  # Moreau: what the projection onto the dual ball leaves over

@@ -70,6 +70,19 @@ def settled_box(box: object) -> Box:
     return low, high
 
 
+def eps_text(eps: float) -> str:
+    """A radius as people write it: in 255ths where it is one, as most papers say it, else with four digits.
+
+    >>> eps_text(8 / 255), eps_text(0.3), eps_text(0.5 / 255), eps_text(0.123456)
+    ('8/255', '0.3', '0.5/255', '0.1235')
+    """
+    short, halves = f"{eps:.4g}", 510 * eps
+    simple = abs(float(Fraction(eps).limit_denominator(16)) - eps) < 1e-9 if eps < 1e6 else True  # 1/3 is no 85/255
+    if float(short) != eps and not simple and 0 < halves < 1e6 and abs(halves - round(halves)) < 1e-6 * halves:
+        return f"{round(halves) / 2:g}/255"
+    return short
+
+
 NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e[+-]?\d{1,3})?(/\d{1,40})?", re.IGNORECASE)
 "a decimal number, or a fraction; of a length that can be worked out at once"
 
@@ -210,7 +223,7 @@ class Threat:
         return Ball(x, self.norm, eps, self.box, self.levels, self.mask(x))
 
     def __str__(self) -> str:
-        return f"{self.norm}" if self.eps is None else f"{self.norm} {self.eps:.4g}"
+        return f"{self.norm}" if self.eps is None else f"{self.norm} {eps_text(self.eps)}"
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""

@@ -55,7 +55,7 @@ def certify(
     if json is not None:
         check_writable(json)
     with working(log, load.title):
-        loaded, images = load.load()
+        loaded, images = load.load(log)
     x, y = images.tensors()
     with Bar(log, chosen.name, len(x)) as bar:
         found = prove(

@@ -50,11 +50,15 @@ class Changed(nn.Module):
 
 @dataclass(frozen=True)
 class Paper:
-    """A net, images [N, ...] in float64 and the classes [N] that the net gives them."""
+    """A net, images [N, ...] in float64 and the classes [N] that the net gives them.
+
+    `home`: a copy of the net that nobody hooks or breaks, for attacks that learn first; None = the net itself.
+    """
 
     net: nn.Module
     x: Tensor
     y: Tensor
+    home: nn.Module | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -185,4 +189,4 @@ def living(seed: int = 9, count: int = COUNT) -> Paper:
 
 def _labelled(net: nn.Module, x: Tensor) -> Paper:
     with torch.no_grad():
-        return Paper(net, x, net(x).argmax(1))
+        return Paper(net, x, net(x).argmax(1), copy.deepcopy(net))

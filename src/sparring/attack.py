@@ -119,12 +119,8 @@ class Attack(ABC):
             goal = self._goal(y, len(x), model.num_classes, x.device)
             referee = TrainingReferee(ball, goal, threat, Budget(), "last", trace=False)
             rows = torch.arange(len(x), device=x.device)
-<<<<<<< HEAD
-            bout = Bout(model, referee, rows, goal, ball, TrainingNoise.of(model.unit(x), seed), self.info.sees)
-=======
-            noise = TrainingNoise.of(x, seed) if noise is None else noise
+            noise = TrainingNoise.of(model.unit(x), seed) if noise is None else noise
             bout = Bout(model, referee, rows, goal, ball, noise, self.info.sees)
->>>>>>> main
             answer = self.run(bout) if len(x) else None
             if answer is not None:
                 bout.submit(answer)

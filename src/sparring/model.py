@@ -14,13 +14,8 @@ from torch import Tensor, nn
 from sparring.class_numbers import integers
 from sparring.default_dtype import float32_by_default, users_default
 from sparring.errors import InputError, OutputError, ShapeError
-<<<<<<< HEAD
-from sparring.outputs import as_logits, classes, refuse_probabilities, rows_of, unpack
-from sparring.threat import Box, settled_box
-=======
 from sparring.outputs import as_logits, classes, refuse_probabilities, rows_of, unpack, vote
-from sparring.threat import Box
->>>>>>> main
+from sparring.threat import Box, settled_box
 
 Access = Literal["decision", "score", "gradient"]
 Outputs = Literal["logits", "probabilities", "log_probabilities"]

@@ -57,11 +57,7 @@ INSIDE = {
     "cli": (
         {"blame", "console"},
         {"app"},
-<<<<<<< HEAD
-        {"options", "tables", "progress", "threads"},
-=======
-        {"options", "tables", "progress", "pictures", "epochs"},
->>>>>>> main
+        {"options", "tables", "progress", "threads", "pictures", "epochs"},
         {"loading"},
         {"exclusions", "audit"},
         {"attack", "train", "generate", "crosscheck", "models", "data", "checks", "certify", "defend", "serve"}

@@ -103,12 +103,8 @@ class BumpSquares(Squares):
         return noise.below(height - side + 1, 1), noise.below(width - side + 1, 1)
 
     def _full(self, ball: Ball, delta: Tensor) -> Tensor:
-<<<<<<< HEAD
         """All of eps along `delta`, as far as the region lets it be, then into the box."""
         delta = ball.restrict_to_region(ball.x + delta) - ball.x
-        return ball.project(ball.x + delta * per(ball.eps / L2.size(delta).clamp(min=1e-12), delta))
-=======
-        """All of eps along `delta`, then into the box."""
         return ball.project(ball.x + delta * per(ball.eps / self.norm.size(delta).clamp(min=1e-12), delta))
 
     def _unit(self, values: Tensor) -> Tensor:
@@ -132,7 +128,6 @@ class BumpSquares(Squares):
         for k in range(max(height // 2 + 1, width // 2 + 1)):
             values[max(top - k, 0) : top + k + 1, max(left - k, 0) : left + k + 1] += 1 / (k + 1) ** self.fall
         return self._unit(values)
->>>>>>> main
 
 
 SQUARES: dict[Norm, Squares] = {Linf: LinfSquares(), L2: BumpSquares(L2, 2, 2), L1: BumpSquares(L1, 1, 4)}

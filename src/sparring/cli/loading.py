@@ -110,18 +110,13 @@ class LoadOptions(ModelOptions):
             from sparring.defenses import defend
 
             loaded = defend(loaded, self.defense)
-<<<<<<< HEAD
-        check_fit(loaded, images[0][0][None], self.data)
-        settle_threads(self.threads, loaded, images[0][0][None])
-        return loaded, images.named_as(loaded.classes)
-=======
         columns = check_fit(loaded, images[0][0][None], self.data, lambda: remedy(loaded, images, self.data))
         images = images.named_as(loaded.classes)
         if loaded.classes is None and columns is not None:
             images = images.coded_for(columns)
         check_classes(loaded, images, columns)
+        settle_threads(self.threads, loaded, images[0][0][None])
         return loaded, images
->>>>>>> main
 
     @property
     def title(self) -> str:

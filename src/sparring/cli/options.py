@@ -11,13 +11,9 @@ from __future__ import annotations
 
 import inspect
 import shlex
-<<<<<<< HEAD
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-=======
 from collections.abc import Callable, Iterator, Mapping, Sequence
->>>>>>> main
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
@@ -334,7 +330,6 @@ def takes_options(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-<<<<<<< HEAD
 @contextmanager
 def threads_kept() -> Iterator[None]:
     """Afterwards torch uses as many threads as before; it is not loaded for this."""
@@ -345,7 +340,8 @@ def threads_kept() -> Iterator[None]:
     finally:
         if torch is not None:
             torch.set_num_threads(before)
-=======
+
+
 def run_plugins(names: Sequence[str] | None) -> None:
     """Run the code of these plugins.
 
@@ -356,7 +352,6 @@ def run_plugins(names: Sequence[str] | None) -> None:
         from sparring.plugins import load_plugins
 
         load_plugins(names)
->>>>>>> main
 
 
 def leaves_of(kind: type[Any]) -> Iterator[Leaf]:

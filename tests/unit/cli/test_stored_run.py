@@ -39,11 +39,7 @@ def test_it_is_verified(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_its_options_are_those_of_today() -> None:
     known = recorded(RUN)
     today = flat(built(AuditOptions, known))
-<<<<<<< HEAD
-    assert {name: today[name] for name in known} == known
-=======
-    assert today == {**known, "plugin": [], "receipt": "auto"}, "what is new has its default"
->>>>>>> main
+    assert today == {**known, "plugin": [], "receipt": "auto", "threads": None}, "what is new has its default"
     assert InsteadOptions(model="net.py:build").of(RUN).load.model == "net.py:build"
 
 

@@ -35,7 +35,8 @@ FLOORS = (
     {"attacks"},
     {"generators"},
     {"defenses", "export", "interop", "minimum", "testing", "crosscheck", "serve"},
-    {"certify", "scale", "plugins", "fitting", "substitute"},
+    {"scale", "plugins", "fitting", "substitute"},
+    {"certify"},
     {"audit", "poisoning"},
     {"attestation", "reproduce"},
     {"cli", "web"},
@@ -57,7 +58,7 @@ INSIDE = {
     "cli": (
         {"blame", "console"},
         {"app"},
-        {"options", "tables", "progress", "threads", "pictures", "epochs"},
+        {"options", "tables", "progress", "pictures", "epochs", "threads"},
         {"loading"},
         {"exclusions", "audit"},
         {"attack", "train", "generate", "crosscheck", "models", "data", "checks", "certify", "defend", "serve"}

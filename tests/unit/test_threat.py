@@ -214,13 +214,6 @@ def test_pixels_from_0_to_255_have_radii_of_their_own() -> None:
     Threat("Linf", 8, box=(0, 255)).refuse_unreachable(16)
 
 
-@pytest.mark.parametrize("radii", [torch.tensor([0.1, 0.2]), np.array([0.1, 0.2, 0.3]), [0.1, 0.2]])
-def test_a_radius_for_each_image_is_refused_in_one_line(radii: Any) -> None:
-    with pytest.raises(InputError, match=r"it must be one number.*radii were given: call it once for each") as caught:
-        sp.Threat("Linf", radii)
-    assert "\n" not in str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("eps", "text"),
     [(8 / 255, "8/255"), (0.5 / 255, "0.5/255"), (128 / 255, "128/255"), (0.2, "0.2"), (0.3, "0.3"), (8.0, "8"),
@@ -229,3 +222,10 @@ def test_a_radius_for_each_image_is_refused_in_one_line(radii: Any) -> None:
 def test_a_radius_is_written_as_people_write_it(eps: float, text: str) -> None:
     assert eps_text(eps) == text
     assert str(sp.Threat("Linf", eps)) == f"Linf {text}"
+
+
+@pytest.mark.parametrize("radii", [torch.tensor([0.1, 0.2]), np.array([0.1, 0.2, 0.3]), [0.1, 0.2]])
+def test_a_radius_for_each_image_is_refused_in_one_line(radii: Any) -> None:
+    with pytest.raises(InputError, match=r"it must be one number.*radii were given: call it once for each") as caught:
+        sp.Threat("Linf", radii)
+    assert "\n" not in str(caught.value)

@@ -330,18 +330,6 @@ def takes_options(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@contextmanager
-def threads_kept() -> Iterator[None]:
-    """Afterwards torch uses as many threads as before; it is not loaded for this."""
-    torch = sys.modules.get("torch")
-    before = None if torch is None else torch.get_num_threads()
-    try:
-        yield
-    finally:
-        if torch is not None:
-            torch.set_num_threads(before)
-
-
 def run_plugins(names: Sequence[str] | None) -> None:
     """Run the code of these plugins.
 
@@ -352,6 +340,18 @@ def run_plugins(names: Sequence[str] | None) -> None:
         from sparring.plugins import load_plugins
 
         load_plugins(names)
+
+
+@contextmanager
+def threads_kept() -> Iterator[None]:
+    """Afterwards torch uses as many threads as before; it is not loaded for this."""
+    torch = sys.modules.get("torch")
+    before = None if torch is None else torch.get_num_threads()
+    try:
+        yield
+    finally:
+        if torch is not None:
+            torch.set_num_threads(before)
 
 
 def leaves_of(kind: type[Any]) -> Iterator[Leaf]:

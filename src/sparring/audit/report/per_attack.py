@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from sparring.audit.cascade.certificate import SEARCHED
 from sparring.audit.cascade.latent import LATENT
 from sparring.audit.cascade.outcome import Outcome
 from sparring.audit.cascade.receipt import PLAIN
@@ -25,7 +26,7 @@ FILLED = 0.99
 
 def knowledge(stage: Stage) -> str:
     """What an attack sees of the model: gradient, score, decision, or nothing of it (transfer)."""
-    if stage in (PLAIN, LATENT):
+    if stage in (PLAIN, LATENT, SEARCHED):
         return "gradient"
     return "transfer" if stage.info.cls in (Replay, Shown) else stage.info.sees
 

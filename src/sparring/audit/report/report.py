@@ -32,6 +32,7 @@ class Report(Findings):
             f"attack success rate  {self.success}",
         ]
         lines += [] if self.certified is None else [f"certified accuracy   {self.certified}"]
+        lines += [] if self.bracket is None else [f"the truth lies       {self.bracket}"]
         lines += [f"robust accuracy after {one.stage.title}: {one.robust.value:.2%}" for one in self.attacks]
         lines += [f"doubt: {doubt.code}: {doubt.message}" for doubt in self.doubts]
         lines += [str(one) for one in self.requirements]
@@ -41,6 +42,11 @@ class Report(Findings):
     def met(self) -> bool:
         """Every requirement is met; one that is not settled is not."""
         return all(one.met for one in self.requirements)
+
+    @property
+    def refuted(self) -> bool:
+        """An attack has broken an image that this audit has proved: the run has failed, whatever its figures."""
+        return self.bracket is not None and self.bracket.refuted > 0
 
     def requiring(self, requirements: Iterable[str | Requirement]) -> Report:
         """The same report with these requirements judged, after those that it has: "robust@0.3 >= 85%".

@@ -88,6 +88,8 @@ def plain(report: Findings) -> dict[str, Any]:
         "samples": list(report.samples),
         "gallery": _gallery(report),
     }
+    if report.bracket is not None:
+        found["bracket"] = report.bracket.to_dict()
     if report.shards:
         found["shards"] = dict(report.shards)
     strict: dict[str, Any] = finite(found)

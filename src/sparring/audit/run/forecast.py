@@ -2,7 +2,8 @@
 
 The suite is run on a few images at a time, more each time, until the seconds are up. A stage that they do not reach is
 charged its most passes, for the share of images that are likely to come so far. Controls come on top: the sanity
-subset, the security curve, the receipt. Nothing is kept: the audit itself starts afresh.
+subset, the security curve, the receipt; and the proof of what stands, by its usual cost.
+Nothing is kept: the audit itself starts afresh.
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
         raise InputError("the model gets none of the first images right: there is nothing to attack")
     per_pass, per_image = probe.seconds / probe.passes, probe.charged / probe.tried
     share, n, classes = probe.standing / probe.tried, len(plan.source), plan.model.num_classes or 10
+    if plan.prover is not None:
+        per_image += share * plan.prover.passes
     sizes = sorted({size for size in SIZES if size < n} | {n})
     offers = [
         Offer(

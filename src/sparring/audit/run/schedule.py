@@ -43,4 +43,6 @@ def timetable(plan: Plan, prepared: Prepared, curve: bool) -> list[tuple[str, in
     stage = plan.curve_stage()
     if curve and stage is not None:
         table.append(("Security curve", stage.most_passes(classes)))
+    if plan.prover is not None:
+        table.append((f"Proof by {plan.prover.name}", plan.prover.passes))
     return table

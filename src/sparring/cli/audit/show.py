@@ -43,6 +43,11 @@ def print_report(document: Document, page: Path | None) -> None:
         console.print(Text(f"receipt: {document['receipt']['said']}\n"), soft_wrap=True)
     elif document.get("receipt_not_checked"):
         console.print(Text(f"receipt: not checked ({document['receipt_not_checked']})\n"), soft_wrap=True)
+    if "bracket" in document:
+        proof = document["bracket"]
+        style = "red" if proof["refuted"] else "green" if proof["closed"] else ""
+        said = f"{proof['lower']:.1%} to {proof['upper']:.1%} by {proof['method']}, {proof['open']} images open"
+        console.print(Text(f"proof: {said}, {proof['seconds']:.1f} s\n", style), soft_wrap=True)
     _print_doubts(document, console)
     _print_remedies(document, console)
     for one in document["requirements"]:

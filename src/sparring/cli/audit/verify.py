@@ -108,6 +108,8 @@ def _print(found: Verification) -> None:
         rows.add_row(*row, style=None if one.holds else "red")
     console.say(title)
     console.print(rows)
+    if found.certificates is not None:
+        console.say(f"certificates: {found.certificates} images proved again")
     for part, same in found.same.items():
         note = "the same" if same else ("another version" if part == "code" else "NOT the one that was audited")
         console.say(f"{part}: {note}", "green" if same else ("yellow" if part == "code" else "red"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 from sparring.audit.report.document import figure
@@ -76,6 +77,9 @@ def curve_svg(curve: Mapping[str, Any], eps: float, robust: Figure, chance: floa
     for at, raw, envelope in regular:
         told = f"eps {eps_text(at)}: {percent(envelope.value)} survive, {percent(raw.value)} this attack alone"
         parts.append(_dot(frame, Mark(told, at, envelope.value)))
+    proved = [(one["eps"], figure(one["certified"]).value) for one in curve["points"] if "certified" in one]
+    if proved:
+        parts.append(f'<path class="proved" d="{frame.path(downstairs(proved[: len(regular)]))}"/>')
     x, y = frame.x(eps), frame.y(robust.value)
     parts.append(_mark(frame, eps))
     parts.append(
@@ -91,6 +95,18 @@ def curve_svg(curve: Mapping[str, Any], eps: float, robust: Figure, chance: floa
         f"{percent(robust.value)} at eps {eps_text(eps)}."
     )
     return _svg(frame.width, frame.height, label, "".join(parts), "wide" if wide else "narrow")
+
+
+def downstairs(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The same points as stairs whose share holds back to the value before: what is proved at a radius is proved below.
+
+    >>> downstairs([(0, 1.0), (1, 0.5)])
+    [(0, 1.0), (0, 0.5), (1, 0.5)]
+    """
+    stairs = list(points[:1])
+    for (before, _), (x, y) in pairwise(points):
+        stairs += [(before, y), (x, y)]
+    return stairs
 
 
 def lines_svg(

@@ -30,6 +30,8 @@ def cards(document: Document) -> list[dict[str, Any]]:
         about = f"of all images, proved; the truth lies between {low} and {high}"
         if any(one["code"] == "certificate-broken" for one in document["doubts"]):
             about = "of all images, said to be proved; attacks refute it"
+        elif "bracket" in document:
+            about = f"proved by {document['bracket']['method']}; the truth lies between {low} and {high}"
         cards.insert(2, ("Certified accuracy", certified, about, "plain"))
     strongest = document["strongest_attack_alone"]
     if strongest is not None:

@@ -116,6 +116,7 @@ class LoadOptions(ModelOptions):
         if loaded.classes is None and columns is not None:
             images = images.coded_for(columns)
         check_classes(loaded, images, columns)
+        settle_threads(self.threads, loaded, images[0][0][None])
         return loaded, images
 
     @property

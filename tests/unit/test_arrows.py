@@ -58,8 +58,8 @@ INSIDE = {
     "cli": (
         {"blame", "console"},
         {"app"},
-        {"options", "tables", "progress", "pictures", "epochs", "threads"},
-        {"loading"},
+        {"options", "tables", "progress", "pictures", "threads"},
+        {"loading", "epochs"},
         {"exclusions", "audit"},
         {"attack", "train", "generate", "crosscheck", "models", "data", "checks", "certify", "defend", "serve"}
         | {"poison", "web"},

@@ -29,7 +29,10 @@ import sparring.cli.generate.sample
 import sparring.cli.generate.autoencoders
 import sparring.cli.generate.project
 import sparring.cli.attack.attacks
+import sparring.cli.serve
+import sparring.cli.checks
 import sparring.cli.models
+import sparring.cli.web
 import sparring.cli.data  # noqa: F401
 
 # isort: on

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -23,6 +23,18 @@ class Images(Protocol):
     def __getitem__(self, rows: Tensor) -> Tensor:
         """Fresh memory [B, C, H, W] for rows int64 [B]: uint8 in 0..255, or float32 in [0, 1]."""
         ...
+
+
+@runtime_checkable
+class Rereadable(Images, Protocol):
+    """Images that can be read from their files in another way."""
+
+    chosen: frozenset[str]
+    """the options that the user gave, which nothing may overrule"""
+
+    def reread(self, **changes: int | bool) -> Images: ...
+
+    def sizes(self, rows: Tensor) -> list[tuple[int, int]]: ...
 
 
 class TensorImages:

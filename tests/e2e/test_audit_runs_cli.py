@@ -146,7 +146,7 @@ def test_a_forged_command_is_found(run: Run, done: Path, tmp_path: Path) -> None
 def test_code_that_a_run_names_is_not_run_unasked(run: Run, done: Path) -> None:
     code, _, stderr = run("verify", done)
     assert code == 2
-    assert "which is code: to run it, name it (--model" in stderr
+    assert "which is code or a web service: to use it, name it (--model" in stderr
 
 
 def test_another_model_is_attacked_with_what_is_stored(run: Run, home: Path, done: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from sparring.audit.run.order import ordered_by
 from sparring.audit.run.plan import Plan
 from sparring.audit.suites.builtin import replay_stage
 from sparring.audit.suites.find import suite as find_suite
-from sparring.audit.suites.stage import unfit
+from sparring.audit.suites.stage import Suite, unfit
 from sparring.errors import InputError
 from sparring.model import Model, wrap
 from sparring.threat import Threat
@@ -85,7 +85,7 @@ def plan_of(
     training = training_modules(model)  # before anything is asked of it
     threat = _audited(threat, model)
     requirements_of(settings, threat)
-    chosen, learnt = find_suite(settings.suite), None
+    chosen, learnt = find_suite(_suited(settings.suite, model)), None
     if settings.order_from is not None:
         chosen, learnt = ordered_by(chosen, settings.order_from)
     stages, left_out = chosen.fit(model, threat)
@@ -116,6 +116,12 @@ def plan_of(
             "stages": [stage.spec for stage in stages],
         },
     )
+
+
+def _suited(suite: str | Suite | Sequence[str], model: Model) -> str | Suite | Sequence[str]:
+    """The suite that is wanted; the default one needs gradients, so a model without them gets "black-box"."""
+    blind = model.access != "gradient" and isinstance(suite, str) and suite == AuditSettings().suite
+    return "black-box" if blind else suite
 
 
 def requirements_of(settings: AuditSettings, threat: Threat) -> list[Requirement]:

@@ -90,7 +90,7 @@ def certify(
     if resume and out is None:
         raise InputError("--resume needs the folder that the work is kept in: --out DIR")
     with working(log, load.title):
-        loaded, images = load.load()
+        loaded, images = load.load(log)
     x, y = images.tensors()
     with Bar(log, chosen.name, len(x)) as bar:
         if out is None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparring.errors import InputError
+from sparring.threat import eps_text
 
 if TYPE_CHECKING:
     from sparring.model import Model
@@ -103,7 +104,7 @@ def _info(card: dict[str, Any]) -> ModelInfo:
         clean_images=clean["images"],
         robust_accuracy=robust and robust["accuracy"],
         robust_images=robust["images"] if robust else 0,
-        threat=f"{robust['threat']['norm']} {robust['threat']['eps']:.4g}" if robust else "",
+        threat=f"{robust['threat']['norm']} {eps_text(robust['threat']['eps'])}" if robust else "",
         attacks=tuple(leg["attack"] for leg in robust["attacks"]) if robust else (),
         certified_accuracy=robust["certified"]["accuracy"] if robust and "certified" in robust else None,
         card=card,

@@ -24,11 +24,13 @@ from typing import Literal
 
 from sparring.audit.cascade.adaptive import Tried
 from sparring.audit.checks.bracket import Bracket
-from sparring.audit.checks.registry import CAUSES
+from sparring.audit.checks.registry import causes
 from sparring.audit.checks.run import known
 from sparring.audit.inputs.claims import Checked
 from sparring.audit.statistics.proportion import Figure, percent
+from sparring.model import Access
 from sparring.result import Doubt
+from sparring.threat import eps_text
 
 Status = Literal["claim-holds", "overestimated", "gradient-masking", "inconclusive", "no-claim"]
 VOID = ("canary-missed", "control-stands")
@@ -53,7 +55,9 @@ class Facts:
     Attributes:
         threat: as text, like "Linf 0.3". clean, robust: accuracy on all images, before and after all attacks.
         claims: claims beside what was found. doubts: found. alone: what attacks leave on the sanity subset.
-        tried: remedies. notes: what was measured about a doubt, in a few words, by its code. bracket: what is proved.
+        tried: remedies. notes: what was measured about a doubt, in a few words, by its code.
+        access: the most that the attacker saw of the model. queries: that the attacks took. spent: that the whole audit
+            took, both over all images. bracket: what is proved.
     """
 
     threat: str
@@ -64,6 +68,9 @@ class Facts:
     alone: Sequence[Alone] = ()
     tried: Sequence[Tried] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
+    access: Access = "gradient"
+    queries: int = 0
+    spent: int = 0
     bracket: Bracket | None = None
 
     def found(self, code: str) -> Doubt | None:
@@ -99,7 +106,7 @@ def judge(facts: Facts) -> Verdict:
     """The verdict on the most overstated claim, or on the model where nothing was claimed."""
     claims = [one for one in facts.claims if not one.claim.clean]
     worst = max(claims, key=lambda one: one.gap - one.tolerance, default=None)
-    severe = [doubt for code in CAUSES if (doubt := facts.found(code)) is not None]
+    severe = [doubt for code in causes() if (doubt := facts.found(code)) is not None]
     void = next((doubt for doubt in severe if doubt.code in VOID), None)
     cause = next((doubt for doubt in severe if doubt.share >= MASKING_SHARE), severe[0] if severe else None)
     if facts.bracket is not None and facts.bracket.refuted:
@@ -113,7 +120,19 @@ def judge(facts: Facts) -> Verdict:
         verdict = _of_model(facts, cause)
     else:
         verdict = _of_claim(facts, worst, cause)
-    return Verdict(verdict.status, verdict.headline, (*verdict.evidence, *_ill_defined(facts)), verdict.cause)
+    evidence = (*verdict.evidence, *_attacker(facts), *_ill_defined(facts))
+    return Verdict(verdict.status, verdict.headline, evidence, verdict.cause)
+
+
+def _attacker(facts: Facts) -> Iterator[str]:
+    """What a black-box attacker saw, and what it cost."""
+    if facts.access != "gradient":
+        saw = "scores, and no gradients" if facts.access == "score" else "the predicted class alone"
+        each = facts.queries / max(1, facts.robust.of)
+        yield (
+            f"The attacker saw {saw}. The attacks took {facts.queries:,} queries ({each:,.0f} an image), "
+            f"the whole audit {facts.spent:,}."
+        )
 
 
 def _ill_defined(facts: Facts) -> Iterator[str]:
@@ -140,7 +159,7 @@ def _refuted(facts: Facts) -> Verdict:
 
 def _of_claim(facts: Facts, one: Checked, cause: Doubt | None) -> Verdict:
     claimed = percent(one.claim.accuracy)
-    left = _left(one.truth, f"{facts.threat.split()[0]} {one.eps:.4g}")
+    left = _left(one.truth, f"{facts.threat.split()[0]} {eps_text(one.eps)}")
     if one.gap <= one.tolerance:
         return _proved(facts, one, left) or _tenable(facts, one, cause, left)
     headline = f"Robust accuracy is {_at_most(one.truth)}, not {claimed}: "
@@ -177,7 +196,7 @@ def _tenable(facts: Facts, one: Checked, cause: Doubt | None, left: str) -> Verd
             f"The claim of {claimed} holds within this budget.",
             (
                 f"No attack within this budget leaves less than {percent(one.truth.value)} of {one.truth.of} images at "
-                f"{facts.threat.split()[0]} {one.eps:.4g} ({one.truth.interval}).{within}",
+                f"{facts.threat.split()[0]} {eps_text(one.eps)} ({one.truth.interval}).{within}",
             ),
         )
     return Verdict(

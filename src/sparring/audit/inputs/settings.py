@@ -151,6 +151,14 @@ class AuditSettings:
         metavar="TYPE",
         panel="Judgement",
     )
+    receipt: str = setting(
+        "auto",
+        "Attack random images again without any shortcut, to test the shortcuts: auto (if the suite says so, for at "
+        "most a third of what the attacks cost, the controls included) or off.",
+        str,
+        metavar="WHEN",
+        panel="Judgement",
+    )
     shard_size: int = setting(
         250, "Put this many images into one shard.", int, metavar="IMAGES", panel="Long runs",
         least=1,
@@ -170,11 +178,14 @@ class AuditSettings:
         from sparring.audit.inputs.claims import parse_claim
         from sparring.audit.inputs.requirements import parse_requirement
         from sparring.audit.suites.find import suite
+        from sparring.errors import InputError
 
         for name in ("claims", "require"):
             object.__setattr__(self, name, tuple(_listed(getattr(self, name))))
         for one in fields(self):
             _check_number(one, getattr(self, one.name))
+        if self.receipt not in ("auto", "off"):
+            raise InputError(f"receipt is {self.receipt!r}; write auto or off")
         suite(self.suite)
         if self.certify is not None:
             prover(self.certify)

@@ -42,6 +42,7 @@ class Findings:
         confirmed: successes that are wrong again when shown once more. rounded: those that 8 bits undo.
         threat, suite, seed, settings, model, data, versions, command: what was done, to what, by what.
         tried: remedies that the probes asked for. receipt: what the plain loop made of random images, if it ran.
+        no_receipt: why it did not run.
         start: [N] margins of the clean images, > 0 = wrong.
         certified: proved to stand, of all; the truth lies between this and `robust`. None = nothing was proved.
         bracket: the same with how it was proved; None = the audit itself has proved nothing.
@@ -85,6 +86,7 @@ class Findings:
     start: Tensor
     survival: tuple[Survival, ...] = ()
     receipt: Receipt | None = None
+    no_receipt: str | None = None
     tried: tuple[Tried, ...] = ()
     requirements: tuple[Judged, ...] = ()
     certified: Figure | None = None

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sparring.audit.inputs.requirements import Requirement, judge, parse_requirement
+from sparring.audit.checks.comparisons import WEAK
+from sparring.audit.inputs.requirements import Requirement, judge, parse_requirement, too_weak
 from sparring.audit.report.document import FILE, json_text
 from sparring.audit.report.findings import Findings
+from sparring.result import Doubt
 from sparring.storage import write
 
 
@@ -55,8 +57,12 @@ class Report(Findings):
         eps = self.threat.eps
         assert eps is not None
         known = [parse_requirement(one).at(eps) for one in requirements]
-        new = tuple(judge(one, self.clean if one.metric == "clean" else self.robust) for one in known)
-        return replace(self, requirements=(*self.requirements, *new))
+        weak = too_weak((one.stage.family, one.stage.spec) for one in self.attacks if not one.stage.excluded)
+        new = tuple(judge(one, self.clean if one.metric == "clean" else self.robust, weak) for one in known)
+        doubts = [doubt for doubt in self.doubts if doubt.code != WEAK]
+        if weak is not None and any(one.requirement.metric == "robust" for one in (*self.requirements, *new)):
+            doubts = [Doubt(WEAK, weak), *doubts]
+        return replace(self, requirements=(*self.requirements, *new), doubts=tuple(doubts))
 
     # --- files ------------------------------------------------------------------------------------------------
 

@@ -84,8 +84,31 @@ def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: P
     clean = head.clean.accuracy
     tried = _tried(plan, head, main)
     bracket = _bracket(plan, certificate, main, seen)
+    cost = {
+        "clean": len(head.clean),
+        "probes": head.probes.passes,
+        "attacks": _passes(outcomes, LADDER),
+        "claimed attacks": _passes(outcomes, CLAIMED),
+        "receipt": _passes(outcomes, RECEIPT),
+        "controls": _passes(outcomes, CONTROLS),
+        "curve": 0 if curve is None else curve.passes,
+        **({} if certificate is None else {"points of the proof": _passes(outcomes, SEARCH)}),
+        "proof": proof.passes,
+        "survival": sum(one.passes for one in survival),
+    }
     facts = Facts(
-        str(plan.threat), clean, main.robust, checked, checks.doubts, _alone(main), tried, checks.notes, bracket
+        str(plan.threat),
+        clean,
+        main.robust,
+        checked,
+        checks.doubts,
+        _alone(main),
+        tried,
+        checks.notes,
+        access=head.model["access"],
+        queries=cost["attacks"],
+        spent=sum(cost.values()),
+        bracket=bracket,
     )
     verdict = judge(facts)
     strongest = main.strongest()
@@ -117,24 +140,14 @@ def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: P
         model=head.model,
         data=head.data,
         versions=versions(),
-        cost={
-            "clean": len(head.clean),
-            "probes": head.probes.passes,
-            "attacks": _passes(outcomes, LADDER),
-            "claimed attacks": _passes(outcomes, CLAIMED),
-            "receipt": _passes(outcomes, RECEIPT),
-            "controls": _passes(outcomes, CONTROLS),
-            "curve": 0 if curve is None else curve.passes,
-            **({} if certificate is None else {"points of the proof": _passes(outcomes, SEARCH)}),
-            "proof": proof.passes,
-            "survival": sum(one.passes for one in survival),
-        },
+        cost=cost,
         seconds=head.seconds + sum(part.seconds for part in parts),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=plan.command(),
         start=Untargeted(head.clean.y).margin(head.clean.logits),
         survival=survival,
         receipt=receipt,
+        no_receipt=None if receipt is not None else _no_receipt(plan, head),
         tried=tried,
         certified=_lower(plan, head, bracket),
         bracket=bracket,
@@ -142,6 +155,17 @@ def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: P
         headline=verdict.headline,
         evidence=verdict.evidence,
     )
+
+
+def _no_receipt(plan: Plan, head: Prepared) -> str:
+    """Why no image was attacked again by the plain loop."""
+    if plan.asked.receipt == "off":
+        return "the receipt was switched off"
+    if not plan.suite.receipt:
+        return f"the suite {plan.suite.name} has no receipt"
+    if head.draws:
+        return "the model answers at random"
+    return "it would have cost more than a third of the attacks, which were over quickly"
 
 
 def _replayed(plan: Plan, head: Prepared, parts: Sequence[ShardResult], radius: int) -> Cascade:

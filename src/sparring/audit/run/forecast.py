@@ -113,7 +113,7 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
     offers = [
         Offer(
             size,
-            per_pass * (size * per_image + controls(plan, plan.stages, plan.suite, size, classes, share)),
+            per_pass * (size * per_image + controls(plan, plan.stages, plan.suite, size, classes, share, per_image)),
             Figure(round(share * size), size).half_width,
         )
         for size in sizes
@@ -122,8 +122,9 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
     suites = []
     for suite in SUITES.values():
         stages, _ = suite.fit(plan.model, plan.threat)
-        images = n * per_image * _guess(stages, classes, share) / own
-        suites.append((suite.name, per_pass * (images + controls(plan, stages, suite, n, classes, share))))
+        each = per_image * _guess(stages, classes, share) / own
+        extra = controls(plan, stages, suite, n, classes, share, each)
+        suites.append((suite.name, per_pass * (n * each + extra)))
     return Forecast(
         plan.suite.name,
         n,
@@ -132,7 +133,7 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
         probe.seconds,
         per_pass,
         per_image,
-        controls(plan, plan.stages, plan.suite, n, classes, share),
+        controls(plan, plan.stages, plan.suite, n, classes, share, per_image),
         tuple(offers),
         tuple(suites),
         probe.reached,
@@ -180,10 +181,14 @@ def _try(plan: Plan, x: Tensor, y: Tensor, until: float, probe: _Probe) -> None:
     probe.reached |= on_time
 
 
-def controls(plan: Plan, stages: Sequence[Stage], suite: Suite, n: int, classes: int, share: float) -> int:
+def controls(
+    plan: Plan, stages: Sequence[Stage], suite: Suite, n: int, classes: int, share: float, per_image: float
+) -> int:
     """Passes that an audit of `n` images takes besides the cascade, at most: subset, curve, receipt, longer searches.
 
-    `share`: of the images that stand, which the cascade runs in full anyway.
+    Args:
+        share: of the images that stand, which the cascade runs in full anyway.
+        per_image: passes of the cascade; receipt and longer searches take at most a third of all its passes.
     """
     subset, curve = min(plan.suite.subset, n), plan.curve_stage()
     seen = [
@@ -192,10 +197,12 @@ def controls(plan: Plan, stages: Sequence[Stage], suite: Suite, n: int, classes:
         if stage.full_on_subset
     ]
     drawn = 0 if curve is None else (len(FACTORS) + 1) * curve.most_passes(classes)
-    again = max(LEAST, round(SHARE * n)) * sum(stage.most_passes(classes) for stage in stages) if suite.receipt else 0
-    again = min(again, n * sum(stage.most_passes(classes) for stage in stages))
+    receipt = suite.receipt and plan.asked.receipt == "auto"
+    again = max(LEAST, round(SHARE * n)) * sum(stage.most_passes(classes) for stage in stages) if receipt else 0
     more = share * sum(stage.most_passes(classes) for _, stage in longer(stages)) if suite.longer else 0.0
-    return round(subset * (drawn + more + sum(passes * part for passes, part in seen))) + again
+    full = sum(passes * part for passes, part in seen)
+    capped = min(again + subset * more, (n * per_image + subset * full) / 3)
+    return round(subset * (drawn + full) + capped)
 
 
 def _guess(stages: Sequence[Stage], classes: int, share: float) -> float:

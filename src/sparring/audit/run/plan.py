@@ -25,7 +25,8 @@ from sparring.audit.suites.replay import Replay
 from sparring.audit.suites.stage import Stage, Suite
 from sparring.certify.methods import Method
 from sparring.model import Model
-from sparring.threat import Threat
+from sparring.plugins import loaded_plugins
+from sparring.threat import Threat, eps_text, parse_eps
 
 FORMAT = "sparring-audit-run-1"
 
@@ -88,6 +89,14 @@ class Plan:
         start = number * self.shard_size
         return slice(start, min(start + self.shard_size, len(self.source)))
 
+    def in_batches_of(self, size: int) -> Plan:
+        """The same plan, done in batches of this size: its result is the same."""
+        return self if size == self.batch_size else replace(self, asked=replace(self.asked, batch_size=size))
+
+    def receipt(self, draws: int) -> bool:
+        """Whether random images are attacked again without shortcuts; not where the model answers at random."""
+        return self.suite.receipt and self.asked.receipt == "auto" and not draws
+
     def radii(self) -> list[float]:
         """The audited eps, and any other that a claim is about: the truth there takes a cascade of its own."""
         assert self.threat.eps is not None
@@ -123,7 +132,11 @@ class Plan:
             "suite": self.suite.name,
             "radii": self.radii(),
             "subset": self.suite.subset,
-            "controls": {"transfer": self.suite.transfer, "longer": self.suite.longer},
+            "controls": {
+                "transfer": self.suite.transfer,
+                "longer": self.suite.longer,
+                "receipt": self.suite.receipt and self.asked.receipt,
+            },
             "stages": [_stage(stage) for stage in self.stages],
             "curve": None if (stage := self.curve_stage()) is None else _stage(stage),
             "claims": [claim.spec for claim in self.claims],
@@ -132,13 +145,17 @@ class Plan:
             "seed": self.seed,
             "batch_size": self.batch_size,
             "clean_floor": self.clean_floor,
+            **({"plugins": loaded_plugins()} if loaded_plugins() else {}),
         }
 
     def command(self) -> str:
         """A call that does it again."""
         claims = f", claims={[claim.spec for claim in self.claims]}" if self.claims else ""
         claims += f', certify="{self.prover.spec}"' if self.prover is not None else ""
-        threat = f'sp.Threat("{self.threat.norm}", eps={self.threat.eps:.6g})'
+        assert self.threat.eps is not None
+        short = eps_text(self.threat.eps)
+        spelled = short if parse_eps(short) == self.threat.eps else repr(self.threat.eps)
+        threat = f'sp.Threat("{self.threat.norm}", eps={spelled})'
         return f'sp.audit(model, data, {threat}, suite="{self.suite.name}"{claims}, seed={self.seed})'
 
 

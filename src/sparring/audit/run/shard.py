@@ -13,13 +13,21 @@ from torch import Tensor
 
 from sparring.audit.cascade.cascade import Cascade
 from sparring.audit.cascade.certificate import SEARCH, Certificate, prove_rest
-from sparring.audit.cascade.controls import run_longer, run_second_look, run_transfer
+from sparring.audit.cascade.controls import (
+    CONTROLS,
+    allowance,
+    needed,
+    passes_of,
+    run_longer,
+    run_second_look,
+    run_transfer,
+)
 from sparring.audit.cascade.curve import Trials, attack_all
 from sparring.audit.cascade.latent import run_latent
 from sparring.audit.cascade.outcome import CURVE, ELSEWHERE, Outcome
 from sparring.audit.cascade.progress import Clock
 from sparring.audit.cascade.proof import Proof, prove
-from sparring.audit.cascade.receipt import lots, run_plainly
+from sparring.audit.cascade.receipt import RECEIPT, affordable, lots, run_plainly
 from sparring.audit.cascade.survival import Survival, survive
 from sparring.audit.inputs.clean import Clean, data_sha256
 from sparring.audit.run.plan import Plan
@@ -76,6 +84,7 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
         InputError: its images are not those that the head has seen.
     """
     began = time.perf_counter()
+    plan = plan if plan.model.fits is None else plan.in_batches_of(min(plan.batch_size, plan.model.fits))
     clean, subset = images_of(plan, head, number)
     in_curve = max(0, min(plan.suite.subset - plan.span(number).start, len(clean)))
     cascades = []
@@ -85,13 +94,8 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
             cascade.run_claimed(plan.model, claim.stage, claim.keep, clock, k)
         cascades.append(cascade.run(plan.model, stages_of(plan, head), clock))
     run_latent(cascades[0], plan.model)
-    if plan.suite.receipt and not head.draws:
-        run_plainly(cascades[0], plan.model, plan.stages, inside(lots(head.clean, plan.seed), plan.span(number)))
-    if plan.suite.transfer:
-        run_transfer(cascades[0], plan.model, subset)
-    run_second_look(cascades[0], plan.model, subset)
-    if plan.suite.longer:
-        run_longer(cascades[0], plan.model, plan.stages, subset)
+    clock.over()
+    _look_again(plan, head, number, cascades[0], subset, clock)
     outcomes = tuple(tuple(cascade.outcomes) for cascade in cascades)
     trials = _trials(plan, head, clean, in_curve, cascades[0].robust.hits, clock)
     learn_all(cascades[0], outcomes, trials)
@@ -108,6 +112,21 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
         time.perf_counter() - began,
         certificate,
     )
+
+
+def _look_again(plan: Plan, head: Prepared, number: int, cascade: Cascade, subset: Tensor, clock: Clock) -> None:
+    """Receipt and controls, within what they may cost together."""
+    allowed, classes = allowance(cascade), head.clean.classes
+    if plan.receipt(head.draws):
+        spare = allowed - min(allowed // 2, needed(cascade, plan.stages, subset, plan.suite.longer))
+        rows = inside(lots(head.clean, plan.seed), plan.span(number))
+        run_plainly(cascade, plan.model, plan.stages, affordable(plan.stages, rows, classes, spare, plan.seed), clock)
+    if plan.suite.transfer:
+        run_transfer(cascade, plan.model, subset, clock)
+    run_second_look(cascade, plan.model, subset, allowed - passes_of(cascade, RECEIPT, CONTROLS), clock)
+    if plan.suite.longer:
+        left = allowed - passes_of(cascade, RECEIPT, CONTROLS)
+        run_longer(cascade, plan.model, plan.stages, subset, left, clock)
 
 
 def images_of(plan: Plan, head: Prepared, number: int) -> tuple[Clean, Tensor]:

@@ -120,6 +120,11 @@ def verify(
         raise InputError(f"{folder} is not as sparring writes it ({type(error).__name__}: {error})") from error
 
 
+def _requirements(stored: Mapping[str, Any]) -> list[Requirement]:
+    """Those that a stored report has judged."""
+    return [Requirement(one["metric"], one["least"], one["eps"], one["counted"]) for one in stored["requirements"]]
+
+
 class _Verifier:
     """One verification on its way."""
 
@@ -276,13 +281,15 @@ class _Verifier:
             )
         derived = self._derived(run)
         self.verdict = derived.verdict
-        plain = derived.to_dict()
-        self.findings += report_findings(self.store.folder, plain, self.store.plan["code"], same_code)
         try:
             stored = read(self.store.folder)
         except InputError as error:
+            self.findings += report_findings(self.store.folder, derived.to_dict(), self.store.plan["code"], same_code)
             self.findings.append(str(error))
             return
+        derived = derived.requiring(_requirements(stored))  # which may raise a doubt
+        plain = derived.to_dict()
+        self.findings += report_findings(self.store.folder, plain, self.store.plan["code"], same_code)
         self.findings += list(self._by_options(derived, stored)) if same_code else []
         if same_code:
             self.findings += forms_findings(self.store.folder, stored)
@@ -297,10 +304,8 @@ class _Verifier:
 
     def _by_options(self, derived: Report, stored: dict[str, Any]) -> Iterator[str]:
         """Requirements, settings and the command of the report."""
-        required = [
-            Requirement(one["metric"], one["least"], one["eps"], one["counted"]) for one in stored["requirements"]
-        ]
-        judged = [one.to_dict() for one in derived.requiring(required).requirements]
+        required = _requirements(stored)
+        judged = [one.to_dict() for one in derived.requirements]
         if list(differences(judged, stored["requirements"])):
             yield f"{FILE} judges a requirement otherwise than its figures do"
         settings = dict(stored["settings"])

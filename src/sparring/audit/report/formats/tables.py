@@ -107,10 +107,11 @@ def _remedies(document: Document) -> Iterator[str]:
 
 def _attacks(document: Document) -> Iterator[str]:
     yield from ("<details><summary>Attacks</summary>", "")
-    yield from ("| attack | tried on | broke | robust accuracy after |", "|---|---:|---:|---:|")
+    yield from ("| attack | images | of them unbroken | broke | robust accuracy after |", "|---|---:|---:|---:|---:|")
     for one in document["attacks"]:
         after = f"{one['standing_after'] / document['n']:.2%}"
-        yield f"| {_cell(one['attack'])} | {one['tried']} | {one['broke']} | {after} |"
+        seen = one.get("images", one["tried"])
+        yield f"| {_cell(one['attack'])} | {seen} | {one['tried']} | {one['broke']} | {after} |"
     survival = [f"{one['treatment']} {percent(figure(one['fooled']).value)}" for one in document["survival"]]
     if survival:
         yield from ("", f"Successes that still fool the model after: {'; '.join(survival)}.")

@@ -46,7 +46,6 @@ def test_its_options_are_those_of_today() -> None:
         "twin": None,
         "certify": None,
         "threads": None,
-        "twin": None,
     }, "what is new has its default"
     assert InsteadOptions(model="net.py:build").of(RUN).load.model == "net.py:build"
 

@@ -1,4 +1,4 @@
-"""Adversarial examples of a float net, shown to the int8 file that is deployed: which of them still fool it?
+"""What is left of adversarial examples when a net is deployed in 8 bits: breaks of the float twin, on the int8 file.
 
     python benchmarks/deployed_twin.py --float hf:DIR --deployed tflite:FILE --data "folder:PICTURES?labels=labels.csv"
 

@@ -73,6 +73,11 @@ def logit(logits: Tensor, goal: Goal) -> Tensor:
     return own if goal.targeted else -own
 
 
+def logit_above_mean(logits: Tensor, goal: Goal) -> Tensor:
+    """The same, above the mean of all logits: a net that adds a number to all of them is no other net."""
+    return logit(logits - logits.mean(1, keepdim=True), goal)
+
+
 def log_odds(logits: Tensor, goal: Goal) -> Tensor:
     """log of (1 - p) / p of the true class (untargeted), of p / (1 - p) of the target: GenAttack's fitness.
 
@@ -137,6 +142,7 @@ LOSSES: dict[str, Callable[[Tensor, Goal], Tensor]] = {
     "dlr-t": dlr_targeted,
     "logit-difference": logit_difference,
     "logit": logit,
+    "logit-above-mean": logit_above_mean,
     "towards": towards,
     "log-odds": log_odds,
     "houdini": houdini,

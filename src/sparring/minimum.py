@@ -10,6 +10,7 @@ from torch import Tensor
 from sparring.attack import Attack
 from sparring.attacks.decision.min_norm_decision import DecisionMinimumNorm
 from sparring.attacks.gradient.min_norm import PASSES, MinimumNorm
+from sparring.attacks.score.min_norm_score import ScoreMinimumNorm
 from sparring.budget import Budget
 from sparring.class_numbers import integers
 from sparring.errors import InputError
@@ -18,7 +19,11 @@ from sparring.norms import Norm
 from sparring.result import Result, concat
 from sparring.threat import Goal, Threat, Untargeted
 
-SEES: dict[str, Attack] = {"gradient": MinimumNorm(), "decision": DecisionMinimumNorm()}
+SEES: dict[str, Attack] = {
+    "gradient": MinimumNorm(),
+    "score": ScoreMinimumNorm(),
+    "decision": DecisionMinimumNorm(),
+}
 """What looks for the minimum, by what it may see of the model."""
 
 
@@ -32,7 +37,7 @@ def minimum_norm(
     seed: int = 0,
     levels: int | None = None,
     region: Tensor | None = None,
-    sees: Literal["gradient", "decision"] = "gradient",
+    sees: Literal["gradient", "score", "decision"] = "gradient",
     batch_size: int = 256,
 ) -> Result:
     """The smallest perturbation that fools the model, image by image, as far as the budget lets it be found.
@@ -41,7 +46,7 @@ def minimum_norm(
         model: a `Model`, or a net that takes pixels in [0, 1]. x: [N, ...]. y: [N] classes, or a goal.
         norm: L0, L1, L2 or Linf. budget: for each image; None = 2,000 passes. seed: of the random starts.
         levels, region: as in `Threat`.
-        sees: "decision" = by attacks that see predicted classes alone.
+        sees: "score" = by attacks that see no gradients, "decision" = by attacks that see predicted classes alone.
         batch_size: images at once; it changes nothing else.
 
     Returns:

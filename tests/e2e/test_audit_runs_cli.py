@@ -182,6 +182,21 @@ def test_a_rerun_by_two_workers_is_the_same(run: Run, done: Path, tmp_path: Path
     assert "--workers needs the folder" in stderr
 
 
+def test_an_audit_with_a_proof_has_both_sides_and_verifies(run: Run, home: Path, tmp_path: Path) -> None:
+    """CROWN is exact for a linear net: every image is broken or proved."""
+    out = tmp_path / "out"
+    code, stdout, stderr = run(*audit(home, "--certify", "crown", "--out", out))
+    assert code == 0, stderr
+    found = plain(out)["bracket"]
+    assert found["closed"]
+    assert found["lower"] == found["upper"] == plain(out)["robust_accuracy"]
+    assert "Every image is settled: crown proves" in " ".join(stdout.split())
+    assert "--certify crown" in plain(out)["command"]
+    assert run("verify", out, "--trust")[0] == 0
+    code, _, stderr = run(*audit(home, "--certify", "smoothing", "--out", tmp_path / "other"))
+    assert (code, stderr.count("\n")) == (2, 1)
+
+
 def test_certified_radii_from_a_file(run: Run, home: Path, tmp_path: Path) -> None:
     """Modest ones are a lower bound of 0 here; that nothing at all breaks any image is refuted."""
     radii, out = tmp_path / "radii.txt", tmp_path / "out"

@@ -42,6 +42,10 @@ CHEAP = {
     "min-norm-decision": Cheap(
         "min-norm-decision:queries=150", {"L0": 2.0, "Linf": 1.5}, "min-norm-decision:queries=2000"
     ),
+    "square-min": Cheap("square-min:queries=100", {"L1": 2.0}, "square-min:queries=500"),
+    "min-norm-score": Cheap("min-norm-score:queries=100", {"L0": 2.0, "L1": 2.0}, "min-norm-score:queries=800"),
+    "bandits": Cheap("bandits:steps=60", {"L2": 2.0}, "bandits:steps=200"),
+    "cgba-h": Cheap("cgba-h:queries=150,samples=20,frequencies=1", {}, "cgba-h:queries=1000,samples=20,frequencies=1"),
     "pointwise": Cheap("pointwise:queries=150", {"L0": 2.0}, "pointwise:queries=1000,restarts=30"),
     "alma": Cheap("alma:steps=25", {"L1": 1.2}, "alma"),
     "apgd-ce": Cheap("apgd-ce:steps=6", {}, "apgd-ce:steps=12"),
@@ -86,8 +90,12 @@ CHEAP = {
             "tifgsm:steps=8,smooth=3",
             "vmifgsm:steps=8,neighbours=1",
             "vnifgsm:steps=8,neighbours=1",
+            "logit:steps=16,smooth=3",
         )
     },
+    # Random weights are no picture: their parts may hardly change. Where only the seed counts, they may.
+    "sia": Cheap("sia:steps=12,view=sia4@2@0.02", {"L1": 1.2, "L2": 1.4}, "sia:view=sia4", ("same-seed",)),
+    "bsr": Cheap("bsr:steps=8,view=bsr2@1@2", {"L1": 1.2, "L2": 1.4}, "bsr:view=bsr4", ("same-seed",)),
     "multitargeted": Cheap("multitargeted:steps=8,targets=2", {"L1": 1.2}),
     # From a random start, some of the 8 sparse steps go into undoing it.
     "pgd": Cheap("pgd:steps=8", {"L1": 1.2}),
@@ -112,8 +120,21 @@ CHEAP = {
     # From a set of a tenth, two pixels, the first would be any.
     "lsa": Cheap("lsa:share=1,rounds=12,together=2", {"L0": 2.0}),
     "sparse-rs": Cheap("sparse-rs:queries=150", {}, "sparse-rs:queries=300"),
-    "square": Cheap("square:queries=60", {"Linf": 2.0, "L2": 2.5}),
+    "square": Cheap("square:queries=60", {"Linf": 2.0, "L2": 2.5, "L1": 3.0}),
+    "poba-ga": Cheap("poba-ga:generations=6,population=12", {}, "poba-ga:population=12", ("eight-bits",)),
+    "autozoom": Cheap("autozoom:steps=30,search=2,decoder=pixels", {}, "autozoom:steps=300,decoder=pixels,samples=10"),
+    "houdini-nes": Cheap("houdini-nes:steps=15,samples=20", {}, "houdini-nes:steps=30"),
+    # They come from far outside of eps.
+    "nes-partial": Cheap("nes-partial:steps=10,samples=10", {}, "nes-partial:steps=60", (*OPTIMA, "shapes")),
+    "nes-labels": Cheap(
+        "nes-labels:steps=6,samples=6,around=4", {"Linf": 2.0}, "nes-labels:steps=100", (*OPTIMA, "shapes")
+    ),
     "stadv": Cheap("stadv:steps=5,search=2,step=1"),
+    # They are fitted for each net, on few images.
+    "uap": Cheap("uap:epochs=1,steps=5,images=8"),
+    "uap-pgd": Cheap("uap-pgd:epochs=3,lr=0.3"),
+    **{name: Cheap(f"{name}:epochs=3,lr=0.02") for name in ("uan", "upset", "angri", "atn", "advgan")},
+    "patch": Cheap("patch:epochs=3,size=0.6,lr=0.3"),
 }
 
 
@@ -122,13 +143,18 @@ def main_norm(asked: Sequence[Norm]) -> Norm:
     return next((norm for norm in (sp.Linf, sp.L2, sp.L1, sp.L0) if norm in asked), asked[0])
 
 
+QUICKLY_FITTED = ("uap-pgd", "advgan")
+"of the attacks that learn, those that `make test` examines; `make exam` fits all of them"
+
 SITTINGS = [
     pytest.param(
         info.name,
         check.name,
         under,
         id=f"{info.name}-{under}-{check.name}",
-        marks=() if under == main_norm(check.norms(info)) else pytest.mark.exam,
+        marks=()
+        if under == main_norm(check.norms(info)) and (info.learns is None or info.name in QUICKLY_FITTED)
+        else pytest.mark.exam,
     )
     for info in sp.attacks()
     for check in CHECKS.values()

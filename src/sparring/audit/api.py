@@ -11,7 +11,7 @@ import torch
 
 from sparring.audit.cascade.precision import FULL, LOW, in_precision
 from sparring.audit.cascade.progress import Callback
-from sparring.audit.inputs.certificates import radii_of
+from sparring.audit.inputs.certificates import check_prover, radii_of
 from sparring.audit.inputs.claims import Claim, parse_claim
 from sparring.audit.inputs.requirements import Requirement, parse_requirement
 from sparring.audit.inputs.settings import AuditSettings, keywords_of, setting
@@ -93,6 +93,8 @@ def plan_of(
     if settings.replay is not None:
         stages = (replay_stage(Path(settings.replay)), *stages)
     source = Source(data, settings.n, model.classes)
+    if settings.certify is not None:
+        check_prover(settings.certify, model, threat, source.part(0, 1)[0])
     return Plan(
         model,
         source,

@@ -1,7 +1,8 @@
 """Random squares: the proposals of the Square attack, drawn for each sample on its own.
 
 Andriushchenko et al. 2020, arXiv:1912.00049. The reference code draws one window for the whole batch and
-never reaches the last row and column; here each sample has its own, anywhere in the image.
+never reaches the last row and column; here each sample has its own, anywhere in the image. L1: Croce & Hein 2021,
+arXiv:2103.01208.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from sparring.ball import Ball
 from sparring.bout import Bout, LossFunction
-from sparring.norms import L2, Linf, Norm, per
+from sparring.norms import L1, L2, Linf, Norm, per
 from sparring.rng import Noise
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -61,8 +62,15 @@ class LinfSquares(Squares):
         return ball.project(z + colour * inside)
 
 
-class L2Squares(Squares):
-    """Tiles of a bump and its negative; then a new bump in one window, paid for by the mass of a second window."""
+class BumpSquares(Squares):
+    """Tiles of a bump and its negative; then a new bump in one window, paid for by the mass of a second window.
+
+    Args:
+        norm: L2 or L1, which the mass is measured by. power: of that norm. fall: how fast a bump falls off.
+    """
+
+    def __init__(self, norm: Norm, power: int, fall: int) -> None:
+        self.norm, self.power, self.fall = norm, power, fall
 
     def first(self, ball: Ball, noise: Noise) -> Tensor:
         channels, height, width = ball.x.shape[1:]
@@ -70,7 +78,7 @@ class L2Squares(Squares):
         delta = torch.zeros_like(ball.x)
         for top in range((height % side) // 2, height - side + 1, side):
             for left in range((width % side) // 2, width - side + 1, side):
-                bumps = _bumps(side, noise, ball.x) * noise.signs(channels, 1, 1, dtype=ball.x.dtype)
+                bumps = self._bumps(side, noise, ball.x) * noise.signs(channels, 1, 1, dtype=ball.x.dtype)
                 delta[:, :, top : top + side, left : left + side] += bumps
         return self._full(ball, delta)
 
@@ -83,22 +91,46 @@ class L2Squares(Squares):
         both = torch.maximum(*(_mask(window, side, height, width) for window in (here, there)))[:, None]
         at = _grid(here, side)
         old = delta[at[0], :, at[1], at[2]].movedim(-1, 1)
-        bump = _bumps(side, noise, z) * noise.signs(channels, 1, 1, dtype=z.dtype) + _unit(old)
-        unspent = (ball.eps.square() - delta.square().flatten(1).sum(1)).clamp(min=0)
-        mass = (per(unspent, z) / channels + (delta * both).square().sum((-2, -1), keepdim=True)).sqrt()
+        bump = self._bumps(side, noise, z) * noise.signs(channels, 1, 1, dtype=z.dtype) + self._unit(old)
+        spent = delta.abs().pow(self.power)
+        unspent = (ball.eps.pow(self.power) - spent.flatten(1).sum(1)).clamp(min=0)
+        mass = (per(unspent, z) / channels + (spent * both).sum((-2, -1), keepdim=True)).pow(1 / self.power)
         delta = delta * ~_mask(there, side, height, width)[:, None]
-        delta[at[0], :, at[1], at[2]] = (_unit(bump) * mass).movedim(1, -1)
+        delta[at[0], :, at[1], at[2]] = (self._unit(bump) * mass).movedim(1, -1)
         return self._full(ball, delta)
 
     def _window(self, noise: Noise, side: int, height: int, width: int) -> tuple[Tensor, Tensor]:
         return noise.below(height - side + 1, 1), noise.below(width - side + 1, 1)
 
     def _full(self, ball: Ball, delta: Tensor) -> Tensor:
-        """All of eps along `delta`, then into the box."""
-        return ball.project(ball.x + delta * per(ball.eps / L2.size(delta).clamp(min=1e-12), delta))
+        """All of eps along `delta`, as far as the region lets it be, then into the box."""
+        delta = ball.restrict_to_region(ball.x + delta) - ball.x
+        return ball.project(ball.x + delta * per(ball.eps / self.norm.size(delta).clamp(min=1e-12), delta))
+
+    def _unit(self, values: Tensor) -> Tensor:
+        """Each channel of [b, C, s, s] at size 1, zero stays zero."""
+        mass = values.abs().pow(self.power).sum((-2, -1), keepdim=True)
+        return values / mass.pow(1 / self.power).clamp(min=1e-12)
+
+    def _bumps(self, side: int, noise: Noise, like: Tensor) -> Tensor:
+        """[b, 1, side, side]: a bump above its negative, half of the samples transposed, of size 1."""
+        bump = torch.zeros(side, side, dtype=like.dtype, device=like.device)
+        bump[: side // 2] = self._rings(side // 2, side, bump)
+        bump[side // 2 :] = -self._rings(side - side // 2, side, bump)
+        bump = self._unit(bump)
+        turned = noise.uniform(1, 1, 1) > 0.5
+        return torch.where(turned, bump.T, bump)
+
+    def _rings(self, height: int, width: int, like: Tensor) -> Tensor:
+        """[height, width], of size 1: concentric rectangles, each adding 1 / k^fall to all that it holds."""
+        values = torch.zeros(height, width, dtype=like.dtype, device=like.device)
+        top, left = height // 2, width // 2
+        for k in range(max(height // 2 + 1, width // 2 + 1)):
+            values[max(top - k, 0) : top + k + 1, max(left - k, 0) : left + k + 1] += 1 / (k + 1) ** self.fall
+        return self._unit(values)
 
 
-SQUARES: dict[Norm, Squares] = {Linf: LinfSquares(), L2: L2Squares()}
+SQUARES: dict[Norm, Squares] = {Linf: LinfSquares(), L2: BumpSquares(L2, 2, 2), L1: BumpSquares(L1, 1, 4)}
 
 
 def search(bout: Bout, z: Tensor, queries: int, first: float, loss: LossFunction) -> None:
@@ -121,7 +153,10 @@ def _image(z: Tensor) -> Tensor:
 
 
 def _image_ball(ball: Ball) -> Ball:
-    return ball if ball.x.dim() == 4 else Ball(_image(ball.x), ball.norm, ball.eps, ball.box, ball.levels)
+    if ball.x.dim() == 4:
+        return ball
+    free = None if ball.free is None else _image(ball.free)
+    return Ball(_image(ball.x), ball.norm, ball.eps, ball.box, ball.levels, free)
 
 
 def _sides(share: float, height: int, width: int) -> tuple[int, int]:
@@ -146,27 +181,3 @@ def _grid(window: tuple[Tensor, Tensor], side: int) -> tuple[Tensor, Tensor, Ten
     i = torch.arange(side, device=window[0].device)
     row = torch.arange(len(window[0]), device=i.device)[:, None, None]
     return row, (window[0] + i)[:, :, None], (window[1] + i)[:, None, :]
-
-
-def _unit(values: Tensor) -> Tensor:
-    """Each channel of [b, C, s, s] at L2 size 1, zero stays zero."""
-    return values / values.square().sum((-2, -1), keepdim=True).sqrt().clamp(min=1e-12)
-
-
-def _bumps(side: int, noise: Noise, like: Tensor) -> Tensor:
-    """[b, 1, side, side]: a bump above its negative, half of the samples transposed, L2 size 1."""
-    bump = torch.zeros(side, side, dtype=like.dtype, device=like.device)
-    bump[: side // 2] = _rings(side // 2, side, bump)
-    bump[side // 2 :] = -_rings(side - side // 2, side, bump)
-    bump = bump / bump.square().sum().sqrt().clamp(min=1e-12)
-    turned = noise.uniform(1, 1, 1) > 0.5
-    return torch.where(turned, bump.T, bump)
-
-
-def _rings(height: int, width: int, like: Tensor) -> Tensor:
-    """[height, width], L2 size 1: concentric rectangles, each adding 1 / k^2 to all that it holds."""
-    values = torch.zeros(height, width, dtype=like.dtype, device=like.device)
-    top, left = height // 2, width // 2
-    for k in range(max(height // 2 + 1, width // 2 + 1)):
-        values[max(top - k, 0) : top + k + 1, max(left - k, 0) : left + k + 1] += 1 / (k + 1) ** 2
-    return values / values.square().sum().sqrt().clamp(min=1e-12)

@@ -17,10 +17,12 @@ from sparring.cli.options import (
     PluginOption,
     SplitOption,
     StdOption,
+    ThreadsOption,
     TrustOption,
     TwinOption,
     WeightsOption,
 )
+from sparring.cli.threads import settle_threads
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,6 +86,7 @@ class LoadOptions(ModelOptions):
     data: DataOption = "mnist5k"
     split: SplitOption = "test"
     n: CountOption = None
+    threads: ThreadsOption = None
 
     def load(self, log: Console | None = None) -> tuple[Model, ImageData]:
         """The model, behind its defense, and the images, read as the model takes them.
@@ -108,10 +111,12 @@ class LoadOptions(ModelOptions):
 
             loaded = defend(loaded, self.defense)
         columns = check_fit(loaded, images[0][0][None], self.data, lambda: remedy(loaded, images, self.data))
+        settle_threads(self.threads, loaded, images[0][0][None])
         images = images.named_as(loaded.classes)
         if loaded.classes is None and columns is not None:
             images = images.coded_for(columns)
         check_classes(loaded, images, columns)
+        settle_threads(self.threads, loaded, images[0][0][None])
         return loaded, images
 
     @property
@@ -153,7 +158,8 @@ def check_fit(model: Model, x: Tensor, data: str, remedy: Callable[[], str] = st
     """
     import torch
 
-    from sparring.errors import InputError, ShapeError, SparringError
+    from sparring.batches import out_of_memory
+    from sparring.errors import InputError, OutOfMemory, ShapeError, SparringError
 
     if tuple(model.box) != (0.0, 1.0):
         low, high = (f"{bound:g}" for bound in model.box)
@@ -169,6 +175,8 @@ def check_fit(model: Model, x: Tensor, data: str, remedy: Callable[[], str] = st
         except Exception as error:  # the net is anybody's code
             if isinstance(error, SparringError) and not isinstance(error, ShapeError):
                 raise
+            if out_of_memory(error):
+                raise OutOfMemory(f"not enough memory to show {model.name} a single image: {error}") from error
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             raise InputError(
                 f"{model.name} cannot take images of shape {tuple(x.shape[1:])} from {data}{wanted}: {reason}{remedy()}"

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import inspect
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
@@ -176,6 +178,16 @@ DeviceOption = Annotated[
     str | None,
     typer.Option("--device", metavar="DEVICE", help="Compute there: cpu, cuda, cuda:1, mps.", rich_help_panel=_RUN),
 ]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        metavar="N",
+        help="Compute with so many threads. Without it: one or all, whichever is faster on this model.",
+        rich_help_panel=_RUN,
+    ),
+]
 OutOption = Annotated[
     Path | None,
     typer.Option("--out", "-o", metavar="DIR", help="Write everything into this folder.", rich_help_panel=_OUT),
@@ -304,7 +316,8 @@ def takes_options(function: Callable[..., None]) -> Callable[..., None]:
     def command(**given: Any) -> None:
         run_plugins(given.get("plugin"))  # first: other options may name what they add
         made = {name: built(kind, given) for name, kind in groups.items()}
-        return function(**made, **{name: given[name] for name in own if name not in groups})
+        with threads_kept():
+            return function(**made, **{name: given[name] for name in own if name not in groups})
 
     parameters = []
     for name, one in own.items():
@@ -327,6 +340,18 @@ def run_plugins(names: Sequence[str] | None) -> None:
         from sparring.plugins import load_plugins
 
         load_plugins(names)
+
+
+@contextmanager
+def threads_kept() -> Iterator[None]:
+    """Afterwards torch uses as many threads as before; it is not loaded for this."""
+    torch = sys.modules.get("torch")
+    before = None if torch is None else torch.get_num_threads()
+    try:
+        yield
+    finally:
+        if torch is not None:
+            torch.set_num_threads(before)
 
 
 def leaves_of(kind: type[Any]) -> Iterator[Leaf]:

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from sparring.class_numbers import integers
 from sparring.data.class_names import by_name, synset_numbers
-from sparring.data.pixels import Images, Rereadable, TensorImages
+from sparring.data.pixels import Images, OverlaidImages, Rereadable, TensorImages
 from sparring.errors import InputError
 from sparring.seeds import torch_seed, whole_seed
 
@@ -175,6 +175,28 @@ class ImageData(Dataset[tuple[Tensor, int]]):
         assert isinstance(self._images, Rereadable)
         part = self.subset(torch.arange(len(self)))
         part._images = self._images.reread(**changes)
+        return part
+
+    def replaced(self, rows: Tensor, *, images: Tensor | None = None, labels: Tensor | None = None) -> ImageData:
+        """A view of this data set with other images or labels at some places; the rest is shared, not copied.
+
+        Args:
+            rows: int64 [M], the places. images: float [M, C, H, W] in [0, 1], kept in 8 bits as in a picture file.
+            labels: int64 [M], classes of this data set.
+
+        Raises:
+            InputError: a label that is no class, or images of another shape.
+        """
+        part = self.subset(torch.arange(len(self)))
+        if labels is not None:
+            if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(self.classes):
+                raise InputError(f"the new labels span {int(labels.min())} to {int(labels.max())}; {self.name} has "
+                                 f"classes 0 to {len(self.classes) - 1}")  # fmt: skip
+            part.labels = self.labels.clone()
+            part.labels[rows] = labels.to(torch.int64)
+        if images is not None:
+            part._images = OverlaidImages(self._images, self._rows, rows, images.mul(255).round().to(torch.uint8))
+            part._rows = torch.arange(len(self))
         return part
 
     def without(self, other: ImageData) -> ImageData:

@@ -39,8 +39,14 @@ def test_it_is_verified(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_its_options_are_those_of_today() -> None:
     known = recorded(RUN)
     today = flat(built(AuditOptions, known))
-    assert {name: value for name, value in today.items() if name in known} == known
-    assert not any(value for name, value in today.items() if name not in known), "what is new is off"
+    assert {name: today[name] for name in known} == known
+    assert {name: today[name] for name in today if name not in known} == {
+        "plugin": [],
+        "receipt": "auto",
+        "twin": None,
+        "certify": None,
+        "threads": None,
+    }, "what is new has its default"
     assert InsteadOptions(model="net.py:build").of(RUN).load.model == "net.py:build"
 
 

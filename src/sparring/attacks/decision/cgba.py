@@ -6,8 +6,8 @@ with u towards z and w the part of the normal across u. The half circle runs fro
 so it always meets the boundary, however that is curved, and nearer than z. Needs predicted classes only.
 Reza, Rahmati, Wu & Dai 2023, arXiv:2308.03163.
 
-Differs from the paper: the radius is bisected, not the angle; probes are a fraction of the distance long. CGBA-H, the
-variant for targets, is not here.
+Differs from the paper: the radius is bisected, not the angle; probes are a fraction of the distance long. Its variant
+for targets is `cgba-h`.
 Fails on: what HopSkipJump fails on; targets behind strongly curved boundaries.
 """
 

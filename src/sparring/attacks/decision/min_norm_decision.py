@@ -10,23 +10,22 @@ few per cent nearer: it pays for complements.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from pydantic import PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.attacks import attack
+from sparring.blocks.portfolio import Turn, even, take_turns
 from sparring.bout import Bout
 from sparring.norms import L0, L1, L2, Linf, Norm
 
 QUERIES = 2000
-PORTFOLIO: dict[Norm, tuple[tuple[str, float], ...]] = {
-    L0: (("pointwise:restarts=1000", 1.0),),
-    L1: (("geoda", 0.5), ("geoda:frequencies=1", 0.5)),
-    L2: (("geoda", 0.5), ("surfree", 0.5)),
-    Linf: (("adba", 0.5), ("rays", 0.2), ("adba", 0.3)),
+PORTFOLIO: dict[Norm, tuple[Turn, ...]] = {
+    L0: (Turn("pointwise:restarts=1000"),),
+    L1: (Turn("geoda", 0.5), Turn("geoda:frequencies=1")),
+    L2: (Turn("geoda", 0.5), Turn("surfree")),
+    Linf: (Turn("adba", 0.5), Turn("rays", 0.4), Turn("adba")),
 }
-"""Attacks in their order, each with its share of the queries."""
+"""Attacks in their order, each with its share of the queries that are left."""
 
 
 @register(
@@ -52,12 +51,5 @@ class DecisionMinimumNorm(Attack):
     attacks: str | None = None
 
     def run(self, bout: Bout) -> None:
-        own = [(spec, 1.0) for spec in (self.attacks or "").split("+") if spec]
-        shares = own or PORTFOLIO[bout.ball.norm]
-        total = sum(share for _, share in shares)
-        most = self.queries or bout.queries_left or QUERIES
-        for number, (spec, share) in enumerate(shares):
-            queries = max(1, int(most * share / total))
-            part = bout.child(number, passes=queries)
-            if len(part):
-                replace(attack(spec), queries=queries).run(part)  # type: ignore[type-var]
+        turns = even(self.attacks) if self.attacks else PORTFOLIO[bout.ball.norm]
+        take_turns(bout, turns, self.queries or bout.queries_left or QUERIES, attack)

@@ -8,8 +8,8 @@ Engstrom, Athalye & Lin 2018, arXiv:1804.08598.
 
 Differs from the paper: the loss is the margin (cross-entropy of a net that is sure is flat in float32), untargeted
 as well; probes never leave the box; a step is a fraction of eps and is halved for a row whose loss has not risen for
-`plateau` steps; L2 as well, with steps along the normalised estimate. Its partial-information and label-only
-variants are not here: they begin at an image of the target class.
+`plateau` steps; L2 as well, with steps along the normalised estimate. Its partial-information and label-only variants
+are `nes-partial` and `nes-labels`.
 Fails on: scores that are rounded or noisy beyond sigma, and in few queries where the image is large.
 """
 
@@ -26,7 +26,7 @@ from sparring.blocks.estimators.antithetic import antithetic
 from sparring.blocks.estimators.directions import gaussian
 from sparring.blocks.estimators.plateau import Plateau
 from sparring.bout import Bout
-from sparring.losses import Loss, margin
+from sparring.losses import Loss, houdini, margin
 from sparring.norms import L2, Linf
 
 
@@ -79,3 +79,22 @@ class NES(Attack):
             pace = pace.after(value, self.plateau, least=self.least)
             z = bout.ball.project(bout.ball.step(z, g, pace.length * bout.eps))
         return z
+
+
+@register(
+    "houdini-nes",
+    title="Houdini from scores",
+    sees="score",
+    norms=(L2, Linf),
+    approach="approximation",
+    year=2017,
+    paper="arXiv:1707.05373",
+    random=True,
+)
+class HoudiniNES(NES):
+    """NES on the Houdini loss: the surrogate of a task's own loss, climbed without gradients (Cisse et al. 2017).
+
+    The paper attacks models that it cannot see by transfer alone; here the scores of the model itself lead.
+    """
+
+    loss: Loss = houdini

@@ -33,6 +33,7 @@ from sparring.norms import L0
     approach="approximation",
     year=2020,
     paper="arXiv:2006.12834",
+    aliases=("square-l0",),
     random=True,
 )
 class SparseRS(Attack):

@@ -4,8 +4,9 @@
 
 Needs scores only. Andriushchenko et al. 2020, arXiv:1912.00049 (Linf and L2; `p` as in AutoAttack, 0.8; the
 paper: 0.05 Linf, 0.1 L2). Differs from the reference code: windows and colours for each sample, the last row and
-column included; L2 points are projected exactly on ball and box; `queries` counts all of them, and the schedule of
-sizes is scaled to it as in the paper (AutoAttack's is made for 10,000 whatever the budget).
+column included; L2 and L1 points are projected exactly on ball and box; `queries` counts all of them, and the schedule
+of sizes is scaled to it as in the paper (AutoAttack's is made for 10,000 whatever the budget). L1 as in Croce & Hein
+2021, arXiv:2103.01208, but all of eps from the start on. Its L0 version is Sparse-RS (`sparse-rs`, `square-l0`).
 Fails on: tight budgets, high resolution. Its use is as an alarm: it should never beat attacks that see gradients.
 """
 
@@ -19,14 +20,14 @@ from sparring.attack import Attack, register
 from sparring.blocks.squares import SQUARES, search
 from sparring.bout import Bout
 from sparring.losses import Loss, margin
-from sparring.norms import L2, Linf
+from sparring.norms import L1, L2, Linf
 
 
 @register(
     "square",
     title="Square",
     sees="score",
-    norms=(L2, Linf),
+    norms=(L2, Linf, L1),
     approach="approximation",
     year=2019,
     paper="arXiv:1912.00049",

@@ -27,7 +27,7 @@ from sparring.batches import run_batches
 from sparring.model import Model
 from sparring.referee import Keep
 from sparring.result import PER_SAMPLE, Result
-from sparring.threat import Threat, Untargeted
+from sparring.threat import Threat, Untargeted, eps_text
 
 
 @dataclass
@@ -115,7 +115,7 @@ class Cascade:
         assert self.threat.eps is not None
         new = result.success & self.standing[rows]
         if eps <= self.threat.eps and bool(new.any()):
-            title = f"{stage.title} at eps {eps:.4g}"
+            title = f"{stage.title} at eps {eps_text(eps)}"
             tried = int(self.standing[rows].sum())
             self.add(
                 replace(stage, title=title, full_on_subset=False, excluded=True), rows[new], chosen(result, new), place

@@ -50,7 +50,8 @@ class Check:
         code: for programs. title: a few words. means: what the sign means. remedy: what to do about it.
         find: the measurement held against its threshold.
         severe: the sign can make a model look robust that is not; the verdict then names it as the cause.
-        cause: for severe ones, a clause that follows "because". fine: what is true where nothing is found.
+        cause: for severe ones, a clause that follows "because". fine: what is true where nothing is found; a function
+            where that depends on the counts: below the threshold is not nothing.
         measured: for the verdict, with {} for the share. note: for the verdict, where a share says too little.
         early: it needs nothing but the probes, so it runs before any attack, and adaptive attacks answer it.
         imprecise: low precision alone can give this sign; where it does, `low-precision` says so instead.
@@ -63,11 +64,15 @@ class Check:
     find: Find
     severe: bool = False
     cause: str = ""
-    fine: str = ""
+    fine: str | Note = ""
     measured: str = ""
     note: Note | None = None
     early: bool = False
     imprecise: bool = False
+
+    def in_order(self, seen: Evidence) -> str | None:
+        """What is true of a model where the check has found nothing."""
+        return (self.fine if isinstance(self.fine, str) else self.fine(seen)) or None
 
     @property
     def criterion(self) -> str:
@@ -107,6 +112,7 @@ CAUSES = (
     "misaligned-gradients",
     "unstable-outputs",
     "transfer-beats-white-box",
+    "weak-suite",
 )
 """The severe codes of this package, the most telling first: the verdict names the first that was found."""
 
@@ -124,7 +130,7 @@ def check(
     remedy: str,
     severe: bool = False,
     cause: str = "",
-    fine: str = "",
+    fine: str | Note = "",
     measured: str = "",
     note: Note | None = None,
     early: bool = False,

@@ -58,7 +58,13 @@ def plain(report: Findings) -> dict[str, Any]:
         "left_out": list(report.left_out),
         "broken_by_row_not_by_column": {row: dict(cells) for row, cells in report.matrix.items()},
         "curve": None if report.curve is None else report.curve.to_dict(),
-        "security_curves": standing_over_eps(report.attacks, report.worst, report.threat, report.probes.n),
+        "security_curves": standing_over_eps(
+            report.attacks,
+            report.worst,
+            report.threat,
+            report.probes.n,
+            () if report.curve is None else report.curve.nearest,
+        ),
         "on_the_subset": on_the_subset(report.attacks, report.worst, report.probes.n),
         "over_queries": over_queries(report.attacks, report.worst, report.start, report.probes.n),
         "classes": classes,
@@ -82,6 +88,8 @@ def plain(report: Findings) -> dict[str, Any]:
         "samples": list(report.samples),
         "gallery": _gallery(report),
     }
+    if report.bracket is not None:
+        found["bracket"] = report.bracket.to_dict()
     if report.shards:
         found["shards"] = dict(report.shards)
     strict: dict[str, Any] = finite(found)

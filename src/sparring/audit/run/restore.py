@@ -62,6 +62,7 @@ def plan_of(known: dict[str, Any], model: Model, source: Source, threat: Threat,
         AuditSettings(
             receipt="off" if controls.get("receipt") == "off" else "auto",
             **{name: known[name] for name in ("seed", "batch_size", "clean_floor", "shard_size")},
+            certify=known.get("certify"),
         ),
         training_modules(model),
         certified=certified,

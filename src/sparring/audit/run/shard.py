@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sparring.audit.cascade.cascade import Cascade
+from sparring.audit.cascade.certificate import SEARCH, Certificate, prove_rest
 from sparring.audit.cascade.controls import (
     CONTROLS,
     allowance,
@@ -36,6 +37,9 @@ from sparring.errors import InputError
 from sparring.result import Result
 from sparring.rng import digest
 
+Outcomes = tuple[tuple[Outcome, ...], ...]
+"""What each stage did, by radius."""
+
 
 @dataclass(frozen=True)
 class ShardResult:
@@ -45,18 +49,20 @@ class ShardResult:
         first: number of its first image in the whole. outcomes: what each stage did, by radius, without the points.
         worst: by radius, the worst case of each image, with the points.
         trials: the attacks behind the curve, without the points; None where none of its images is in the curve.
+        certificate: what is proved of its images; None = nobody asked.
         proof, survival: of the worst points at the audited radius. keys: [n] names of the clean images, see `digest`.
         seconds: that it took.
     """
 
     first: int
-    outcomes: tuple[tuple[Outcome, ...], ...]
+    outcomes: Outcomes
     worst: tuple[Result, ...]
     trials: Trials | None
     proof: Proof
     survival: tuple[Survival, ...]
     keys: Tensor
     seconds: float
+    certificate: Certificate | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -78,6 +84,7 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
         InputError: its images are not those that the head has seen.
     """
     began = time.perf_counter()
+    plan = plan if plan.model.fits is None else plan.in_batches_of(min(plan.batch_size, plan.model.fits))
     clean, subset = images_of(plan, head, number)
     in_curve = max(0, min(plan.suite.subset - plan.span(number).start, len(clean)))
     cascades = []
@@ -92,6 +99,7 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
     outcomes = tuple(tuple(cascade.outcomes) for cascade in cascades)
     trials = _trials(plan, head, clean, in_curve, cascades[0].robust.hits, clock)
     learn_all(cascades[0], outcomes, trials)
+    certificate, outcomes = _proved(plan, cascades[0], outcomes, trials, in_curve, clock)
     worst = tuple(cascade.worst(plan.model) for cascade in cascades)
     return ShardResult(
         plan.span(number).start,
@@ -102,6 +110,7 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
         survive(plan.model, clean, worst[0], plan.batch_size),
         digest(clean.x),
         time.perf_counter() - began,
+        certificate,
     )
 
 
@@ -158,7 +167,21 @@ def _trials(plan: Plan, head: Prepared, clean: Clean, n: int, standing: int, clo
     return attack_all(plan.model, clean, plan.threat, stage, n, **known)  # type: ignore[arg-type]
 
 
-def learn_all(main: Cascade, outcomes: tuple[tuple[Outcome, ...], ...], trials: Trials | None) -> None:
+def _proved(
+    plan: Plan, main: Cascade, outcomes: Outcomes, trials: Trials | None, in_curve: int, clock: Clock
+) -> tuple[Certificate | None, Outcomes]:
+    """The proof of what stands at the audited radius, and the outcomes with what the search for it broke."""
+    if plan.prover is None:
+        return None, outcomes
+    standing = main.robust.hits
+    clock.start(standing, standing)
+    certificate = prove_rest(main, plan.model, plan.prover, () if trials is None else trials.grid, in_curve)
+    clock.tell(standing, main.robust.hits)
+    searched = tuple(one for one in main.outcomes if one.place[0] == SEARCH)
+    return certificate, ((*outcomes[0], *searched), *outcomes[1:])
+
+
+def learn_all(main: Cascade, outcomes: Outcomes, trials: Trials | None) -> None:
     """Let the audited radius profit from whatever was found for another purpose: by claims elsewhere, by the curve."""
     for k, each in enumerate(outcomes[1:], 1):
         for one in each:

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from sparring.blocks.views.augment import DI, SI, Joined
 from sparring.blocks.views.eot import EOT
+from sparring.blocks.views.parts import BSR, SIA
 from sparring.blocks.views.transforms import transform
 from sparring.bout import View
 from sparring.errors import InputError
@@ -29,6 +30,8 @@ def _eot(copies: str = "20") -> EOT:
 VIEWS: dict[str, Callable[..., View]] = {
     "eot": _eot,
     "si": lambda copies="5", center="0": SI(int(copies), float(center)),
+    "sia": lambda copies="20", parts="3", p="1": SIA(int(copies), int(parts), float(p)),
+    "bsr": lambda copies="20", parts="2", angle="24": BSR(int(copies), int(parts), float(angle)),
     "di": lambda p=str(DI.p), rate=str(DI.rate): DI(float(p), float(rate)),
 }
 """What a name in a spec stands for; called with the numbers behind the name, as text."""

@@ -56,6 +56,15 @@ class Reach:
             rich_help_panel=_HOW,
         ),
     ] = None
+    surrogate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC",
+            help="Make the points on this model instead, and ask --model for its class alone, once an image. "
+            "Give it again for several: their logits are averaged.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None
     as_is: Annotated[
         bool,
         typer.Option(

@@ -43,11 +43,12 @@ class Run:
         budget: Budget | None,
     ) -> None:
         from sparring.attacks import attack as make
-        from sparring.cli.attack.setup import keep_of, threat_of
+        from sparring.cli.attack.fitting import with_weights
+        from sparring.cli.attack.setup import keep_of, surrogates_of, threat_of
         from sparring.errors import InputError
 
-        self.load, self.reach, self.seed, self.batch_size, self.budget = load, reach, seed, batch_size, budget
-        self.chosen = make(spec)
+        self.reach, self.seed, self.batch_size, self.budget = reach, seed, batch_size, budget
+        self.chosen, self.load = with_weights(make(spec, surrogates=surrogates_of(reach.surrogate)), load)
         self.threat = threat_of(self.chosen, reach.norm, reach.eps, reach.levels)
         self.keep = keep_of(keep)
         if reach.target is not None and "targeted" not in self.chosen.info.specificity:
@@ -95,6 +96,7 @@ class Run:
             "data": load.data,
             "split": images.split,
             "target": reach.target,
+            "surrogates": reach.surrogate,
             "left_out": len(images) - attacked,
             "keep": self.keep,
             "budget": {name: None if budget is None else getattr(budget, name) for name in limits},

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from sparring.attack import Attack
     from sparring.data import ImageData
+    from sparring.model import Model
     from sparring.referee import Keep
     from sparring.threat import Goal, Threat
 
@@ -27,6 +28,13 @@ def threat_of(
     if eps is None and info.aim == "budget":
         raise InputError(f"{info.name} needs --eps, the largest perturbation allowed: --eps 0.3 or --eps 8/255")
     return Threat(norm or (Linf if Linf in info.norms else info.norms[0]), eps, levels=levels, region=region)
+
+
+def surrogates_of(specs: list[str] | None) -> list[Model] | None:
+    """The models that `--surrogate` names; None where there is none."""
+    from sparring.zoo import load_model
+
+    return [load_model(spec) for spec in specs] if specs else None
 
 
 def keep_of(name: str) -> Keep:

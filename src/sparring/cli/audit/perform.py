@@ -45,7 +45,9 @@ def perform(
     saved = report.save(work.out) if work.out is not None else {}
     if not quiet:
         print_report(document, saved.get("report.html"))
-    return bool(report.met)
+    if report.refuted:
+        note(log, "a certificate is broken: the proof, or its code, is wrong")
+    return bool(report.met) and not report.refuted
 
 
 def forecast(options: AuditOptions, path: Path | None, quiet: bool) -> None:

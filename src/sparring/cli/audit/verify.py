@@ -98,15 +98,18 @@ def _verify_bundle(folder: Path, public_key: Path | None, json: Path | None, qui
 def _print(found: Verification) -> None:
     from sparring.cli.console import Stdout
     from sparring.cli.tables import table
+    from sparring.threat import eps_text
 
     console = Stdout()
     title = f"{found.folder}: {found.shards} of {found.of} shards, {found.images} images"
     rows = table("eps", "breaks", "fool again", "inside the ball", "proved")
     for one in found.radii:
-        row = (f"{one.eps:.4g}", *map(str, (one.claimed, one.fooled, one.inside, one.proved)))
+        row = (eps_text(one.eps), *map(str, (one.claimed, one.fooled, one.inside, one.proved)))
         rows.add_row(*row, style=None if one.holds else "red")
     console.say(title)
     console.print(rows)
+    if found.certificates is not None:
+        console.say(f"certificates: {found.certificates} images proved again")
     for part, same in found.same.items():
         note = "the same" if same else ("another version" if part == "code" else "NOT the one that was audited")
         console.say(f"{part}: {note}", "green" if same else ("yellow" if part == "code" else "red"))

@@ -84,7 +84,7 @@ class Training:
         )
 
     def _callbacks(self) -> list[Callback]:
-        from sparring.cli.train.progress import display
+        from sparring.cli.epochs import display
         from sparring.defenses.training.curves import Curves, TensorBoard
 
         out = self.files.out
@@ -93,7 +93,7 @@ class Training:
 
     def card(self, fitted: Fitted) -> dict[str, Any]:
         """What came of it, measured on the test images."""
-        from sparring.cli.train.check import audited
+        from sparring.cli.train.check import audited, prover_of
         from sparring.defenses.training.card import NetCard, data_card, make_card
         from sparring.defenses.training.measure import clean_accuracy
         from sparring.zoo.nets import count_parameters
@@ -102,7 +102,8 @@ class Training:
         net.to(fitted.device)
         robust = None
         if self.threat is not None and files.check:
-            robust = audited(net, self.test, files.check, self.threat, files.suite, self.seed, files.out)
+            prover = prover_of(self.loss)
+            robust = audited(net, self.test, files.check, self.threat, files.suite, self.seed, files.out, prover)
         return make_card(
             name=files.out.resolve().name,
             recipe=self.recipe.title,

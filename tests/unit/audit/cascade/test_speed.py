@@ -352,7 +352,8 @@ def test_a_receipt_that_would_cost_more_than_the_attacks_is_not_made(
 def test_images_for_a_receipt_are_as_many_as_it_may_cost() -> None:
     rows = torch.arange(100, 120)
     stages = (*SHORT, Stage("Claimed", "pgd", "iterative", excluded=True))
-    each = sum(stage.most_passes(10) for stage in SHORT)
+    prices = [stage.most_passes(10) for stage in SHORT]
+    each = sum(price + price // 8 + 3 for price in prices)
     few = affordable(stages, rows, 10, 5 * each + each - 1, 0)
     assert len(few) == 5
     assert torch.equal(few, affordable(stages, rows, 10, 5 * each, 0))
@@ -373,9 +374,9 @@ def test_progress_forecasts_receipt_and_controls_and_ends_with_them(
     assert steps[-1].last
     assert not any(step.last for step in steps[:-1])
     assert all(any(step.finished for step in steps if step.title == title) for title in titles)
-    before = [step for step in steps if step.title == "Square" and step.finished][0]
+    before = next(step for step in steps if step.title == "Square" and step.finished)
     assert before.left > 0, "what comes after the attacks is forecast before it starts"
-    after = [step for step in steps if step.title == extras[0]][0]
+    after = next(step for step in steps if step.title == extras[0])
     assert 0 < after.left <= before.seconds
 
 

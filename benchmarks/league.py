@@ -1,0 +1,179 @@
+"""The league table of black-box attacks: how near they come, and whom they fool, in so many queries.
+
+    SPARRING_DATA=... python benchmarks/league.py --n 100
+    python benchmarks/league.py --models mnist-cnn --norms L2 --n 20 --queries 100,300,1000 --attacks geoda,surfree
+    python benchmarks/league.py --adba            # queries to the first success at Linf 0.2, beside ADBA's published
+
+Every attack runs anew for every budget, which is hard: not one query more. Success is the share of right images fooled
+within the radius of the model (`RADII`), with Wilson's 95 % interval; distance is the median over images that the model
+gets right, infinite where nothing was found, with the interval of the median by order statistics (95 %).
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from common import data_dir, load_images, load_net, skip, sparring_or_skip, table
+from transfer import wilson
+
+RADII = {
+    "mnist-rays-2020": {"Linf": 0.2, "L2": 2.0},
+    "mnist-cnn": {"Linf": 0.1, "L2": 1.5},
+    "smallcnn-trades": {"Linf": 0.3, "L2": 2.0},
+    "cifar-cnn-a-adv": {"Linf": 8 / 255, "L2": 0.5},
+}
+ATTACKS = {
+    "Linf": ("min-norm-score", "square-min", "min-norm-decision", "adba", "rays", "signflip", "hopskipjump"),
+    "L2": (
+        "min-norm-score", "square-min", "min-norm-decision", "geoda", "surfree", "cgba", "tangent", "hopskipjump",
+        "signopt", "boundary",
+    ),
+}  # fmt: skip
+
+
+def rays_net() -> nn.Sequential:
+    """The net of RayS's repository for MNIST, by its published weights."""
+    convs: list[nn.Module] = []
+    for before, after, pool in ((1, 32, False), (32, 32, True), (32, 64, False), (64, 64, True)):
+        convs += [nn.Conv2d(before, after, 3), nn.BatchNorm2d(after), nn.ReLU()]
+        convs += [nn.MaxPool2d(2)] if pool else []
+    head = [nn.Linear(1024, 200), nn.ReLU(), nn.Linear(200, 200), nn.ReLU(), nn.Linear(200, 10)]
+    return nn.Sequential(nn.Sequential(*convs), nn.Flatten(), *head)
+
+
+class Scaled(nn.Module):
+    """A net behind the normalisation of CIFAR-10."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+        self.register_buffer("mean", torch.tensor([125.3, 123.0, 113.9]).view(3, 1, 1) / 255)
+        self.register_buffer("std", torch.tensor([63.0, 62.1, 66.7]).view(3, 1, 1) / 255)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.net((x - self.mean) / self.std)
+        return logits
+
+
+def cifar_net() -> nn.Sequential:
+    """CNN-A: two strided convolutions and two layers."""
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 4, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 4, 2, 1), nn.ReLU(), nn.Flatten(),
+        nn.Linear(2048, 100), nn.ReLU(), nn.Linear(100, 10),
+    )  # fmt: skip
+
+
+def load(name: str) -> nn.Module:
+    """A net over pixels in [0, 1] by its name in the table."""
+    if name == "smallcnn-trades":
+        return load_net("trades")
+    if name not in ("mnist-rays-2020", "cifar-cnn-a-adv"):
+        return load_net(name)
+    from safetensors.torch import load_file
+
+    path = (data_dir() or skip("$SPARRING_DATA is not set")) / "published" / f"{name}.safetensors"
+    if not path.exists():
+        skip(f"{path} is missing")
+    net = rays_net() if name.startswith("mnist") else cifar_net()
+    # The tensors come in the order of the layers, whatever they are called.
+    stored = load_file(path)
+    wanted = [key for key in net.state_dict() if not key.endswith("num_batches_tracked")]
+    tensors = [stored[key] for key in ordered([key for key in stored if not key.endswith("num_batches_tracked")])]
+    net.load_state_dict(dict(zip(wanted, tensors, strict=True)), strict=False)
+    return (net if name.startswith("mnist") else Scaled(net)).eval().requires_grad_(False)
+
+
+def ordered(keys: list[str]) -> list[str]:
+    """Names of tensors in the order of their layers, weights before biases before running statistics."""
+    kinds = ("weight", "bias", "running_mean", "running_var")
+
+    def place(key: str) -> tuple[bool, list[int], int]:
+        numbers = [int(part) for part in key.replace("fc", "fc.").split(".") if part.isdecimal()]
+        return ("fc" in key, numbers, kinds.index(key.rsplit(".", 1)[1]))
+
+    return sorted(keys, key=place)
+
+
+def images(name: str, net: nn.Module, n: int) -> tuple[Tensor, Tensor]:
+    """The first `n` test images that the net gets right."""
+    if not name.startswith("cifar"):
+        return load_images(n, correct_for=net)
+    import numpy as np
+
+    with np.load((data_dir() or skip("$SPARRING_DATA is not set")) / "published" / "cifar10-test200.npz") as file:
+        names = {file[key].ndim: key for key in file.files}
+        x, y = torch.from_numpy(file[names[4]]), torch.from_numpy(file[names[1]]).long()
+    x = x.permute(0, 3, 1, 2) if x.shape[-1] == 3 else x
+    x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+    with torch.no_grad():
+        right = net(x).argmax(1) == y
+    return x[right][:n], y[right][:n]
+
+
+def median_interval(distance: Tensor) -> tuple[float, float, float]:
+    """The median and its 95 % interval by order statistics."""
+    values, n = distance.sort().values, len(distance)
+    half = 0.98 * n**0.5
+    low, high = max(0, int(n / 2 - half)), min(n - 1, int(n / 2 + half))
+    return float(values[n // 2]), float(values[low]), float(values[high])
+
+
+def league(options: argparse.Namespace, sp: Any) -> None:
+    """The table of every model and norm."""
+    budgets = [int(q) for q in options.queries.split(",")]
+    for name in options.models.split(","):
+        net = load(name)
+        x, y = images(name, net, options.n)
+        for norm in options.norms.split(","):
+            radius, rows = RADII.get(name, {"Linf": 0.1, "L2": 1.5})[norm], []
+            for spec in options.attacks.split(",") if options.attacks else ATTACKS[norm]:
+                cells, started = [], time.perf_counter()
+                for queries in budgets:
+                    result = sp.attack(spec)(net, x, y, sp.Threat(norm), budget=sp.Budget(queries=queries))
+                    assert int(result.queries.max()) <= queries
+                    middle, low, high = median_interval(result.distance)
+                    hits = int((result.distance <= radius * (1 + 1e-5)).sum())
+                    lowest, highest = wilson(hits, len(x))
+                    cells.append(
+                        f"{middle:.3f} ({low:.3f}-{high:.3f}), {hits / len(x):.0%} ({lowest:.0%}-{highest:.0%})"
+                    )
+                rows.append([spec, *cells, f"{time.perf_counter() - started:.0f}"])
+                print(*rows[-1], sep=" | ", flush=True)
+            title = (
+                f"{name}, {norm}, {len(x)} images: median distance (interval), fooled within {radius:.3g} (interval)"
+            )
+            table(title, ["attack", *(f"{queries:,} queries" for queries in budgets), "seconds"], rows)
+
+
+def adba(options: argparse.Namespace, sp: Any) -> None:
+    """Queries to the first success at Linf 0.2, beside the mean 89.8 and the median 50 that ADBA's paper has."""
+    net = load("mnist-rays-2020")
+    x, y = images("mnist-rays-2020", net, options.n)
+    rows = []
+    for spec in (options.attacks or "adba,rays,signflip,min-norm-decision").split(","):
+        result = sp.attack(spec)(net, x, y, sp.Threat("Linf", 0.2), budget=sp.Budget(queries=4000))
+        used = result.first_hit[result.success].double()
+        rows.append([spec, f"{len(used) / len(x):.1%}", f"{used.mean():.1f}", f"{used.median():.0f}"])
+    table(f"mnist-rays-2020, Linf 0.2, {len(x)} images", ["attack", "fooled", "mean queries", "median queries"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--n", type=int, default=100)
+    parser.add_argument("--models", default=",".join(RADII))
+    parser.add_argument("--norms", default="Linf,L2")
+    parser.add_argument("--queries", default="100,300,1000,4000")
+    parser.add_argument("--attacks", default="")
+    parser.add_argument("--adba", action="store_true", help="the comparison with ADBA's published figures instead")
+    options = parser.parse_args()
+    sp = sparring_or_skip()
+    (adba if options.adba else league)(options, sp)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""The smallest perturbation that several attacks find together that see scores, under one budget.
+
+One after the other in one bout, each from the nearest point found so far: first one that needs no score, as it comes
+near in few queries, then random search in a ball that shrinks (as AttackBench does for gradients, Cina et al. 2025,
+arXiv:2404.19460).
+
+Differs from the paper's best-of ensemble: there each attack starts anew, and all of them run in full.
+Fails on: scores that are rounded so far that random search sees no change; large images in few queries.
+"""
+
+from __future__ import annotations
+
+from pydantic import PositiveInt
+
+from sparring.attack import Attack, register
+from sparring.attacks import attack
+from sparring.blocks.portfolio import Turn, even, take_turns
+from sparring.bout import Bout
+from sparring.norms import L0, L1, L2, Linf, Norm
+
+QUERIES = 2000
+PORTFOLIO: dict[Norm, tuple[Turn, ...]] = {
+    L0: (Turn("pointwise:restarts=1000"),),
+    L1: (Turn("geoda", most=200), Turn("square-min")),
+    L2: (Turn("geoda", most=200), Turn("square-min")),
+    Linf: (Turn("rays", most=200), Turn("square-min")),
+}
+"""Attacks in their order, see `Turn`."""
+
+
+@register(
+    "min-norm-score",
+    title="Best of minimum norm, from scores",
+    sees="score",
+    norms=(L2, Linf, L1, L0),
+    aim="minimum",
+    approach="approximation",
+    year=2026,
+    paper="arXiv:2404.19460",
+    random=True,
+)
+class ScoreMinimumNorm(Attack):
+    """Several attacks in turn that see scores at most, each from the best point so far.
+
+    Args:
+        queries: for each image, all attacks together; None = what the budget of the call allows, 2,000 without one.
+        attacks: specs joined by "+", sharing the queries evenly; None = those that fit the norm best.
+    """
+
+    queries: PositiveInt | None = None
+    attacks: str | None = None
+
+    def run(self, bout: Bout) -> None:
+        turns = even(self.attacks) if self.attacks else PORTFOLIO[bout.ball.norm]
+        take_turns(bout, turns, self.queries or bout.queries_left or QUERIES, attack)

@@ -1,0 +1,38 @@
+"""POBA-GA on digits: it fools within the paper's generations, and what it breeds gets harder to see."""
+
+from __future__ import annotations
+
+import torch
+
+import sparring as sp
+from sparring.blocks.populations.visibility import fitness, visibility
+
+
+def test_perturbations_fool_and_become_half_as_visible() -> None:
+    x, y = sp.load_data("mnist5k", n=5).tensors()
+    net = sp.load_model("mnist-cnn")
+
+    def seen(generations: int) -> torch.Tensor:
+        attack = sp.attack(f"poba-ga:generations={generations},population=30")
+        result = attack(net, x, y, sp.Threat("Linf", None), keep="last")
+        assert bool(result.success.all())
+        return visibility((result.x_adv - x)[:, None], 1.0).squeeze(1)
+
+    few, many = seen(5), seen(120)
+    assert float((many / few).median()) <= 0.5
+
+
+def test_the_measure_is_the_papers() -> None:
+    d = torch.tensor([0.0, 0.1, -1.0]).reshape(1, 1, 3)
+    expected = sum(
+        1 / (1 + torch.exp(torch.tensor(5.8 - 10 * a))) - 1 / (1 + torch.exp(torch.tensor(5.8))) for a in (0, 0.1, 1)
+    )
+    assert torch.allclose(visibility(d, 1.0), torch.as_tensor(expected))
+    assert torch.allclose(visibility(d * 255, 255.0), torch.as_tensor(expected))
+
+
+def test_what_fools_is_fitter_than_what_does_not_and_less_visible_is_fitter_still() -> None:
+    value = fitness(
+        torch.tensor([[-1e-3, 1e-3, 1e-3, 5.0]]), torch.tensor([[0.0, 9.0, 1.0, 9.0]]), torch.tensor([9.0]), 3.0
+    )
+    assert value.argsort(1).tolist() == [[0, 1, 3, 2]]

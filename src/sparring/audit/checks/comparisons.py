@@ -9,11 +9,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from sparring.audit.checks.evidence import Evidence
-from sparring.audit.checks.registry import LEAST, Found, Outcome, Skipped, check
+from sparring.audit.checks.registry import LEAST, WEAK, Found, Outcome, Skipped, check
 
 SHARE = 0.01
-WEAK = "weak-suite"
-"the code of the doubt that only requirements raise"
 GRADIENT = ("single-step", "iterative")
 "families of attacks that see gradients"
 

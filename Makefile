@@ -36,7 +36,7 @@ exam: $(VENV)/.test ## the whole exam: every attack under all of its norms; and 
 	$(BIN)/python -m pytest -n 2 -m long
 
 fuzz: $(VENV)/.test ## 10,000 random cases of everything that the library is handed
-	SPARRING_FUZZ=10000 $(BIN)/python -m pytest tests/unit/test_fuzz.py
+	SPARRING_FUZZ=10000 $(BIN)/python -m pytest tests/unit/test_fuzz.py tests/unit/test_fuzz_runs.py
 
 lint: $(VENV)/.test ## ruff
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ from sparring.attack import AttackInfo as AttackInfo
 from sparring.attack import register as register
 from sparring.attacks import attack as attack
 from sparring.attacks import attacks as attacks
+from sparring.attacks import load_attack as load_attack
 from sparring.attacks.decision.adba import ADBA as ADBA
 from sparring.attacks.decision.boundary import Boundary as Boundary
 from sparring.attacks.decision.cgba import CGBA as CGBA
@@ -19,6 +20,11 @@ from sparring.attacks.decision.signopt import SignOPT as SignOPT
 from sparring.attacks.decision.surfree import SurFree as SurFree
 from sparring.attacks.decision.tangent import Tangent as Tangent
 from sparring.attacks.exact.ground_truth import GroundTruth as GroundTruth
+from sparring.attacks.generative.advgan import AdvGAN as AdvGAN
+from sparring.attacks.generative.angri import ANGRI as ANGRI
+from sparring.attacks.generative.atn import ATN as ATN
+from sparring.attacks.generative.uan import UAN as UAN
+from sparring.attacks.generative.upset import UPSET as UPSET
 from sparring.attacks.gradient.alma import ALMA as ALMA
 from sparring.attacks.gradient.apgd import APGDCE as APGDCE
 from sparring.attacks.gradient.apgd import APGDDLR as APGDDLR
@@ -73,6 +79,9 @@ from sparring.attacks.score.sparse_rs import SparseRS as SparseRS
 from sparring.attacks.score.spsa import SPSA as SPSA
 from sparring.attacks.score.square import Square as Square
 from sparring.attacks.score.zoo import ZOO as ZOO
+from sparring.attacks.universal.patch import AdversarialPatch as AdversarialPatch
+from sparring.attacks.universal.uap import UAP as UAP
+from sparring.attacks.universal.uap_pgd import UAPPGD as UAPPGD
 from sparring.audit import audit as audit
 from sparring.audit.report.report import Report as Report
 from sparring.blocks.views.eot import EOT as EOT
@@ -83,6 +92,7 @@ from sparring.certify import certify as certify
 from sparring.certify.result import Certificates as Certificates
 from sparring.data import load_data as load_data
 from sparring.defenses import defend as defend
+from sparring.defenses.data import sanitizer as sanitizer
 from sparring.defenses.training.awp import AWP as AWP
 from sparring.defenses.training.distillation import Distillation as Distillation
 from sparring.defenses.training.distillation import distillation_loss as distillation_loss
@@ -100,6 +110,9 @@ from sparring.errors import InputError as InputError
 from sparring.errors import MissingExtra as MissingExtra
 from sparring.errors import OutputError as OutputError
 from sparring.errors import SparringError as SparringError
+from sparring.errors import TargetError as TargetError
+from sparring.fitting.fit import fit_attack as fit_attack
+from sparring.fitting.fit import measure_attack as measure_attack
 from sparring.losses import houdini as houdini
 from sparring.minimum import minimum_norm as minimum_norm
 from sparring.model import Model as Model
@@ -110,6 +123,7 @@ from sparring.norms import L2 as L2
 from sparring.norms import Linf as Linf
 from sparring.optimality import Optimality as Optimality
 from sparring.optimality import optimality as optimality
+from sparring.poisoning import poison as poison
 from sparring.preprocess import bpda as bpda
 from sparring.result import Doubt as Doubt
 from sparring.result import Result as Result
@@ -122,3 +136,6 @@ from sparring.threat import Threat as Threat
 from sparring.threat import Untargeted as Untargeted
 from sparring.zoo import list_models as list_models
 from sparring.zoo import load_model as load_model
+from sparring.zoo.targets.black_box import wrap_callable as wrap_callable
+from sparring.zoo.targets.sklearn import wrap_sklearn as wrap_sklearn
+from sparring.zoo.targets.twin import with_twin as with_twin

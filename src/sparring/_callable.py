@@ -35,4 +35,9 @@ def callable_by_name(name: str) -> None:
     `sparring.attack` defines what an attack is, and `sparring.attack("pgd")` is answered by the catalogue above it.
     """
     package, _, function = name.rpartition(".")
-    callable_lazily(name, lambda: sys.modules[package].__getattr__(function))
+    callable_lazily(name, lambda: public(package, function))
+
+
+def public(package: str, name: str) -> Any:
+    """A public name of the package, wherever the package says that it lives: also above the module that asks."""
+    return sys.modules[package].__getattr__(name)

@@ -119,7 +119,7 @@ class Attack(ABC):
             goal = self._goal(y, len(x), model.num_classes, x.device)
             referee = TrainingReferee(ball, goal, threat, Budget(), "last", trace=False)
             rows = torch.arange(len(x), device=x.device)
-            noise = TrainingNoise.of(x, seed) if noise is None else noise
+            noise = TrainingNoise.of(model.unit(x), seed) if noise is None else noise
             bout = Bout(model, referee, rows, goal, ball, noise, self.info.sees)
             answer = self.run(bout) if len(x) else None
             if answer is not None:
@@ -159,7 +159,7 @@ class Attack(ABC):
         if len(x):
             margin = torch.full_like(ball.eps, torch.nan) if logits is None else goal.margin(logits)
             referee.open(margin, prediction, logits)
-        bout = Bout(model, referee, rows, goal, ball, Noise.of(x, seed), self.info.sees)
+        bout = Bout(model, referee, rows, goal, ball, Noise.of(model.unit(x), seed), self.info.sees)
         bout.active()
         return referee, bout
 
@@ -208,6 +208,8 @@ class AttackInfo:
         year, paper: where it comes from. aliases: other names. peers: other toolkits that have it.
         random: whether a seed matters. survey: the name in the survey's table, if it is there.
         listed: False = found by its name alone; `sparring.attacks()`, help and docs leave it out.
+        learns: the access that it needs while it learns from images, before it attacks, see `LearnedAttack`; None = it
+            does not learn.
     """
 
     name: str
@@ -227,11 +229,13 @@ class AttackInfo:
     random: bool = False
     survey: str | None = None
     listed: bool = True
+    learns: Access | None = None
 
     @property
     def knowledge(self) -> str:
-        """The attacker's knowledge, in the survey's words."""
-        return {"gradient": "white-box", "score": "black-box (scores)", "decision": "black-box (classes)"}[self.sees]
+        """The attacker's knowledge, in the survey's words; of an attack that learns, while it does."""
+        words = {"gradient": "white-box", "score": "black-box (scores)", "decision": "black-box (classes)"}
+        return words[self.sees] if self.learns is None else f"{words[self.learns]} to fit"
 
     @property
     def summary(self) -> str:
@@ -277,16 +281,19 @@ def register(
     random: bool = False,
     survey: str | None = None,
     listed: bool = True,
+    learns: Access | None = None,
 ) -> Callable[[type[Any]], type[Any]]:
     """Class decorator: makes an attack a frozen validated dataclass and lists it. Arguments: see `AttackInfo`."""
 
     def enter(cls: type[Any]) -> type[Any]:
+        if not cls.__dict__.get("__doc__"):  # a dataclass would put its signature there
+            cls.__doc__ = f"{title}."
         made: Any = validated(frozen=True, repr=False, config=ConfigDict(arbitrary_types_allowed=True, extra="forbid"))(
             cls
         )
         made.info = AttackInfo(
             name, made, title, sees, norms, aim, scope, visibility, specificity, approach, year, paper, aliases, peers,
-            random, survey, listed,
+            random, survey, listed, learns,
         )  # fmt: skip
         REGISTRY.enter(made.info, name, *aliases)
         return made  # type: ignore[no-any-return]

@@ -34,11 +34,14 @@ class Ball:
         ball = Ball(self.x[rows], self.norm, self.eps[rows], self.box, self.levels, free)
         if "span" in self.__dict__:
             ball.__dict__["span"] = tuple(bound[rows] for bound in self.span)
+        ball.__dict__.update({name: self.__dict__[name][rows] for name in ("low", "high") if name in self.__dict__})
         return ball
 
     def with_eps(self, eps: Tensor) -> Ball:
         """The ball of another radius [B] around the same images."""
-        return Ball(self.x, self.norm, eps, self.box, self.levels, self.free)
+        ball = Ball(self.x, self.norm, eps, self.box, self.levels, self.free)
+        ball.__dict__.update({name: self.__dict__[name] for name in ("low", "high") if name in self.__dict__})
+        return ball
 
     @property
     def width(self) -> float:

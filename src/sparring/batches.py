@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,11 +13,15 @@ from torch import Tensor
 from sparring.attack import Attack
 from sparring.budget import Budget
 from sparring.class_numbers import integers
-from sparring.errors import InputError
+from sparring.errors import InputError, OutOfMemory, SmallerBatches
 from sparring.model import Model
 from sparring.referee import Keep
 from sparring.result import Result, concat
 from sparring.threat import Goal, Targeted, Threat, Untargeted
+
+T = TypeVar("T")
+SHORT = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
+"what torch says where memory runs out, on any device"
 
 Data = tuple[Tensor, Tensor] | Iterable[tuple[Tensor, Tensor]]
 
@@ -36,23 +42,45 @@ def run_batches(
 ) -> Result:
     """Attack all of `data`; the result is the same whatever `batch_size` is.
 
+    Where memory runs out, a batch is attacked again in halves, with a `SmallerBatches` warning.
+
     Args:
         data: (x [N, ...], y [N]), or an iterable of such batches (a DataLoader), taken as they come.
         goal: (x, y) of a batch -> its goal; None = untargeted.
         budget: per sample; `seconds` is for the whole of the data.
         trace: record what was seen on the way: in the results that `progress` gets, not in the joined one.
         progress: called with the number of images done and the batch's result, after each batch.
+
+    Raises:
+        OutOfMemory: there is not enough for a single image.
     """
     results: list[Result] = []
     done = 0
     left = None if budget is None else budget.seconds
-    for x, y in batches(data, batch_size):
+    waiting = batches(data, batch_size)
+    halves: list[tuple[Tensor, Tensor]] = []
+    while (part := halves.pop() if halves else next(waiting, None)) is not None:
+        x, y = part
+        size = len(x) if model.fits is None else min(len(x), model.fits)
+        if size < len(x):
+            halves += [(x[size:], y[size:]), (x[:size], y[:size])]
+            continue
         limit = budget
         if budget is not None and left is not None:
             limit = Budget(budget.queries, budget.gradients, budget.passes, max(0.0, left))
         aim = Untargeted(y) if goal is None else goal(x, y)
         here = threat.rows(slice(done, done + len(x)))
-        results.append(attack(model, x, aim, here, seed=seed, budget=limit, keep=keep, trace=trace))
+        said: str | None = None
+        try:
+            results.append(attack(model, x, aim, here, seed=seed, budget=limit, keep=keep, trace=trace))
+        except Exception as error:  # whatever the model's library raises
+            if not out_of_memory(error):
+                raise
+            said = str(error)
+        if said is not None:  # outside of the handler, which holds on to the tensors of the batch
+            shrink(model, len(x), said)
+            halves.append((x, y))
+            continue
         if left is not None:
             left -= results[-1].seconds
         done += len(x)
@@ -61,6 +89,46 @@ def run_batches(
     if not results:
         raise InputError("there are no images to attack")
     return concat(results)
+
+
+def while_it_fits(model: Model, size: int, work: Callable[[int], T], besides: str = "") -> T:
+    """work(batch size), and again with half of it where memory runs out. `besides`: for the error, if it needs more.
+
+    Raises:
+        OutOfMemory: there is not enough for a single image.
+    """
+    size = size if model.fits is None else min(size, model.fits)
+    while True:
+        try:
+            return work(size)
+        except Exception as error:  # whatever the model's library raises
+            if not out_of_memory(error):
+                raise
+            said = str(error)
+        size = shrink(model, size, said, besides)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """The error says that there was not enough memory, on whatever device."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(SHORT.search(str(error))))
+
+
+def shrink(model: Model, size: int, said: str, besides: str = "") -> int:
+    """Half of a batch size that there was not enough memory for; remembered, and said in a warning.
+
+    Raises:
+        OutOfMemory: it was 1.
+    """
+    reason = " ".join(said.split())[:200]
+    if size <= 1:
+        raise OutOfMemory(f"not enough memory for {model.name}, even for a single image at a time{besides}: {reason}")
+    model.fits = (size + 1) // 2
+    warnings.warn(
+        f"not enough memory for a batch of {size} images; going on with {model.fits}, which does not change the result",
+        SmallerBatches,
+        stacklevel=3,
+    )
+    return model.fits
 
 
 def batches(data: Data, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -8,6 +8,7 @@ influence each other, and noise belongs to the row.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -36,7 +37,7 @@ class View(Protocol):
     """What the model is shown instead of a point: an augmentation, a look-ahead. Differentiable.
 
     `copies` passes are made with fresh noise each, and their losses averaged. A view whose copies are not all alike
-    lists them as `turns`, see there.
+    lists them as `turns`, one with lengths or values of pixels has a method `in_box`; see the functions of these names.
     """
 
     @property
@@ -51,6 +52,14 @@ def turns(view: View | None) -> Sequence[View | None]:
         return (None,)
     own: Sequence[View | None] | None = getattr(view, "turns", None)
     return own or (view,) * view.copies
+
+
+def in_box(view: Any, box: tuple[float, float]) -> Any:
+    """A view or transform as it is on pixels of `box`.
+
+    Its own numbers are parts of the box: 0 is its low end, 1 its high end. One without a method `in_box` has none.
+    """
+    return view if box == (0.0, 1.0) or not hasattr(view, "in_box") else view.in_box(box)
 
 
 class Bout:
@@ -103,6 +112,13 @@ class Bout:
         """
         near, size = self._referee.nearest(self._rows)
         return torch.where(self.ball.column(size.isfinite()), near, self.x), size
+
+    def afresh(self) -> AbstractContextManager[None]:
+        """Inside, `nearest_success` knows only what was found inside: for parts that must not start from others' finds.
+
+        What was known before is known again afterwards; the nearest of both counts.
+        """
+        return self._referee.afresh()
 
     @property
     def passes_left(self) -> int | None:
@@ -255,7 +271,8 @@ class Bout:
     ) -> tuple[Tensor, Tensor]:
         """Logits [b, K] at `z` and the gradients [b, m, ...] of each of `m` numbers read off them.
 
-        One query and m gradients. Gradients that are NaN or Inf become zeros, and a doubt.
+        One query and m gradients; m queries, where the graph of the net serves for one gradient alone (compiled nets).
+        Gradients that are NaN or Inf become zeros, and a doubt.
 
         Args:
             readout: logits [b, K] -> [b, m], differentiable; None = the logits themselves, m = K.
@@ -263,14 +280,29 @@ class Bout:
         """
         self._need("gradient")
         wanted = count or self.clean_logits.shape[1]
-        point = z.detach().requires_grad_()
-        logits, shown, able = self._scores(point, None, reserve=wanted)
-        try:
-            values = logits if readout is None else readout(logits)
-            slopes = [self._slope(values[:, k], point, able, again=k + 1 < wanted) for k in range(wanted)]
-        finally:
-            self._weigh(shown, logits.detach(), able, submitted=False)
-        return logits.detach(), torch.stack(slopes, 1)
+        said: Tensor | None = None
+        slopes: list[Tensor] = []
+        paid = False  # for the next gradient
+        while len(slopes) < wanted:
+            point, reuse = z.detach().requires_grad_(), self._model.keeps_graph
+            logits, shown, able = self._scores(point, None, reserve=wanted - len(slopes) if reuse else 1)
+            said = logits.detach() if said is None else said
+            try:
+                values = logits if readout is None else readout(logits)
+                for k in range(len(slopes), wanted if reuse else len(slopes) + 1):
+                    if values.requires_grad and not paid:
+                        self._pay_backward(self._payers(able))
+                    more, used = reuse and k + 1 < wanted, reuse and k > 0
+                    slope = self._slope(values[:, k], point, logits, more, used)
+                    paid = slope is None
+                    if slope is not None:
+                        slopes.append(slope)
+                    if reuse and not self._model.keeps_graph:
+                        break
+            finally:
+                self._weigh(shown, logits.detach(), able, submitted=False)
+        assert said is not None
+        return said, torch.stack(slopes, 1)
 
     def graph(self) -> Graph | None:
         """The net layer by layer, in float64, for exact searches. None where it cannot be read: that is noted."""
@@ -418,7 +450,7 @@ class Bout:
         shown = self._shown(z)
         point = shown.detach() if view is None else None
         if view is not None:
-            shown = view(shown, self.noise)
+            shown = in_box(view, self.ball.box)(shown, self.noise)
         able = self._referee.charge(self._rows, queries=1, reserve=reserve * int(shown.requires_grad))
         return self._ask(self._model.logits, shown, able, lambda: self.clean_logits), point, able
 
@@ -452,24 +484,44 @@ class Bout:
         logits, shown, able = self._scores(point, view)
         try:
             losses = loss(logits, self.goal)
-            slope = self._slope(losses, point, able)
+            if losses.requires_grad:
+                self._pay_backward(self._payers(able))
+            slope = self._slope(losses, point, logits)
         finally:  # after the gradient: judging would push what it needs out of the cache
             self._weigh(shown, logits.detach(), able, submitted=False)
+        assert slope is not None
         return losses.detach(), slope
 
-    def _slope(self, losses: Tensor, point: Tensor, able: Tensor | None, again: bool = False) -> Tensor:
-        """d losses / d point, zero where there is none or it is NaN or Inf. `again`: the graph is needed once more."""
+    def _slope(
+        self, losses: Tensor, point: Tensor, logits: Tensor, again: bool = False, used: bool = False
+    ) -> Tensor | None:
+        """d losses / d point, paid for; zero where there is none or it is NaN or Inf.
+
+        A zero where the model is fooled is no sign of a masked gradient: there DLR is constant if the true class is
+        third, and hinges are flat.
+
+        Args:
+            again: the graph is needed once more; if it cannot be kept, that is noted at the model.
+            used: the graph has served before; if it did not outlast that, it is noted too, and the answer is None.
+        """
         if not losses.requires_grad:
             self._referee.note_cut(self._rows)
             return torch.zeros_like(point)
-        self._pay_backward(self._payers(able))
-        (slope,) = torch.autograd.grad(losses.sum(), point, retain_graph=again, allow_unused=True)
-        slope = torch.zeros_like(point) if slope is None else slope
+        try:
+            slope = _gradient(losses, point, again)
+        except RuntimeError:
+            if not (again or used):
+                raise
+            self._model.keeps_graph = False
+            if used:
+                return None
+            slope = _gradient(losses, point)
         total = slope.flatten(1).sum(1)
         if not self._referee.judges:  # nobody asks for doubts, but NaN must not spread
             return slope if bool((total * 0 == 0).all()) else slope.nan_to_num(0.0, 0.0, 0.0)
         if not bool((total * 0 == 0).logical_and_(total != 0).all()):  # one pass, nearly always enough
-            self._referee.note_gradient(self._rows, _peak(slope))
+            fooled = self.goal.margin(logits.detach()) > 0
+            self._referee.note_gradient(self._rows, _peak(slope).masked_fill(fooled & (total == 0), 1.0))
             slope = slope.nan_to_num(0.0, 0.0, 0.0)
         return slope
 
@@ -512,6 +564,12 @@ class Bout:
                 f"this asks for {level} access, but the attack may only see: {self._sees}. An attack declares what it "
                 "sees when it is registered; a model grants it with wrap(..., access=)"
             )
+
+
+def _gradient(losses: Tensor, point: Tensor, again: bool = False) -> Tensor:
+    """d losses / d point, zero where the one does not depend on the other. `again`: keep the graph."""
+    (slope,) = torch.autograd.grad(losses.sum(), point, retain_graph=again, allow_unused=True)
+    return torch.zeros_like(point) if slope is None else slope
 
 
 def _peak(slope: Tensor) -> Tensor:

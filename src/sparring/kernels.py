@@ -10,6 +10,9 @@ from torch import Tensor
 
 from sparring.rng import Noise
 
+ROUNDING = 1e-12
+"of a sum of float64 numbers: a difference as small says nothing"
+
 
 def per(values: Tensor, like: Tensor) -> Tensor:
     """Shape [B] values so that they broadcast against `like` [B, ...]."""
@@ -41,16 +44,20 @@ def shrink(d: Tensor, eps: Tensor, low: Tensor, high: Tensor, at_most: float) ->
     """
     magnitude, cap = d.flatten(1).abs(), torch.where(d > 0, high, -low).flatten(1)
     square, roof = magnitude.square(), cap.square()
-    scale = torch.zeros_like(eps)
-    for _ in range(magnitude.shape[1] + 1):
-        full = scale[:, None] * magnitude >= cap
-        rest = (eps.square() - (roof * full).sum(1)).clamp(min=0)
-        free = (square * ~full).sum(1)
-        larger = torch.where(free > 0, (rest / nonzero(free)).sqrt(), at_most).clamp(max=at_most)
-        larger = torch.maximum(larger, scale)
-        if torch.equal(larger, scale):
-            break
-        scale = larger
+    whole, budget = square.sum(1), eps.square()
+    scale = torch.where(whole > 0, (budget / nonzero(whole)).sqrt(), at_most).clamp(max=at_most)  # nothing is full yet
+    full = (scale[:, None] * magnitude >= cap) & (magnitude > 0)
+    if bool(full.any()):
+        for _ in range(magnitude.shape[1]):
+            at = full.to(square.dtype)
+            rest = (budget - torch.linalg.vecdot(roof, at)).clamp(min=0)
+            free = torch.linalg.vecdot(square, 1 - at)
+            larger = torch.where(free > 0, (rest / nonzero(free)).sqrt(), at_most).clamp(max=at_most)
+            larger = torch.maximum(larger, scale)
+            if torch.equal(larger, scale):
+                break
+            scale = larger
+            full = scale[:, None] * magnitude >= cap
     grown = torch.where(torch.isinf(scale)[:, None], cap, torch.minimum(scale[:, None] * magnitude, cap))
     return d.sign() * grown.reshape(d.shape)
 
@@ -58,32 +65,59 @@ def shrink(d: Tensor, eps: Tensor, low: Tensor, high: Tensor, at_most: float) ->
 def grow(pay: Tensor, speed: Tensor, cap: Tensor, gap: Tensor) -> Tensor:
     """min(s * speed, cap) with the smallest s for which sum(pay * that) = gap [B]: all [B, n] >= 0, exact.
 
-    The sum is concave and piecewise linear in s, with a kink where a pixel is full: walk the sorted kinks.
+    The sum is concave and piecewise linear in s, so Newton's steps from 0 never go too far, and end on the right piece.
     """
-    kink, order = torch.where(speed > 0, cap / nonzero(speed), 0.0).sort(1)
-    full, slope = (pay * cap).gather(1, order), (pay * speed).gather(1, order)
-    before = full.cumsum(1) - full  # of the pixels that are full when the k-th fills up
-    rest = slope.flip(1).cumsum(1).flip(1)  # of it and all that fill later
-    at = torch.searchsorted((before + kink * rest).contiguous(), gap[:, None]).clamp(max=kink.shape[1] - 1)
-    s = (gap[:, None] - before.gather(1, at)) / nonzero(rest.gather(1, at))
-    enough = full.sum(1, keepdim=True) > gap[:, None]
-    return torch.where(enough, torch.minimum(s.clamp(min=0) * speed, cap), cap)
+    worth, slope = pay * cap, pay * speed
+    enough = worth.sum(1) > gap
+    s = torch.zeros_like(gap)
+    for _ in range(pay.shape[1] + 1):
+        full = (s[:, None] * speed >= cap).to(pay.dtype)
+        rest = torch.linalg.vecdot(slope, 1 - full)
+        missing = gap - torch.linalg.vecdot(worth, full)
+        larger = torch.where(enough & (rest > 0), torch.maximum(missing / nonzero(rest), s), s)
+        if torch.equal(larger, s):
+            break
+        s = larger
+    return torch.where(enough[:, None], torch.minimum(s[:, None] * speed, cap), cap)
+
+
+def peak_cut(magnitude: Tensor, weight: Tensor) -> Tensor:
+    """The cut >= 0 with sum_i max(m_i - cut, 0) = weight [B], 0 where the sum of all m_i [B, n] is less. Exact.
+
+    Let those above the cut be known: then it is linear. Each round drops those that the new cut leaves behind; it only
+    rises, so this ends (Michelot 1986, doi:10.1007/BF00938486).
+    """
+    count = torch.full_like(weight, magnitude.shape[1])
+    cut = (magnitude.sum(1) - weight) / count.clamp(min=1)
+    for _ in range(magnitude.shape[1]):
+        above = (magnitude > cut[:, None]).to(magnitude.dtype)
+        fewer = above.sum(1)
+        if torch.equal(fewer, count):
+            break
+        count = fewer
+        cut = torch.where(count > 0, (torch.linalg.vecdot(magnitude, above) - weight) / count.clamp(min=1), cut)
+    return cut.clamp(min=0)
 
 
 def l1_cut(magnitude: Tensor, cap: Tensor, eps: Tensor) -> Tensor:
     """The cut >= 0 with sum_i clip(m_i - cut, 0, cap_i) = eps: [B, n], [B, n], [B] -> [B], all in float64.
 
-    The sum is piecewise linear in the cut, with a kink where a pixel starts (cut = m_i) and where it is
-    full (cut = m_i - cap_i). Walk the sorted kinks from above until the sum reaches eps.
+    The sum falls with the cut and is piecewise linear: Newton's steps, and halves of the bracket where they leave it.
+    The step on the right piece is exact, and the last.
     """
-    kinks = torch.cat([magnitude, magnitude - cap], 1)
-    turn = torch.cat([torch.ones_like(magnitude), -torch.ones_like(magnitude)], 1)
-    kinks, order = kinks.sort(1, descending=True)
-    slope = turn.gather(1, order).cumsum(1)  # how many pixels grow below each kink
-    total = torch.cat([torch.zeros_like(kinks[:, :1]), (slope[:, :-1] * -kinks.diff(dim=1)).cumsum(1)], 1)
-    at = torch.searchsorted(total, eps.double()[:, None], right=True).clamp(1, kinks.shape[1]) - 1
-    start, grown, growing = (values.gather(1, at).squeeze(1) for values in (kinks, total, slope))
-    cut = start - (eps.double() - grown) / growing.clamp(min=1)
+    eps = eps.double()
+    low, high = torch.zeros_like(eps), magnitude.amax(1)
+    cut = torch.zeros_like(eps)
+    for _ in range(200):
+        over = magnitude - cut[:, None]
+        missing = torch.minimum(over.clamp(min=0), cap).sum(1) - eps
+        growing = ((over > 0) & (over < cap)).sum(1)
+        low, high = torch.where(missing > 0, cut, low), torch.where(missing > 0, high, cut)
+        newton = cut + missing / growing.clamp(min=1)
+        inside = (growing > 0) & (newton >= low) & (newton <= high)
+        cut = torch.where(inside, newton, (low + high) / 2).where(missing != 0, cut)
+        if bool((missing.abs() <= ROUNDING * eps).all()):
+            break
     return cut.clamp(min=0)
 
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from sparring.class_numbers import integers
 from sparring.default_dtype import float32_by_default, users_default
 from sparring.errors import InputError, OutputError, ShapeError
-from sparring.outputs import as_logits, classes, refuse_probabilities, rows_of, unpack
-from sparring.threat import Box
+from sparring.outputs import as_logits, classes, refuse_probabilities, rows_of, unpack, vote
+from sparring.threat import Box, settled_box
 
 Access = Literal["decision", "score", "gradient"]
 Outputs = Literal["logits", "probabilities", "log_probabilities"]
@@ -34,9 +34,13 @@ class Model:
         net: the module or callable that was wrapped, never copied, moved or changed.
         box: (low, high) of a valid pixel.
         access: the most that an attacker may see of it: "gradient", "score" or "decision".
-        input_size: (C, H, W) where it is known. classes: the names of the classes where they are known.
+        input_size: (C, H, W) where it is known. resize: the shorter side to which its preprocessing brings a picture
+            before it cuts the centre, where that is known. classes: the names of the classes where they are known.
         name: what reports call it.
+        fits: the largest batch that memory was found to be enough for; None = it never ran out.
     """
+
+    fits: int | None = None
 
     def __init__(
         self,
@@ -62,10 +66,8 @@ class Model:
         ):
             if value not in known:
                 raise InputError(f"{what} is {value!r}; it must be one of {', '.join(known)}")
-        if not box[0] < box[1]:
-            raise InputError(f"box is {box}; it must be (low, high) with low < high")
         self.net = net
-        self.box: Box = (float(box[0]), float(box[1]))
+        self.box: Box = settled_box(box)
         self.access: Access = access
         self.num_classes = num_classes
         self.outputs: Outputs = outputs
@@ -73,8 +75,10 @@ class Model:
         self._guarded: torch.dtype | None = None
         self._columns: int | None = None  # logits an image, seen in this guard: 0 = none yet, None = not inside one
         self._writes: bool | None = None  # does the net write into its input? None = not looked at yet
+        self.keeps_graph = True  # False once a second gradient through one forward pass has failed
         self.name = name or type(net).__name__
         self.input_size = input_size
+        self.resize: int | None = None
         self.classes = None if classes is None else tuple(classes)
         self.mean, self.std = _channels(mean, "mean"), _channels(std, "std")
         if self.std is not None and bool((self.std <= 0).any()):
@@ -152,7 +156,9 @@ class Model:
         return answer
 
     def read(self, raw: Tensor) -> Tensor:
-        """The net's answer (see `raw`) as logits [B, K], at least float32."""
+        """The net's answer (see `raw`) as logits [B, K], at least float32; of a net that says classes, one vote."""
+        if self.access == "decision" and self.num_classes is not None and not raw.is_floating_point():
+            return vote(raw.reshape(len(raw), -1)[:, 0], self.num_classes)
         logits = as_logits(raw, self.outputs)
         if self.num_classes is not None and logits.shape[1] != self.num_classes:
             raise OutputError(f"the model gave {logits.shape[1]} logits where num_classes={self.num_classes} was said")
@@ -195,10 +201,15 @@ class Model:
         double = self.dtype is torch.float64 or (self.dtype is None and x.dtype is torch.float64)
         return x.detach().to(self.device or x.device, torch.float64 if double else torch.float32).clamp(*self.box)
 
+    def unit(self, x: Tensor) -> Tensor:
+        """The pixels as parts of the box, from 0 to 1: by these an image is known to the noise, whatever its box."""
+        low, high = self.box
+        return x if self.box == (0.0, 1.0) else (x - low) / (high - low)
+
     def inspect(self, raw: Tensor, x: Tensor) -> None:
         """Refuse answers to clean images `x` that can't be logits: NaN or Inf, probabilities, log-probabilities."""
         self.refuse_broken(~raw.reshape(len(x), -1).isfinite().all(1))
-        if self.outputs == "logits":
+        if self.outputs == "logits" and raw.is_floating_point():
             refuse_probabilities(raw, lambda: self._traced(x[:1]))
 
     def _traced(self, x: Tensor) -> Tensor:
@@ -253,6 +264,7 @@ class Model:
         columns, self._columns = self._columns, self._columns or 0
         if outer is None:
             self._writes = None  # the code of a net may have changed since
+            self.keeps_graph = True
         with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
             try:
                 for module, _ in modes if self.mode == "eval" else []:
@@ -288,7 +300,7 @@ def wrap(net: Callable[..., Any] | Model, **options: Any) -> Model:
         net: an `nn.Module` (or any callable) that returns logits [B, K]: as a tensor, as an object with `.logits`,
             as a dict with "logits", or first in a tuple. [B] or [B, 1] = one logit, two classes.
         mean, std: the normalisation, a number a channel. Attacks then see raw pixels, and eps is in pixels.
-        box: (low, high) of a valid pixel, (0, 1) unless said.
+        box: (low, high) of a valid pixel, (0, 1) unless said; one for all channels, see mean and std.
         access: "gradient" (white box), "score" (logits only) or "decision" (classes only).
         outputs: what the net gives: "logits", or "probabilities" / "log_probabilities" to audit it as it is.
         mode: "eval" puts the net in eval mode while it is attacked; "as_is" leaves its modes alone.

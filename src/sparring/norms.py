@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sparring.errors import InputError
-from sparring.kernels import grow, keep_top, l1_cut, nonzero, radius, shrink, unit_peak
+from sparring.kernels import grow, keep_top, l1_cut, nonzero, peak_cut, radius, shrink, unit_peak
 from sparring.kernels import per as per
 from sparring.rng import Noise
 
@@ -86,6 +86,14 @@ class Norm:
         """A random allowed perturbation, uniform in the ball before the box takes its share."""
         raise NotImplementedError
 
+    def squash(self, d: Tensor, eps: Tensor) -> Tensor:
+        """Any perturbation moved smoothly into the ball, small ones hardly: [B, ...], [B] -> [B, ...].
+
+        Nets that make perturbations end in it: unlike a projection it cuts off no gradient.
+        """
+        size = nonzero(self.size(d))
+        return d * per(eps * (size / eps).tanh() / size, d)
+
 
 class _Linf(Norm):
     name, p, dual = "Linf", float("inf"), 1.0
@@ -107,8 +115,13 @@ class _Linf(Norm):
     def _spend(self, pay: Tensor, cap: Tensor, gap: Tensor) -> Tensor:
         return grow(pay, (pay > 0).to(pay.dtype), cap, gap)
 
+    def squash(self, d: Tensor, eps: Tensor) -> Tensor:
+        e = per(eps, d)
+        return e * (d / e).tanh()
+
     def prox(self, d: Tensor, weight: Tensor) -> Tensor:
-        return d - L1.project(d, weight, -d.abs(), d.abs())  # Moreau: what the dual ball leaves over
+        cut = per(peak_cut(d.flatten(1).abs(), weight), d)  # Moreau: what the projection onto the dual ball leaves over
+        return d.clamp(-cut, cut)
 
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         e = per(eps, low)

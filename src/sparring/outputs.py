@@ -67,6 +67,22 @@ def _two_classes(answer: Tensor, outputs: str) -> Tensor:
     return torch.cat([(1 - p).clamp(min=least).log(), log_p], 1)
 
 
+def vote(labels: Tensor, count: int) -> Tensor:
+    """Class numbers, int [B], as logits [B, K]: 1 for the class that is said, 0 for the others. NaN for class -1.
+
+    Raises:
+        OutputError: a class beyond those that there are.
+    """
+    labels = labels.long()
+    if len(labels) and not -1 <= int(labels.min()) <= int(labels.max()) < count:
+        raise OutputError(
+            f"the model said class {int(labels.max() if int(labels.max()) >= count else labels.min())}, but it has "
+            f"{count} classes (0..{count - 1})"
+        )
+    votes = torch.nn.functional.one_hot(labels.clamp(min=0), count).float()
+    return votes.masked_fill((labels < 0)[:, None], float("nan"))
+
+
 def classes(logits: Tensor) -> Tensor:
     """The predicted classes [B] by logits [B, K]; -1 where the largest is NaN or Inf."""
     top, label = logits.max(1)

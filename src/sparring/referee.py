@@ -6,7 +6,8 @@ Attacks never see this; they talk to the `Bout`. All bookkeeping of the package 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -91,6 +92,19 @@ class Referee:
     def nearest(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Points [b, ...] and sizes [b] of the nearest successes so far; infinite sizes where there is none."""
         return self.near[rows], self.near_size[rows]
+
+    @contextmanager
+    def afresh(self) -> Iterator[None]:
+        """Inside, `nearest` knows only the successes that were found inside; what is kept is not affected."""
+        before, size = self.near, self.near_size
+        self.near, self.near_size = self.ball.x.clone(), torch.full_like(size, torch.inf)
+        try:
+            yield
+        finally:
+            at = (self.near_size < size * (1 - 1e-6)).nonzero().squeeze(1)
+            if self.keep != "best":  # else it is the same memory as what is kept
+                before[at], size[at] = self.near[at], self.near_size[at]
+            self.near, self.near_size = before, size
 
     def kept_size(self, rows: Tensor) -> Tensor:
         """[b] sizes of the successes that are kept; infinite where there is none."""
@@ -259,11 +273,12 @@ class Referee:
         first = rows[self.first_hit[rows] < 0]
         self.first_hit[first] = self.queries[first]
         nearer = size < self.near_size[rows] * (1 - 1e-6)  # of two at the same radius the first, not what rounding says
-        if self.keep == "best":
-            better = ~self.success[rows] | nearer
-        else:
+        if self.near is not self.best:
             closer = rows[nearer]
             self.near[closer], self.near_size[closer] = z[nearer], size[nearer]
+        if self.keep == "best":
+            better = ~self.success[rows] | (size < self.size[rows] * (1 - 1e-6))
+        else:
             if self.keep == "margin":
                 better = ~self.success[rows] | (margin > self.margin[rows])
             else:

@@ -40,12 +40,47 @@ def parse_eps(text: str | float | None) -> float | None:
             return float(Fraction(plain))
         except (ValueError, ZeroDivisionError, OverflowError):
             raise InputError(f"eps {_short(text)} is not a number that fits; write it like 0.3 or 8/255") from None
+    count = text.numel() if isinstance(text, Tensor) else int(np.size(text))  # type: ignore[arg-type]
+    each = "" if count < 2 else f"; {count} radii were given: call it once for each, on the images that it is for"
+    wanted = InputError(f"eps is {_short(text)}; it must be one number, like 0.3 or '8/255'{each}")
     if isinstance(text, bool) or not isinstance(text, Real | Tensor | np.ndarray):
-        raise InputError(f"eps is {_short(text)}; it must be one number, like 0.3 or '8/255'")
+        raise wanted
     try:
         return float(text)
     except (TypeError, ValueError, RuntimeError, OverflowError):
-        raise InputError(f"eps is {_short(text)}; it must be one number, like 0.3 or '8/255'") from None
+        raise wanted from None
+
+
+def settled_box(box: object) -> Box:
+    """(low, high) as two floats.
+
+    Raises:
+        InputError: it is not two numbers with low < high; a box for each channel has a hint.
+    """
+    try:
+        low, high = box  # type: ignore[misc]
+        low, high = (float(bound) for bound in (low, high))
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError(
+            f"box is {_short(box)}; it must be two numbers, (low, high), for all channels. Where channels differ, let "
+            "pixels go from 0 to 1 and give the rest as mean= and std=, a number a channel: wrap(net, mean=, std=)"
+        ) from None
+    if not low < high or not np.isfinite([low, high]).all():
+        raise InputError(f"box is {_short(box)}; it must be (low, high), finite, with low < high")
+    return low, high
+
+
+def eps_text(eps: float) -> str:
+    """A radius as people write it: in 255ths where it is one, as most papers say it, else with four digits.
+
+    >>> eps_text(8 / 255), eps_text(0.3), eps_text(0.5 / 255), eps_text(0.123456)
+    ('8/255', '0.3', '0.5/255', '0.1235')
+    """
+    short, halves = f"{eps:.4g}", 510 * eps
+    simple = abs(float(Fraction(eps).limit_denominator(16)) - eps) < 1e-9 if eps < 1e6 else True  # 1/3 is no 85/255
+    if float(short) != eps and not simple and 0 < halves < 1e6 and abs(halves - round(halves)) < 1e-6 * halves:
+        return f"{round(halves) / 2:g}/255"
+    return short
 
 
 NUMBER = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})(e[+-]?\d{1,3})?(/\d{1,40})?", re.IGNORECASE)
@@ -90,13 +125,11 @@ class Threat:
         radius = parse_eps(eps)
         if radius is not None and not 0 <= radius < float("inf"):
             raise InputError(f"eps is {eps}; it must be a finite number >= 0 (None = the smallest perturbation)")
-        if box is not None and not box[0] < box[1]:
-            raise InputError(f"box is {box}; it must be (low, high) with low < high")
         if levels is not None and levels < 2:
             raise InputError(f"levels is {levels}; it must be at least 2 (256 for 8-bit images)")
         object.__setattr__(self, "norm", norms.norm(norm))
         object.__setattr__(self, "eps", radius)
-        object.__setattr__(self, "box", None if box is None else (float(box[0]), float(box[1])))
+        object.__setattr__(self, "box", None if box is None else settled_box(box))
         object.__setattr__(self, "levels", levels)
         object.__setattr__(self, "region", None if region is None else _mask(region))
 
@@ -190,7 +223,7 @@ class Threat:
         return Ball(x, self.norm, eps, self.box, self.levels, self.mask(x))
 
     def __str__(self) -> str:
-        return f"{self.norm}" if self.eps is None else f"{self.norm} {self.eps:.4g}"
+        return f"{self.norm}" if self.eps is None else f"{self.norm} {eps_text(self.eps)}"
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""

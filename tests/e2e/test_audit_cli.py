@@ -100,7 +100,13 @@ def test_the_main_job(run: Run, folder: Path, tmp_path: Path) -> None:
     assert "--seed" not in report["command"]
     assert "--claim fgsm=0.5 --claim clean=80%" in report["command"]
     flat = " ".join(stdout.split())
-    for words in ("APGD-CE", "tried on broke after alone", "clean accuracy", "95 % interval", report["verdict"]):
+    for words in (
+        "APGD-CE",
+        "images unbroken broke after",
+        "clean accuracy",
+        "95 % interval",
+        report["verdict"],
+    ):
         assert words in flat
     last = stdout.strip().splitlines()[-1]
     assert last == f"report: {out / 'report.html'}"

@@ -146,7 +146,7 @@ def test_a_forged_command_is_found(run: Run, done: Path, tmp_path: Path) -> None
 def test_code_that_a_run_names_is_not_run_unasked(run: Run, done: Path) -> None:
     code, _, stderr = run("verify", done)
     assert code == 2
-    assert "which is code: to run it, name it (--model" in stderr
+    assert "which is code or a web service: to use it, name it (--model" in stderr
 
 
 def test_another_model_is_attacked_with_what_is_stored(run: Run, home: Path, done: Path, tmp_path: Path) -> None:
@@ -180,6 +180,21 @@ def test_a_rerun_by_two_workers_is_the_same(run: Run, done: Path, tmp_path: Path
     code, _, stderr = run("rerun", done, "--trust", "--workers", 2)
     assert (code, stderr.count("\n")) == (2, 1)
     assert "--workers needs the folder" in stderr
+
+
+def test_an_audit_with_a_proof_has_both_sides_and_verifies(run: Run, home: Path, tmp_path: Path) -> None:
+    """CROWN is exact for a linear net: every image is broken or proved."""
+    out = tmp_path / "out"
+    code, stdout, stderr = run(*audit(home, "--certify", "crown", "--out", out))
+    assert code == 0, stderr
+    found = plain(out)["bracket"]
+    assert found["closed"]
+    assert found["lower"] == found["upper"] == plain(out)["robust_accuracy"]
+    assert "Every image is settled: crown proves" in " ".join(stdout.split())
+    assert "--certify crown" in plain(out)["command"]
+    assert run("verify", out, "--trust")[0] == 0
+    code, _, stderr = run(*audit(home, "--certify", "smoothing", "--out", tmp_path / "other"))
+    assert (code, stderr.count("\n")) == (2, 1)
 
 
 def test_certified_radii_from_a_file(run: Run, home: Path, tmp_path: Path) -> None:

@@ -130,6 +130,11 @@ CHEAP = {
         "nes-labels:steps=6,samples=6,around=4", {"Linf": 2.0}, "nes-labels:steps=100", (*OPTIMA, "shapes")
     ),
     "stadv": Cheap("stadv:steps=5,search=2,step=1"),
+    # They are fitted for each net, on few images.
+    "uap": Cheap("uap:epochs=1,steps=5,images=8"),
+    "uap-pgd": Cheap("uap-pgd:epochs=3,lr=0.3"),
+    **{name: Cheap(f"{name}:epochs=3,lr=0.02") for name in ("uan", "upset", "angri", "atn", "advgan")},
+    "patch": Cheap("patch:epochs=3,size=0.6,lr=0.3"),
 }
 
 
@@ -138,13 +143,18 @@ def main_norm(asked: Sequence[Norm]) -> Norm:
     return next((norm for norm in (sp.Linf, sp.L2, sp.L1, sp.L0) if norm in asked), asked[0])
 
 
+QUICKLY_FITTED = ("uap-pgd", "advgan")
+"of the attacks that learn, those that `make test` examines; `make exam` fits all of them"
+
 SITTINGS = [
     pytest.param(
         info.name,
         check.name,
         under,
         id=f"{info.name}-{under}-{check.name}",
-        marks=() if under == main_norm(check.norms(info)) else pytest.mark.exam,
+        marks=()
+        if under == main_norm(check.norms(info)) and (info.learns is None or info.name in QUICKLY_FITTED)
+        else pytest.mark.exam,
     )
     for info in sp.attacks()
     for check in CHECKS.values()

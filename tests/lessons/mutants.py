@@ -256,6 +256,18 @@ class ClipsToUnitBox(Attack):
         return z
 
 
+@caught(Plain, by="other-box")
+@unlisted()
+class StepsOfAHundredth(Attack):
+    """A length in raw pixel units (our own EAD and RP2 once): a hundredth of 1 is nothing where pixels reach 255."""
+
+    def run(self, bout: Bout) -> Tensor:
+        z = bout.x
+        for _ in range(40):
+            z = bout.ball.clip(z + 0.01 * bout.grad(z, cross_entropy).sign())
+        return bout.ball.project(z)
+
+
 @caught(Plain, by="targeted")
 @unlisted()
 class TargetsIgnored(Attack):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -15,10 +16,11 @@ from sparring.attack import Attack, register
 from sparring.bout import Bout
 from sparring.budget import Budget
 from sparring.errors import AccessError
-from sparring.losses import cross_entropy, margin
+from sparring.losses import cross_entropy, dlr, margin
 from sparring.norms import L0, L1, L2, Linf
 from sparring.result import Result
-from sparring.testing.fixtures import Affine, affine, pair
+from sparring.testing.fixtures import Affine, Paper, affine, curved, pair
+from sparring.testing.watch import counted
 from sparring.threat import Targeted, Untargeted
 
 
@@ -324,3 +326,125 @@ def test_a_point_changed_behind_the_referees_back_is_not_kept() -> None:
     assert not result.success.any()
     assert torch.equal(result.x_adv, torch.tensor([[0.2, 0.2]]))
     assert result.distance.isinf().all()
+
+
+# --- nets whose graph serves once -----------------------------------------------------------------------------
+
+
+class _Once(torch.autograd.Function):
+    """Passes everything through, and the gradient one time alone."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.used = False
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        if ctx.used:
+            raise RuntimeError("what this needs has been freed")
+        ctx.used = True
+        return slope
+
+
+class Spent(nn.Module):
+    """A net around another whose graph serves for one gradient: frees it itself, or is compiled."""
+
+    def __init__(self, net: nn.Module, how: str) -> None:
+        super().__init__()
+        self.net = torch.compile(net, backend="aot_eager", dynamic=True) if how == "compiled" else net
+        self.how = how
+
+    def forward(self, x: Tensor) -> Tensor:
+        z: Tensor = self.net(_Once.apply(x) if self.how == "freed" else x)
+        return z
+
+
+def rectified() -> Paper:
+    """`curved` with a ReLU: of it a compiled net keeps a mask, for one gradient."""
+    paper = curved()
+    assert isinstance(paper.net, nn.Sequential)
+    paper.net[1] = nn.ReLU()
+    return replace(paper, y=paper.classes(paper.x))
+
+
+@pytest.mark.parametrize("how", ["freed", "compiled"])
+def test_a_graph_that_cannot_be_kept_gives_the_same_jacobian_for_a_query_each(how: str) -> None:
+    paper = rectified()
+    found: list[tuple[Tensor, Tensor]] = []
+
+    def run(bout: Bout) -> None:
+        for _ in range(2):
+            found.append(bout.jacobian(bout.x + 0.01))
+
+    attack, net = searching(run), Spent(paper.net, how)
+    plain = attack(paper.net, paper.x, paper.y, ("Linf", None))
+    with counted(net) as tally:
+        result = attack(net, paper.x, paper.y, ("Linf", None))
+    for mine, its in zip(found[2:], found[:2], strict=True):
+        for answer, right in zip(mine, its, strict=True):
+            assert torch.allclose(answer, right)
+    assert (plain.queries == 1 + 2).all()
+    assert (result.queries == 1 + 2 * 4).all()
+    assert (plain.gradients == 2 * 4).all()
+    assert torch.equal(result.gradients, plain.gradients)
+    assert tally.forward == int(result.queries.sum())
+    if how == "compiled":  # where the net frees its graph, the attempt that failed is seen by the hook
+        assert tally.backward == int(result.gradients.sum())
+    again = attack(net, paper.x, paper.y, ("Linf", None))
+    assert torch.equal(again.queries, result.queries)
+
+
+@pytest.mark.parametrize("limit", range(1, 14))
+@pytest.mark.parametrize("how", ["freed", "compiled"])
+def test_a_budget_is_hard_where_the_graph_cannot_be_kept(how: str, limit: int) -> None:
+    paper = rectified()
+    attack = searching(lambda bout: [bout.jacobian(bout.x) for _ in range(2)] and None)
+    result = attack(Spent(paper.net, how), paper.x, paper.y, ("Linf", None), budget=Budget(passes=limit))
+    assert int((result.queries + result.gradients).max()) <= limit
+
+
+def test_an_error_of_the_net_itself_is_not_taken_for_a_spent_graph() -> None:
+    class Broken(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, slope: Tensor) -> Tensor:
+            raise RuntimeError("no backward here")
+
+    paper = affine()
+    broken: Callable[[Tensor], Tensor] = lambda x: paper.net(Broken.apply(x))  # noqa: E731
+    for run in (lambda bout: bout.jacobian(bout.x), lambda bout: bout.grad(bout.x, margin)):
+        with pytest.raises(RuntimeError, match="no backward here"):
+            searching(lambda bout, run=run: run(bout) and None)(broken, paper.x, paper.y, ("Linf", None))
+
+
+WALKS = ("deepfool:steps=5", "superdeepfool:steps=5", "jsma", "trust-region:steps=5", "fab:targets=None,steps=5")
+
+
+@pytest.mark.parametrize("spec", [*WALKS, "cw-l2:steps=5", "ddn:steps=5", "lavan:steps=3"])
+def test_attacks_on_a_compiled_net_find_what_they_find_on_the_plain_one(spec: str) -> None:
+    paper = rectified()
+    attack = sp.attack(spec)
+    norm = "L2" if L2 in attack.info.norms else "L0"
+    plain = attack(paper.net, paper.x, paper.y, (norm, None))
+    result = attack(Spent(paper.net, "compiled"), paper.x, paper.y, (norm, None))
+    assert torch.allclose(result.distance, plain.distance, rtol=1e-6)
+    assert torch.equal(result.gradients, plain.gradients)
+
+
+def test_a_zero_gradient_where_the_model_is_fooled_is_no_sign_of_masking() -> None:
+    """DLR is constant where the true class is third; under L1, APGD walks there, outside of its ball."""
+    net = Affine(torch.tensor([[-4.0, 0.0], [4.0, 0.0], [3.0, 0.0]]), torch.tensor([2.0, -2.0, -1.5]))
+    x, y = torch.tensor([[0.2, 0.5]]), torch.tensor([0])
+
+    def run(bout: Bout) -> None:
+        far = bout.x + torch.tensor([0.7, 0.0])
+        for _ in range(5):
+            assert bool((bout.grad(far, dlr) == 0).all())
+
+    assert not searching(run)(net, x, y, ("L1", 0.1)).doubts
+    seen = searching(lambda bout: [bout.grad(bout.x, lambda z, goal: 0 * z.sum(1)) for _ in range(3)] and None)
+    assert [doubt.code for doubt in seen(net, x, y, ("L1", 0.1)).doubts] == ["zero-gradients"]

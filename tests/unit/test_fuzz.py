@@ -35,7 +35,8 @@ from sparring.zoo.hf import preprocessing
 from sparring.zoo.state import read_state
 
 CASES = int(os.environ.get("SPARRING_FUZZ", "300"))
-TESTS = 14
+TESTS = 19
+"here and in test_fuzz_runs.py"
 fuzz = settings(
     max_examples=-(-CASES // TESTS),
     deadline=None,

@@ -18,6 +18,11 @@ HEAVY = (
     "transformers",
     "lightning_fabric",
     "jinja2",
+    "httpx",
+    "fastapi",
+    "onnxruntime",
+    "sklearn",
+    "sqlite3",
 )
 
 

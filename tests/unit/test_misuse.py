@@ -120,6 +120,13 @@ def test_numpy_images() -> None:
         run(Net(), X.numpy())
 
 
+@pytest.mark.parametrize("box", [([0, 0, 0], [1, 1, 1]), ((0, 1), (0, 1), (0, 1)), 1.0, (0, float("nan")), (1, 1)])
+def test_a_box_that_is_not_two_numbers(box: Any) -> None:
+    for make in (lambda: sp.wrap(nn.Flatten(), box=box), lambda: sp.Threat("Linf", 0.1, box=box)):
+        with pytest.raises(InputError, match=r"\(low, high\)"):
+            make()
+
+
 def test_images_in_another_box_that_is_stated() -> None:
     net = Net().eval()
     expected = run(net, attack=sp.BIM(steps=6))

@@ -28,6 +28,8 @@ from sparring.certify.methods import find_method
 from sparring.cli import app
 from sparring.cli.app import with_values
 from sparring.cli.generate.train import parse_method
+from sparring.data import list_data
+from sparring.data.registry import parse_spec as read_data_spec
 from sparring.defenses import stages
 from sparring.defenses.training.recipes import RECIPES, find_recipe
 from sparring.errors import InputError
@@ -76,6 +78,13 @@ def build_recipe(spec: str) -> None:
         recipe.loss(THREAT, dict(values))
 
 
+def build_data(spec: str) -> None:
+    name, _, options = read_data_spec(spec)
+    known = {one.name.partition(":")[0]: one.options for one in list_data()}
+    if not set(options) <= set(known[name]):
+        raise InputError(f"{spec}: the options are {', '.join(known[name])}")
+
+
 def builders(name: str) -> list[Callable[[str], object]]:
     """Whatever has this name: `pgd` is an attack and a recipe."""
     found: list[Callable[[str], object]] = []
@@ -89,6 +98,7 @@ def builders(name: str) -> list[Callable[[str], object]]:
         (RECIPES, build_recipe),
         (CERTIFY_METHODS, find_method),
         (GENERATOR_METHODS, parse_method),
+        ({one.name.partition(":")[0] for one in list_data() if one.options}, build_data),
     ):
         if name in register:
             found.append(build)

@@ -14,6 +14,7 @@ from scipy.optimize import linprog, minimize
 from torch import Tensor
 
 from sparring.ball import Ball
+from sparring.blocks.radius import boundary
 from sparring.errors import InputError
 from sparring.norms import L0, L1, L2, NORMS, Linf, Norm, norm
 from sparring.rng import Noise
@@ -419,3 +420,23 @@ def test_halfspace_distance_says_when_the_box_forbids_it() -> None:
     for name in ("L0", "L1", "L2", "Linf"):
         assert float(halfspace_distance(name, w, torch.tensor([1.1]), -bound, bound)) == math.inf
         assert float(halfspace_distance(name, w, torch.tensor([-0.1]), -bound, bound)) == 0
+
+
+def test_the_prox_of_the_largest_entry_is_what_the_dual_ball_leaves_over() -> None:
+    d = torch.randn(6, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weight = torch.tensor([0.0, 1e-3, 0.5, 5.0, 20.0, 1e3], dtype=torch.float64)
+    left = d - L1.project(d, weight, -d.abs(), d.abs())
+    assert torch.allclose(Linf.prox(d, weight), left, atol=1e-12)
+    assert bool((Linf.prox(d, weight)[-1] == 0).all())
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_boundary_is_worked_out_only_where_it_is_wanted(norm: Norm) -> None:
+    x = torch.rand(5, 30, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    g = torch.randn(5, 30, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    ball, gap = Ball(x, norm, torch.full((5,), torch.inf).double(), (0.0, 1.0)), torch.ones(5).double() / 5
+    wanted = torch.tensor([True, False, True, True, False])
+    everywhere = boundary(ball, x, gap, g, torch.ones(5).bool())
+    assert torch.equal(boundary(ball, x, gap, g, wanted), torch.where(wanted, everywhere, 0))
+    reached = ball.norm.to_hyperplane(g, gap, ball.low, ball.high)
+    assert torch.allclose(everywhere, norm.size(reached))

@@ -108,3 +108,20 @@ def test_a_region_on_the_command_line(tmp_path: Path) -> None:
     assert len(moved)
     assert set(moved[:, 2].tolist()) <= set(range(10, 14))
     assert set(moved[:, 3].tolist()) <= set(range(4))
+
+
+@pytest.mark.parametrize("norm", ["L2", "Linf"])
+def test_square_uses_its_radius_inside_the_region(norm: str) -> None:
+    x = torch.full((3, 3, 12, 12), 0.5)
+    free = torch.zeros(12, 12, dtype=torch.bool)
+    free[2:7, 3:9] = True
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(432, 3)).requires_grad_(False)
+    net[1].weight.zero_()
+    net[1].bias.copy_(torch.tensor([1.0, 0.0, 0.0]))
+    for queries in (1, 5, 30):
+        threat = sp.Threat(norm, 0.2, region=free)
+        result = sp.attack(f"square:queries={queries}")(net, x, torch.zeros(3).long(), threat, keep="last")
+        d = (result.x_adv - x).flatten(1)
+        size = d.norm(dim=1) if norm == "L2" else d.abs().amax(1)
+        assert torch.allclose(size, torch.full_like(size, 0.2), rtol=1e-4), (queries, size)
+        assert not bool((result.x_adv != x)[:, :, ~free].any())

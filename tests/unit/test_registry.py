@@ -42,7 +42,7 @@ def test_every_column_is_filled_with_a_known_word(info: AttackInfo) -> None:
     assert set(info.norms) <= set(NORMS)
     assert info.aim in ("budget", "minimum", "both", "own")
     assert info.scope
-    assert set(info.scope) <= {"individual", "universal"}
+    assert set(info.scope) <= {"individual", "universal", "generative"}
     assert info.visibility
     assert set(info.visibility) <= {"optimal", "visible", "physical"}
     assert info.specificity

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import sparring as sp
 from sparring.errors import InputError
-from sparring.threat import Targeted, Threat, Untargeted, best_other, parse_eps
+from sparring.threat import Targeted, Threat, Untargeted, best_other, eps_text, parse_eps
 
 
 def logits(seed: int, classes: int, rows: int = 40, ties: bool = False) -> Tensor:
@@ -126,7 +126,7 @@ def test_threat_is_a_frozen_value() -> None:
     threat = Threat("linf", "8/255", levels=256)
     assert threat == Threat(sp.Linf, 8 / 255, None, 256)
     assert hash(threat) == hash(Threat("Linf", 8 / 255, None, 256))
-    assert str(threat) == "Linf 0.03137"
+    assert str(threat) == "Linf 8/255"
     assert threat.to_dict() == {"norm": "Linf", "eps": 8 / 255, "box": None, "levels": 256}
     with pytest.raises(FrozenInstanceError):
         threat.eps = 1.0  # type: ignore[misc]
@@ -212,3 +212,20 @@ def test_the_largest_radius_that_an_image_can_use_is_taken(norm: str, eps: float
 
 def test_pixels_from_0_to_255_have_radii_of_their_own() -> None:
     Threat("Linf", 8, box=(0, 255)).refuse_unreachable(16)
+
+
+@pytest.mark.parametrize(
+    ("eps", "text"),
+    [(8 / 255, "8/255"), (0.5 / 255, "0.5/255"), (128 / 255, "128/255"), (0.2, "0.2"), (0.3, "0.3"), (8.0, "8"),
+     (0.031, "0.031"), (0.0314, "0.0314"), (1 / 3, "0.3333"), (0.0, "0"), (float(torch.tensor(8 / 255)), "8/255")],
+)  # fmt: skip
+def test_a_radius_is_written_as_people_write_it(eps: float, text: str) -> None:
+    assert eps_text(eps) == text
+    assert str(sp.Threat("Linf", eps)) == f"Linf {text}"
+
+
+@pytest.mark.parametrize("radii", [torch.tensor([0.1, 0.2]), np.array([0.1, 0.2, 0.3]), [0.1, 0.2]])
+def test_a_radius_for_each_image_is_refused_in_one_line(radii: Any) -> None:
+    with pytest.raises(InputError, match=r"it must be one number.*radii were given: call it once for each") as caught:
+        sp.Threat("Linf", radii)
+    assert "\n" not in str(caught.value)

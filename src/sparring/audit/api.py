@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 
 from sparring.audit.cascade.precision import FULL, LOW, in_precision
 from sparring.audit.cascade.progress import Callback
-from sparring.audit.inputs.certificates import radii_of
+from sparring.audit.inputs.certificates import check_prover, radii_of
 from sparring.audit.inputs.claims import Claim, parse_claim
 from sparring.audit.inputs.requirements import Requirement, parse_requirement
 from sparring.audit.inputs.settings import AuditSettings, keywords_of, setting
@@ -24,7 +24,7 @@ from sparring.audit.run.order import ordered_by
 from sparring.audit.run.plan import Plan
 from sparring.audit.suites.builtin import replay_stage
 from sparring.audit.suites.find import suite as find_suite
-from sparring.audit.suites.stage import unfit
+from sparring.audit.suites.stage import Suite, unfit
 from sparring.errors import InputError
 from sparring.model import Model, wrap
 from sparring.threat import Threat
@@ -85,7 +85,7 @@ def plan_of(
     training = training_modules(model)  # before anything is asked of it
     threat = _audited(threat, model)
     requirements_of(settings, threat)
-    chosen, learnt = find_suite(settings.suite), None
+    chosen, learnt = find_suite(_suited(settings.suite, model)), None
     if settings.order_from is not None:
         chosen, learnt = ordered_by(chosen, settings.order_from)
     stages, left_out = chosen.fit(model, threat)
@@ -93,6 +93,8 @@ def plan_of(
     if settings.replay is not None:
         stages = (replay_stage(Path(settings.replay)), *stages)
     source = Source(data, settings.n, model.classes)
+    if settings.certify is not None:
+        check_prover(settings.certify, model, threat, source.part(0, 1)[0])
     return Plan(
         model,
         source,
@@ -114,6 +116,12 @@ def plan_of(
             "stages": [stage.spec for stage in stages],
         },
     )
+
+
+def _suited(suite: str | Suite | Sequence[str], model: Model) -> str | Suite | Sequence[str]:
+    """The suite that is wanted; the default one needs gradients, so a model without them gets "black-box"."""
+    blind = model.access != "gradient" and isinstance(suite, str) and suite == AuditSettings().suite
+    return "black-box" if blind else suite
 
 
 def requirements_of(settings: AuditSettings, threat: Threat) -> list[Requirement]:

@@ -22,10 +22,19 @@ def grown(ball: Ball, rate: float) -> Tensor:
     return torch.maximum(eps.floor(), ball.eps + 1) if ball.norm == L0 else eps
 
 
-def boundary(ball: Ball, z: Tensor, gap: Tensor, g: Tensor) -> Tensor:
-    """[b] how far from x the boundary is, linearised at `z`: its size and what closes the `gap` [b] along `g`."""
+def boundary(ball: Ball, z: Tensor, gap: Tensor, g: Tensor, wanted: Tensor | None = None) -> Tensor:
+    """[b] how far from x the boundary is, linearised at `z`: its size and what closes the `gap` [b] along `g`.
+
+    Only for the rows that are `wanted`, bool [b], and 0 for the others; None = for all.
+    """
+    everywhere = torch.ones_like(gap, dtype=torch.bool)
+    away, at = torch.zeros_like(gap), (everywhere if wanted is None else wanted).nonzero().squeeze(1)
+    if not len(at):
+        return away
+    ball, z = ball[at], z[at]
     d = z - ball.x
-    return ball.distance(z) + ball.norm.size(ball.norm.to_hyperplane(g, gap, ball.low - d, ball.high - d))
+    closing = ball.norm.to_hyperplane(g[at], gap[at], ball.low - d, ball.high - d)
+    return away.index_copy(0, at, ball.distance(z) + ball.norm.size(closing))
 
 
 def furthest_corner(ball: Ball) -> Tensor:

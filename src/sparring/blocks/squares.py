@@ -103,7 +103,8 @@ class BumpSquares(Squares):
         return noise.below(height - side + 1, 1), noise.below(width - side + 1, 1)
 
     def _full(self, ball: Ball, delta: Tensor) -> Tensor:
-        """All of eps along `delta`, then into the box."""
+        """All of eps along `delta`, as far as the region lets it be, then into the box."""
+        delta = ball.restrict_to_region(ball.x + delta) - ball.x
         return ball.project(ball.x + delta * per(ball.eps / self.norm.size(delta).clamp(min=1e-12), delta))
 
     def _unit(self, values: Tensor) -> Tensor:
@@ -152,7 +153,10 @@ def _image(z: Tensor) -> Tensor:
 
 
 def _image_ball(ball: Ball) -> Ball:
-    return ball if ball.x.dim() == 4 else Ball(_image(ball.x), ball.norm, ball.eps, ball.box, ball.levels)
+    if ball.x.dim() == 4:
+        return ball
+    free = None if ball.free is None else _image(ball.free)
+    return Ball(_image(ball.x), ball.norm, ball.eps, ball.box, ball.levels, free)
 
 
 def _sides(share: float, height: int, width: int) -> tuple[int, int]:

@@ -14,12 +14,12 @@ from math import prod
 import torch
 from torch import Tensor
 
-from sparring.bounds.ball import Region
+from sparring.bounds.ball import Region, taken
 from sparring.bounds.graph import Graph
 from sparring.bounds.ops import Add, Input, Linear, Relu
 from sparring.norms import per
 
-CHUNK = 2**23
+CHUNK = 2**20
 "values of one node over all rows that are worked on at once"
 
 
@@ -32,7 +32,7 @@ class Lines:
     shift: Tensor
 
     def __getitem__(self, rows: Tensor) -> Lines:
-        return Lines(self.below[rows], self.above[rows], self.shift[rows])
+        return Lines(taken(self.below, rows), taken(self.above, rows), taken(self.shift, rows))
 
 
 def lines_around(low: Tensor, high: Tensor) -> Lines:

@@ -47,7 +47,7 @@ class Region:
         return cls(ball.x.flatten(1), low, high, ball.eps, ball.norm)
 
     def __getitem__(self, rows: Tensor) -> Region:
-        return Region(self.x[rows], self.low[rows], self.high[rows], self.eps[rows], self.norm)
+        return Region(*(taken(value, rows) for value in (self.x, self.low, self.high, self.eps)), self.norm)
 
     def to(self, dtype: torch.dtype) -> Region:
         """The same in another precision."""
@@ -105,3 +105,8 @@ def _least_l2(a: Tensor, cap: Tensor, eps: Tensor) -> Tensor:
 def _dual(gain: Tensor, room: Tensor, t: Tensor, eps: Tensor) -> Tensor:
     move = torch.where(gain < t * room, gain / t.clamp(min=1e-30), room)
     return (t / 2 * move.square() - gain * move).sum(1) - t[:, 0] / 2 * eps.square()
+
+
+def taken(values: Tensor, rows: Tensor) -> Tensor:
+    """values[rows]; numbers of rows are copied a row at a time, which is several times faster than `values[rows]`."""
+    return values.index_select(0, rows) if rows.dtype is torch.int64 and rows.dim() == 1 else values[rows]

@@ -21,6 +21,7 @@ from sparring.bounds.graph import Graph
 from sparring.bounds.interval import Interval, interval_bounds, step, widened
 from sparring.bounds.ops import Input, Relu, Reshape, Scale
 from sparring.bounds.patches import patch_least, sees_patches
+from sparring.bounds.rounding import spread_errors
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,13 @@ def crown_neurons(graph: Graph, region: Region) -> Neurons:
     lines: dict[int, Lines] = {}
     asked = {graph.nodes[number].inputs[0] for number in graph.relus}
     with torch.no_grad():
+        errors = spread_errors(graph, *region.box)
         for number, node in enumerate(graph.nodes):
             low, high = step(node, found, *region.box)
             if number in asked and not _exact(graph, number, region):
                 low, high = _tightened(graph, number, low, high, lines, region)
             if number in asked:
-                low, high = widened(low, high)
+                low, high = widened(low, high, errors[number])
             found.append((low, high))
             if isinstance(node.op, Relu):
                 known[number] = found[node.inputs[0]]

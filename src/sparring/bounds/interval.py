@@ -47,8 +47,7 @@ def step(node: Node, found: list[Interval], low: Tensor, high: Tensor) -> Interv
     raise TypeError(f"no interval rule for {node.op}")
 
 
-def widened(low: Tensor, high: Tensor) -> Interval:
-    """An interval rounded outwards: by some units in the last place of the largest value of the layer."""
-    size = torch.maximum(low.abs(), high.abs()).flatten(1).amax(1)
-    pad = (16 * torch.finfo(low.dtype).eps * size).reshape(-1, *[1] * (low.dim() - 1))
+def widened(low: Tensor, high: Tensor, error: Tensor) -> Interval:
+    """An interval rounded outwards, by what it may be off by (`rounding`), and by its own last places."""
+    pad = torch.finfo(low.dtype).eps * (error + 16 * torch.maximum(low.abs(), high.abs()))
     return low - pad, high + pad

@@ -6,7 +6,7 @@ output are [rows, *out]; `pull` turns them into those of its input, `offset` is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -44,6 +44,15 @@ class Linear(Op):
         """[rows] what the bias adds to the function with coefficients a."""
         return 0.0
 
+    def squared(self) -> Linear:
+        """The operation whose weights and biases are the squares of these: for rounding."""
+        return self
+
+    @property
+    def terms(self) -> int:
+        """How many products each of its sums has."""
+        return 1
+
 
 @dataclass(frozen=True)
 class Dense(Linear):
@@ -63,6 +72,13 @@ class Dense(Linear):
 
     def offset(self, a: Tensor) -> Tensor:
         return a @ self.bias
+
+    def squared(self) -> Dense:
+        return Dense(self.weight.square(), self.bias.square())
+
+    @property
+    def terms(self) -> int:
+        return self.weight.shape[1]
 
     def to(self, dtype: torch.dtype) -> Dense:
         return Dense(self.weight.to(dtype), self.bias.to(dtype))
@@ -104,6 +120,14 @@ class Conv(Linear):
     def offset(self, a: Tensor) -> Tensor | float:
         return 0.0 if self.bias is None else a.sum((2, 3)) @ self.bias
 
+    def squared(self) -> Conv:
+        bias = None if self.bias is None else self.bias.square()
+        return replace(self, weight=self.weight.square(), bias=bias)
+
+    @property
+    def terms(self) -> int:
+        return self.weight[0].numel()
+
     def to(self, dtype: torch.dtype) -> Conv:
         bias = None if self.bias is None else self.bias.to(dtype)
         return Conv(self.weight.to(dtype), bias, self.stride, self.padding, self.dilation, self.groups, self.source)
@@ -127,6 +151,9 @@ class Scale(Linear):
 
     def offset(self, a: Tensor) -> Tensor:
         return (a * self.bias).flatten(1).sum(1)
+
+    def squared(self) -> Scale:
+        return Scale(self.weight.square(), self.bias.square())
 
     def to(self, dtype: torch.dtype) -> Scale:
         return Scale(self.weight.to(dtype), self.bias.to(dtype))

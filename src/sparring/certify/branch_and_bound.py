@@ -20,24 +20,28 @@ from torch import Tensor
 from sparring.attacks import attack as find_attack
 from sparring.bounds.alpha import alpha_margins
 from sparring.bounds.backward import Form, settle
-from sparring.bounds.crown import crown_margins, crown_neurons, margin_rows
+from sparring.bounds.crown import crown_margins, crown_neurons
 from sparring.certify.margins import by_crown, proved
 from sparring.certify.question import Question
 from sparring.certify.split import Parts, Splitter
-from sparring.threat import Threat, Untargeted
+from sparring.threat import Threat
 
 ROOT_STEPS, STEPS, LEAF_STEPS = 50, 15, 200
 """of ascent for the whole ball, for a part, and for a part in which every ReLU is settled"""
+LEAF_ROUNDS = 8
+"of so many steps, each at the full rate again"
 
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What the search says about B images: bool [B], bool [B], float64 [B], float64 [B]."""
+    """What the search says about B images: bool [B], bool [B], float64 [B], float64 [B], and [B, ...] the points that
+    have the smallest margin."""
 
     certified: Tensor
     attacked: Tensor
     bound: Tensor
     margin: Tensor
+    points: Tensor
 
 
 def verify(question: Question, margin: Tensor, attacks: str, seconds: float, nodes: int, seed: int) -> Verdicts:
@@ -48,33 +52,40 @@ def verify(question: Question, margin: Tensor, attacks: str, seconds: float, nod
             parts that are bounded at once. seed: of the attacks.
     """
     margin = margin.double().clone()
+    points = question.ball.x.clone()
     certified, bound = proved(question, by_crown)
+    threshold = question.threshold.double()
     left = (~certified).nonzero().squeeze(1)
     if len(left):
-        margin[left] = _attacked(question[left], margin[left], attacks, seed)
+        margin[left], points[left] = _attacked(question[left], margin[left], attacks, seed)
         left = left[margin[left] >= 0]
     if len(left) and question.graph.relus:  # a linear net has nothing to cut
-        search = _Search(question[left], margin[left], seconds, nodes)
+        rest = question[left]
+        search = _Search(rest.doubled() if rest.cancels else rest, margin[left], seconds, nodes)
         search.run()
-        bound[left], margin[left] = torch.maximum(bound[left], search.bound), search.margin
+        bound[left] = torch.maximum(bound[left], search.bound)
+        threshold[left] = search.question.threshold.double()
+        lower = (search.margin < margin[left]).nonzero().squeeze(1)
+        margin[left[lower]], points[left[lower]] = search.margin[lower], search.points[lower]
     attacked = margin < 0
-    certified = ~attacked & (certified | (bound > question.threshold))
-    return Verdicts(certified, attacked, torch.minimum(bound, margin), margin)
+    certified = ~attacked & (certified | (bound > threshold))
+    return Verdicts(certified, attacked, torch.minimum(bound, margin), margin, points)
 
 
-def _attacked(question: Question, margin: Tensor, attacks: str, seed: int) -> Tensor:
-    """The margins [B], lowered to the smallest that the attacks see."""
-    ball, margin = question.ball, margin.clone()
+def _attacked(question: Question, margin: Tensor, attacks: str, seed: int) -> tuple[Tensor, Tensor]:
+    """The margins [B], lowered to the smallest that the attacks see, and the points where they see it."""
+    ball, margin, points = question.ball, margin.clone(), question.ball.x.clone()
     for spec in [] if attacks == "off" else attacks.split("+"):
         rows = (margin >= 0).nonzero().squeeze(1)
         if not len(rows):
             break
         here = ball[rows]
         threat = Threat(ball.norm, float(ball.eps[0]), ball.box, None, here.free)
-        result = find_attack(spec)(question.model, here.x, question.y[rows], threat, seed=seed)
+        result = find_attack(spec)(question.model, here.x, question.goal(rows), threat, seed=seed)
         seen = -result.margin.to(margin).nan_to_num(nan=-torch.inf)
-        margin[rows] = torch.minimum(margin[rows], seen)
-    return margin
+        lower = seen < margin[rows]
+        margin[rows[lower]], points[rows[lower]] = seen[lower], result.x_adv.to(points)[lower]
+    return margin, points
 
 
 class _Search:
@@ -83,9 +94,11 @@ class _Search:
     def __init__(self, question: Question, margin: Tensor, seconds: float, nodes: int) -> None:
         self.question, self.margin, self.seconds, self.nodes = question, margin, seconds, nodes
         graph, region = question.graph, question.region
-        rows, owner = margin_rows(question.y, graph.classes, question.size.dtype)
+        rows, owner = question.rows()
         neurons = crown_neurons(graph, region)
         least = crown_margins(graph, region, neurons, rows, owner)
+        self.points = question.ball.x.clone()
+        "[B, ...] where `margin` was seen, if here"
         self.proved = torch.full_like(margin, torch.inf)
         "[B] the least of the bounds of what is proved of each image"
         self.stuck = torch.full_like(margin, torch.inf)
@@ -123,13 +136,18 @@ class _Search:
     def _take(self, parts: Parts, steps: int) -> None:
         """Bound parts, show their worst points, and keep open what is not settled."""
         began = time.perf_counter()
-        found, points = self.splitter.bound(parts, steps)
-        leaf = (found.choice < 0).nonzero().squeeze(1)
-        if len(leaf):  # every ReLU is settled: only the multipliers are not at their best yet
-            again, more = self.splitter.bound(found[leaf], LEAF_STEPS)
+        found, points, _ = self.splitter.bound(parts, steps)
+        owner = self.owner[found.pair]
+        for _ in range(LEAF_ROUNDS):
+            open_ = (found.choice < 0) & (found.bound <= self.question.threshold[owner]) & (self.margin[owner] >= 0)
+            leaf = open_.nonzero().squeeze(1)
+            if not len(leaf):
+                break
+            # Every ReLU is settled: only the multipliers are not at their best yet, or a point breaks the image.
+            again, more, mean = self.splitter.bound(found[leaf], LEAF_STEPS)
             found = _put(found, leaf, again)
             points = points.index_put((leaf,), more)
-        owner = self.owner[found.pair]
+            self._show(mean, owner[leaf])
         self._show(points, owner)
         threshold = self.question.threshold[owner]
         sure = found.bound > threshold
@@ -159,9 +177,12 @@ class _Search:
         """Ask the model about the points [D, d] and note the margins."""
         question, ball = self.question, self.question.ball
         z = ball[owner].clip(points.to(ball.x.dtype).reshape(-1, *ball.x.shape[1:]))
-        seen = -Untargeted(question.y[owner]).margin(question.model.logits(z)).double()
+        seen = -question.goal(owner).margin(question.model.logits(z)).double()
         seen = seen.masked_fill(~ball[owner].contains(z), torch.inf)
+        before = self.margin[owner]
         self._note(self.margin, owner, seen)
+        for row in ((seen < before) & (seen == self.margin[owner])).nonzero().flatten().tolist():
+            self.points[owner[row]] = z[row]
 
     def _note(self, least: Tensor, owner: Tensor, values: Tensor) -> None:
         least.scatter_reduce_(0, owner, values, "amin")

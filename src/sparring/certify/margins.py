@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from sparring.bounds.alpha import alpha_margins
-from sparring.bounds.crown import crown_margins, crown_neurons, interval_margins, margin_rows
+from sparring.bounds.crown import crown_margins, crown_neurons, interval_margins
 from sparring.certify.question import Question
 
 Bound = Callable[[Question], Tensor]
 
 
 def by_intervals(question: Question) -> Tensor:
-    """[B, K - 1] lower bounds of the margins by intervals."""
-    rows, owner = margin_rows(question.y, question.graph.classes, question.size.dtype)
+    """[B, K - 1] lower bounds of the margins by intervals; [B, 1] towards a target, so for all here."""
+    rows, owner = question.rows()
     with torch.no_grad():
         return interval_margins(question.graph, question.region, rows, owner).reshape(len(question), -1)
 
@@ -29,7 +29,7 @@ def by_crown(question: Question) -> Tensor:
 def by_alpha_crown(question: Question, steps: int) -> Tensor:
     """[B, K - 1] by CROWN, and those that it does not settle by alpha-CROWN with so many steps."""
     graph, region = question.graph, question.region
-    rows, owner = margin_rows(question.y, graph.classes, question.size.dtype)
+    rows, owner = question.rows()
     neurons = crown_neurons(graph, region)
     bound = crown_margins(graph, region, neurons, rows, owner)
     left = (bound <= question.threshold[owner]).nonzero().squeeze(1)
@@ -47,7 +47,7 @@ def proved(question: Question, bound: Bound) -> tuple[Tensor, Tensor]:
     least = bound(question).amin(1)
     sure = least > question.threshold
     least = least.double()
-    near = (least.abs() <= question.threshold).nonzero().squeeze(1)
+    near = (~sure & ~(least < -question.threshold)).nonzero().squeeze(1)
     if len(near) and question.size.dtype is not torch.float64:
         again = question[near].doubled()
         least[near] = bound(again).amin(1)

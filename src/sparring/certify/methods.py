@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import torch
@@ -21,7 +21,8 @@ from sparring.spec import Registry, parse_spec
 class Outcome:
     """What a method found about B images; for the attributes see `Certificates`.
 
-    `right`: bool [B], where the method's own answer to the clean images counts; None = the model's.
+    `right`: bool [B], where the method's own answer to the clean images counts; None = the model's. `points`: [B, ...]
+    where `margin` was seen; None = the clean images.
     """
 
     certified: Tensor
@@ -29,6 +30,7 @@ class Outcome:
     margin: Tensor
     attacked: Tensor
     right: Tensor | None = None
+    points: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,10 @@ class Method:
     name: ClassVar[str]
     paper: ClassVar[str]
     norms: ClassVar[tuple[Norm, ...]] = (Linf, L2, L1)
+    passes: ClassVar[int] = 50
+    "of a pass of the model, about what an image costs: for estimates of the time left"
+    compares: ClassVar[bool] = True
+    "its bounds are the same each time; otherwise they depend on the time it has"
     reads_layers: ClassVar[bool] = True
     "it needs the net's layers; otherwise it asks the model for answers only, and about all images"
 
@@ -49,6 +55,14 @@ class Method:
     def bounds(self) -> Bound:
         """How margins are bounded."""
         raise NotImplementedError
+
+    def bounds_only(self) -> Method:
+        """Its bounds, without a search that takes long; never more than this method proves."""
+        return self
+
+    def patient(self) -> Method:
+        """The same with more time, to prove once more what it has proved on a faster machine."""
+        return self
 
     @property
     def spec(self) -> str:
@@ -62,6 +76,7 @@ class IBP(Method):
     """Interval bound propagation."""
 
     name = "ibp"
+    passes = 5
     paper = "arXiv:1810.12715"
 
     def bounds(self) -> Bound:
@@ -89,6 +104,7 @@ class AlphaCrown(Method):
 
     name = "alpha-crown"
     paper = "arXiv:2011.13824"
+    passes = 1000
     steps: int = 20
 
     def __post_init__(self) -> None:
@@ -109,7 +125,9 @@ class Complete(Method):
     """
 
     name = "complete"
+    compares = False
     paper = "arXiv:2103.06624"
+    passes = 2000
     seconds: float = 30.0
     attack: str = "apgd-ce+apgd-t"
     nodes: int = 64
@@ -120,9 +138,15 @@ class Complete(Method):
                 f"complete: seconds={self.seconds}, nodes={self.nodes}; seconds >= 0 and nodes >= 2 needed"
             )
 
+    def bounds_only(self) -> Method:
+        return Crown()
+
+    def patient(self) -> Method:
+        return replace(self, attack="off", seconds=4 * self.seconds)
+
     def prove(self, question: Question, margin: Tensor, seed: int) -> Outcome:
         found = verify(question, margin, self.attack, self.seconds, self.nodes, seed)
-        return Outcome(found.certified, found.bound, found.margin, found.attacked)
+        return Outcome(found.certified, found.bound, found.margin, found.attacked, points=found.points)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class Certificates:
         margin: [N] float64, the smallest margin that was seen anywhere in the threat: an upper bound of the same;
             NaN for smoothing.
         clean_correct: [N] bool. attacked: [N] bool, an adversarial example inside the threat was found on the way.
+        x_adv: [N, ...] the point where `margin` was seen: an adversarial example where attacked, else mostly the image.
         seconds: [N] the time that was spent, a batch shared evenly.
         threat, method, seed: what was done; the method with its options.
     """
@@ -36,6 +37,7 @@ class Certificates:
     margin: Tensor
     clean_correct: Tensor
     attacked: Tensor
+    x_adv: Tensor
     seconds: Tensor
     threat: Threat
     method: str
@@ -118,7 +120,7 @@ class Certificates:
         ]
 
 
-PER_IMAGE = ("certified", "bound", "margin", "clean_correct", "attacked", "seconds")
+PER_IMAGE = ("certified", "bound", "margin", "clean_correct", "attacked", "x_adv", "seconds")
 
 
 def joined(parts: Sequence[Certificates]) -> Certificates:

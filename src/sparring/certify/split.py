@@ -85,8 +85,9 @@ class Splitter:
         pair = torch.arange(count, device=device)
         return Parts(pair, none.to(torch.int8), lines.below, none, least, torch.full_like(pair, -1))
 
-    def bound(self, parts: Parts, steps: int) -> tuple[Parts, Tensor]:
-        """The parts with better bounds and the ReLU to split next, and for each the pixels [D, d] that look worst."""
+    def bound(self, parts: Parts, steps: int) -> tuple[Parts, Tensor, Tensor]:
+        """The parts with better bounds and the ReLU to split next; for each the pixels [D, d] that look worst, and the
+        mean of those over the second half of the ascent: near the optimum, it keeps the constraints of the part."""
         low, high, form, region = self._of(parts)
         lines = lines_around(low, high)
         free = (low < 0) & (high > 0)
@@ -98,7 +99,7 @@ class Splitter:
         )
         best = torch.full_like(parts.bound, -torch.inf)
         kept = (parts.slope, parts.beta, self._worst(form, region))
-        score = torch.zeros_like(low)
+        score, mean = torch.zeros_like(low), self._worst(form, region)
         for number in range(steps + 1):
             with torch.enable_grad():
                 held = Lines(torch.where(free, slope, lines.below), lines.above, lines.shift)
@@ -112,6 +113,8 @@ class Splitter:
                 best = torch.where(better, bound, best)
                 point = torch.where(column, pulled.a, kept[2])
                 kept = (torch.where(column, slope, kept[0]), torch.where(column, beta, kept[1]), point)
+                if 2 * number >= steps:
+                    mean += region.lowest(pulled.a) / (steps // 2 + 1)
                 at = torch.cat([pulled.at_relus[key].flatten(1) for key in self.shapes], 1)
                 score = torch.where(column, _score(at, held, low, high) * free, score)
             if number < steps:
@@ -124,7 +127,7 @@ class Splitter:
                     group["lr"] *= DECAY
         choice = torch.where(free.any(1), torch.where(free, score, -1).argmax(1), -1)
         found = Parts(parts.pair, parts.sign, kept[0], kept[1], torch.maximum(parts.bound, best), choice)
-        return found, region.lowest(kept[2])
+        return found, region.lowest(kept[2]), mean
 
     def _of(self, parts: Parts) -> tuple[Tensor, Tensor, Form, Region]:
         """What is known of the ReLUs in each part, and its function and region."""

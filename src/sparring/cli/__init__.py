@@ -20,13 +20,19 @@ import sparring.cli.reproduce.distillation
 import sparring.cli.reproduce.gallery
 import sparring.cli.reproduce.generators
 import sparring.cli.reproduce.physical
+import sparring.cli.reproduce.poisoning
 import sparring.cli.train.train
+import sparring.cli.poison
+import sparring.cli.defend
 import sparring.cli.generate.train
 import sparring.cli.generate.sample
 import sparring.cli.generate.autoencoders
 import sparring.cli.generate.project
 import sparring.cli.attack.attacks
+import sparring.cli.serve
+import sparring.cli.checks
 import sparring.cli.models
+import sparring.cli.web
 import sparring.cli.data  # noqa: F401
 
 # isort: on

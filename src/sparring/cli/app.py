@@ -13,13 +13,14 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from typing import Annotated, NoReturn, TextIO
 
 import typer
 
 from sparring._version import __version__
 from sparring.cli.blame import blamed
-from sparring.errors import ShapeError, SparringError
+from sparring.errors import OutOfMemory, ShapeError, SmallerBatches, SparringError
 
 BAD_INPUT, MODEL_RAISED, OWN_ERROR, STOPPED = 2, 3, 70, 130
 
@@ -68,6 +69,7 @@ def main() -> None:
     """Entry point of the console script; the exit codes are those above."""
     for stream in (sys.stdout, sys.stderr):
         _forgive(stream)
+    warnings.showwarning = _warn
     words, whole = _split(sys.argv[1:])
     try:
         code = app(with_values(words), standalone_mode=False, prog_name="sparring") or 0
@@ -86,6 +88,21 @@ def main() -> None:
         _end(error)
 
 
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Warnings of ours as one line, those of others as Python shows them."""
+    if issubclass(category, SmallerBatches):
+        print(f"sparring: {message}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, filename, lineno, line), end="", file=file or sys.stderr)
+
+
 def fail(message: str, code: int = BAD_INPUT) -> NoReturn:
     """Print one line on stderr and leave."""
     print("sparring: " + " ".join(message.split()), file=sys.stderr)
@@ -98,11 +115,14 @@ def _end(error: Exception) -> NoReturn:
         fail(_said(error))
     if isinstance(error, ShapeError) and isinstance(error.__cause__, Exception):
         error = error.__cause__  # images of this shape were tried when they were loaded: it is the model's own doing
+    if isinstance(error, OutOfMemory):
+        fail(f"{error}; audit a smaller model or smaller images, or use another --device", MODEL_RAISED)
     if isinstance(error, SparringError):
         fail(str(error))
     found = blamed(error)
     if found is not None:
-        fail(f"the model raised {found}; {TRACEBACK} shows all of it", MODEL_RAISED)
+        hint = "a smaller --batch-size may help; " if "out of memory" in str(error).lower() else ""
+        fail(f"the model raised {found}; {hint}{TRACEBACK} shows all of it", MODEL_RAISED)
     if isinstance(error, OSError):
         _abandon_stdout()
         where = f" {error.filename}" if error.filename else ""

@@ -8,7 +8,16 @@ import typer
 
 from sparring.cli.app import app
 from sparring.cli.loading import LoadOptions
-from sparring.cli.options import BatchSizeOption, JsonOption, QuietOption, SeedOption, ThreatOptions, takes_options
+from sparring.cli.options import (
+    BatchSizeOption,
+    ForceOption,
+    JsonOption,
+    OutOption,
+    QuietOption,
+    SeedOption,
+    ThreatOptions,
+    takes_options,
+)
 
 if TYPE_CHECKING:
     from sparring.certify.result import Certificates
@@ -28,6 +37,22 @@ def certify(
             rich_help_panel="Run",
         ),
     ] = "crown",
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Continue the run in --out; keep finished shards.", rich_help_panel="Long runs"),
+    ] = False,
+    shard_size: Annotated[
+        int,
+        typer.Option(
+            "--shard-size",
+            help="Put this many images into one shard.",
+            metavar="IMAGES",
+            min=1,
+            rich_help_panel="Long runs",
+        ),
+    ] = 250,
+    out: OutOption = None,
+    force: ForceOption = False,
     seed: SeedOption = 0,
     batch_size: BatchSizeOption = 64,
     json: JsonOption = None,
@@ -39,12 +64,20 @@ def certify(
 
     [dim]sparring certify --model net:wong --weights weights.safetensors --n 100 --eps 0.1 --method crown[/dim]
 
+    [dim]sparring certify --model mnist-cnn-ibp --n 1000 --eps 0.3 --method complete --out runs/proof[/dim] (after a
+    stop: add --resume)
+
     [dim]sparring certify --model mnist-cnn --n 20 --norm L2 --eps 0.25 --method smoothing:sigma=0.25,n=1000[/dim]
     """
+    from sparring.audit.inputs.clean import data_sha256
+    from sparring.audit.inputs.provenance import about_model, code_name
     from sparring.certify.api import certify as prove
+    from sparring.certify.folder import CertifyRun
     from sparring.certify.methods import find_method
+    from sparring.cli.app import Stopped
     from sparring.cli.console import stderr, working
     from sparring.cli.progress import Bar
+    from sparring.errors import InputError
     from sparring.export import check_writable
     from sparring.storage import write_json
     from sparring.threat import Threat
@@ -54,17 +87,31 @@ def certify(
     chosen, allowed = find_method(method), Threat(threat.norm, threat.eps)
     if json is not None:
         check_writable(json)
+    if resume and out is None:
+        raise InputError("--resume needs the folder that the work is kept in: --out DIR")
     with working(log, load.title):
-        loaded, images = load.load()
+        loaded, images = load.load(log)
     x, y = images.tensors()
     with Bar(log, chosen.name, len(x)) as bar:
-        found = prove(
-            loaded, x, y, allowed, chosen, seed=seed, batch_size=batch_size, progress=lambda done, _: bar.update(done)
-        )
+        if out is None:
+            found = prove(
+                loaded, x, y, allowed, chosen, seed=seed, batch_size=batch_size,
+                progress=lambda done, _: bar.update(done),
+            )  # fmt: skip
+        else:
+            model = {name: value for name, value in about_model(loaded).items() if name != "name"}
+            known = {"model": model, "data": data_sha256(x, y), "code": code_name()}
+            run = CertifyRun(loaded, x, y, allowed, chosen, seed, known, batch_size, shard_size)
+            try:
+                found = run.work(run.open(out, resume=resume, force=force), bar.update)
+            except KeyboardInterrupt:
+                raise Stopped(f"the run lies in {out}; go on with the same command and --resume") from None
     weights = None if load.weights is None else str(load.weights)
     about = {"model": load.model, "weights": weights, "data": load.data, "split": images.split}
     if json is not None:
         write_json(json, {**about, **found.summary(), "images": found.rows()})
+    if out is not None:
+        write_json(out / "certificates.json", {**about, **found.summary(), "images": found.rows()})
     if not quiet:
         _print(found, about)
 

@@ -65,7 +65,7 @@ def crosscheck(
     if json is not None:
         check_writable(json)
     with working(log, load.title):
-        loaded, images = load.load()
+        loaded, images = load.load(log)
     with Bar(log, "attacking", len(chosen)) as bar:
         found = run(
             loaded, *images.tensors(), allowed,

@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparring.cli.app import app
+from sparring.cli.options import PluginOption, run_plugins
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from sparring.data import DataInfo
 
 
 @app.command("data")
 def data(
+    plugin: PluginOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """List the data sets, where each is read from, and whether it is on this machine."""
     from sparring.data import list_data
 
+    run_plugins(plugin)
     infos = list_data()
     if json:
         import dataclasses
@@ -41,7 +46,21 @@ def _table(infos: list[DataInfo]) -> None:
         what.add_row(info.name, *counts, shape, str(info.classes or "-"), info.about)
         size = f"{info.bytes / 1e6:.1f} MB" if info.bytes else "-"
         where.add_row(info.name, _here(info), size, info.place)
-    Stdout().print(what, "", where, sep="\n")
+    parts = [what, "", where]
+    for info in infos:
+        if info.options:
+            parts += ["", _options(info)]
+    Stdout().print(*parts, sep="\n")
+
+
+def _options(info: DataInfo) -> Table:
+    from sparring.cli.tables import table
+
+    names = list(info.options)
+    rows = table(f"{info.name}?{names[0]}=...", "meaning", left=("meaning",))
+    for name, what in info.options.items():
+        rows.add_row(name, what)
+    return rows
 
 
 def _here(info: DataInfo) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sparring.cli.console import note
 from sparring.cli.options import (
     CountOption,
     DataOption,
@@ -12,13 +14,18 @@ from sparring.cli.options import (
     DeviceOption,
     MeanOption,
     ModelOption,
+    PluginOption,
     SplitOption,
     StdOption,
+    ThreadsOption,
     TrustOption,
+    TwinOption,
     WeightsOption,
 )
+from sparring.cli.threads import settle_threads
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from torch import Tensor
 
     from sparring.data import ImageData
@@ -34,7 +41,9 @@ class ModelOptions:
     trust: TrustOption = False
     mean: MeanOption = None
     std: StdOption = None
+    twin: TwinOption = None
     device: DeviceOption = None
+    plugin: PluginOption = ()  # type: ignore[assignment]
 
     def check(self) -> None:
         """Refuse to go on without a model.
@@ -59,9 +68,14 @@ class ModelOptions:
 
         self.check()
         average, spread = channels("mean", self.mean), channels("std", self.std)
-        return load_model(
+        loaded = load_model(
             self.model, weights=self.weights, trust=self.trust, device=self.device, mean=average, std=spread
         )
+        if self.twin is None:
+            return loaded
+        from sparring.zoo.targets.twin import with_twin
+
+        return with_twin(loaded, load_model(self.twin, trust=self.trust, device=self.device))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,29 +86,50 @@ class LoadOptions(ModelOptions):
     data: DataOption = "mnist5k"
     split: SplitOption = "test"
     n: CountOption = None
+    threads: ThreadsOption = None
 
-    def load(self) -> tuple[Model, ImageData]:
-        """The model, behind its defense, and the images.
+    def load(self, log: Console | None = None) -> tuple[Model, ImageData]:
+        """The model, behind its defense, and the images, read as the model takes them.
+
+        Args:
+            log: where it is said if pictures are read otherwise than by default; None = nowhere.
 
         Raises:
             InputError: one of them cannot be had, or the model cannot take such images.
         """
+        from sparring.cli.pictures import read_for, remedy
         from sparring.data import load_data
 
         self.check()
         images = load_data(self.data, self.split, self.n)
         loaded = self.load_model()
+        images, how = read_for(loaded, images, self.data)
+        if how and log is not None:
+            note(log, how)
         if self.defense:
             from sparring.defenses import defend
 
             loaded = defend(loaded, self.defense)
-        check_fit(loaded, images[0][0][None], self.data)
-        return loaded, images.named_as(loaded.classes)
+        columns = check_fit(loaded, images[0][0][None], self.data, lambda: remedy(loaded, images, self.data))
+        settle_threads(self.threads, loaded, images[0][0][None])
+        images = images.named_as(loaded.classes)
+        if loaded.classes is None and columns is not None:
+            images = images.coded_for(columns)
+        check_classes(loaded, images, columns)
+        settle_threads(self.threads, loaded, images[0][0][None])
+        return loaded, images
 
     @property
     def title(self) -> str:
         """For people: what is loaded."""
         return f"loading {self.model} and {self.data}"
+
+
+def note_account(model: Model, log: Console) -> None:
+    """Say what a model that costs money was paid, as it counts itself; nothing of others."""
+    account = getattr(getattr(model, "inner", getattr(model, "deployed", model)), "account", None)
+    if account is not None:
+        note(log, account)
 
 
 def channels(what: str, text: str | None) -> list[float] | None:
@@ -111,8 +146,11 @@ def channels(what: str, text: str | None) -> list[float] | None:
         raise InputError(f"--{what} is {text!r}; write one number, or one a channel: 0.485,0.456,0.406") from None
 
 
-def check_fit(model: Model, x: Tensor, data: str) -> None:
-    """Show the model one image [1, ...] of `data`.
+def check_fit(model: Model, x: Tensor, data: str, remedy: Callable[[], str] = str) -> int | None:
+    """Show the model one image [1, ...] of `data`; how many classes it has, where its answer says so.
+
+    Args:
+        remedy: what the error adds where the model fails on the image.
 
     Raises:
         InputError: its code fails on it, most often because it was made for another shape; or it takes pixels in
@@ -120,7 +158,8 @@ def check_fit(model: Model, x: Tensor, data: str) -> None:
     """
     import torch
 
-    from sparring.errors import InputError, ShapeError, SparringError
+    from sparring.batches import out_of_memory
+    from sparring.errors import InputError, OutOfMemory, ShapeError, SparringError
 
     if tuple(model.box) != (0.0, 1.0):
         low, high = (f"{bound:g}" for bound in model.box)
@@ -132,11 +171,36 @@ def check_fit(model: Model, x: Tensor, data: str) -> None:
     wanted = f", it wants {model.input_size}" if model.input_size else ""
     with model.guard(), torch.no_grad():
         try:
-            model.raw(model.accept(x))
+            raw = model.raw(model.accept(x))
         except Exception as error:  # the net is anybody's code
             if isinstance(error, SparringError) and not isinstance(error, ShapeError):
                 raise
+            if out_of_memory(error):
+                raise OutOfMemory(f"not enough memory to show {model.name} a single image: {error}") from error
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             raise InputError(
-                f"{model.name} cannot take images of shape {tuple(x.shape[1:])} from {data}{wanted}: {reason}"
+                f"{model.name} cannot take images of shape {tuple(x.shape[1:])} from {data}{wanted}: {reason}{remedy()}"
             ) from error
+    return raw.shape[1] if raw.dim() == 2 and raw.shape[1] > 1 and raw.is_floating_point() else None
+
+
+def check_classes(model: Model, images: ImageData, columns: int | None) -> None:
+    """Refuse pictures of some of a model's classes where nothing says of which: their numbers would be wrong.
+
+    Raises:
+        InputError: there are fewer folders than classes, and no names to go by.
+    """
+    from sparring.errors import InputError
+
+    named = images.classes
+    numbers = all(name == str(k) for k, name in enumerate(named))
+    if images.chosen is None or "labels" in images.chosen or columns is None or numbers or len(named) == columns:
+        return
+    if len(named) > columns and model.classes is not None:
+        return
+    shown = ", ".join(named[:6]) + (", ..." if len(named) > 6 else "")
+    raise InputError(
+        f"{images.name} has {len(named)} classes ({shown}), {model.name} has {columns}: say which of them these are, "
+        f"as ?labels={','.join(map(str, range(len(named))[:6]))}{',...' if len(named) > 6 else ''}, or give the model "
+        "names: sp.wrap(net, classes=[...])"
+    )

@@ -49,6 +49,9 @@ def _table(infos: list[ModelInfo]) -> None:
         robust = "-"
         if info.robust_accuracy is not None:
             robust = f"{info.robust_accuracy:.1%}"
+            if info.certified_accuracy is not None:
+                robust = f"{info.certified_accuracy:.1%} to {robust}"
+                notes["a range: the lower figure is proved, no attack can break these images"] = None
             attacks = ", ".join(info.attacks)
             notes[f"robust: at most, {info.threat}, first {info.robust_images:,} test images, after {attacks}"] = None
         rows.add_row(
@@ -75,7 +78,9 @@ def markdown_table(infos: list[ModelInfo]) -> str:
     for info in infos:
         robust = "-"
         if info.robust_accuracy is not None:
-            robust = f"{info.robust_accuracy:.1%} ({info.threat}, first {info.robust_images:,} test images)"
+            proved = "" if info.certified_accuracy is None else f"; at least {info.certified_accuracy:.1%}, proved"
+            where = f"{info.threat}, first {info.robust_images:,} test images"
+            robust = f"{info.robust_accuracy:.1%}{proved} ({where})"
         lines.append(
             f"| `{info.name}` | `{info.net}` | {info.parameters:,} | {info.bytes / 1e6:.2f} MB "
             f"| {info.data}, {info.recipe} | {info.clean_accuracy:.2%} | {robust} |"

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import inspect
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
@@ -39,7 +41,7 @@ ModelOption = Annotated[
         metavar="SPEC",
         help="Load this classifier: a shipped name (see [bold]sparring models[/bold]), file.py:factory, "
         "pkg.mod:factory, a folder made by sparring train, net:NAME, imagenet:NAME, hf:NAME_OR_DIR, timm:NAME, "
-        "torchvision:NAME, torchscript:FILE.",
+        "torchvision:NAME, torchscript:FILE, onnx:FILE, tflite:FILE, sklearn:FILE, http:URL.",
         rich_help_panel=_WHAT,
     ),
 ]
@@ -75,6 +77,25 @@ TrustOption = Annotated[
         rich_help_panel=_WHAT,
     ),
 ]
+TwinOption = Annotated[
+    str | None,
+    typer.Option(
+        "--twin",
+        metavar="SPEC",
+        help="Take gradients from this net, nearly the same as --model, which has none: its verdicts alone count.",
+        rich_help_panel=_WHAT,
+    ),
+]
+PluginOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="FILE.py",
+        help="Run this file, or the installed plugin of this name: its attacks, checks, suites, defenses and nets can "
+        "then be named like any other. May be repeated.",
+        rich_help_panel=_WHAT,
+    ),
+]
 DefenseOption = Annotated[
     str | None,
     typer.Option(
@@ -91,8 +112,9 @@ DataOption = Annotated[
         "--data",
         "-d",
         metavar="SPEC",
-        help="Use these images: mnist5k, mnist, fashion_mnist, folder:PATH, npz:FILE, ... (see [bold]sparring "
-        "data[/bold]).",
+        help="Use these images: mnist5k, mnist, fashion_mnist, cifar10, folder:PATH, npz:FILE, ... (see [bold]sparring "
+        "data[/bold]). Options follow a question mark, as in folder:PATH?size=224&gray=1: size, resize, crop, gray, "
+        "classes, labels. By default, pictures are read in the size and colours that the model takes.",
         rich_help_panel=_WHAT,
     ),
     Always(),
@@ -155,6 +177,16 @@ BatchSizeOption = Annotated[
 DeviceOption = Annotated[
     str | None,
     typer.Option("--device", metavar="DEVICE", help="Compute there: cpu, cuda, cuda:1, mps.", rich_help_panel=_RUN),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        metavar="N",
+        help="Compute with so many threads. Without it: one or all, whichever is faster on this model.",
+        rich_help_panel=_RUN,
+    ),
 ]
 OutOption = Annotated[
     Path | None,
@@ -282,8 +314,10 @@ def takes_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def command(**given: Any) -> None:
+        run_plugins(given.get("plugin"))  # first: other options may name what they add
         made = {name: built(kind, given) for name, kind in groups.items()}
-        return function(**made, **{name: given[name] for name in own if name not in groups})
+        with threads_kept():
+            return function(**made, **{name: given[name] for name in own if name not in groups})
 
     parameters = []
     for name, one in own.items():
@@ -294,6 +328,30 @@ def takes_options(function: Callable[..., None]) -> Callable[..., None]:
     command.__dict__["__signature__"] = inspect.Signature(parameters)
     command.__annotations__ = {one.name: one.annotation for one in parameters}
     return command
+
+
+def run_plugins(names: Sequence[str] | None) -> None:
+    """Run the code of these plugins.
+
+    Raises:
+        InputError: one is not there, or fails.
+    """
+    if names:
+        from sparring.plugins import load_plugins
+
+        load_plugins(names)
+
+
+@contextmanager
+def threads_kept() -> Iterator[None]:
+    """Afterwards torch uses as many threads as before; it is not loaded for this."""
+    torch = sys.modules.get("torch")
+    before = None if torch is None else torch.get_num_threads()
+    try:
+        yield
+    finally:
+        if torch is not None:
+            torch.set_num_threads(before)
 
 
 def leaves_of(kind: type[Any]) -> Iterator[Leaf]:

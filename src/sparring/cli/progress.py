@@ -21,7 +21,8 @@ class TimeColumn(ProgressColumn):
         """The two durations in words; nothing of the second while nobody can tell."""
         left = task.fields["left"] if task.fields["left"] is not None else task.time_remaining
         words = duration(task.elapsed or 0)
-        return Text(words if left is None or task.finished else f"{words}, {duration(left)} left")
+        soon = left is None or round(left) < 1  # while it works, "0 s left" is never true
+        return Text(words if left is None or soon or task.finished else f"{words}, {duration(left)} left")
 
 
 class Bar:

@@ -1,6 +1,6 @@
 """Data: `load_data("mnist5k")` gives labelled images in [0, 1]; `list_data()` says what there is."""
 
-from sparring.data import cifar10, folder, mnist, mnist5k, npz
+from sparring.data import cifar10, csv_file, folder, mnist, mnist5k, npz, poisoned, webdataset
 from sparring.data.errors import DataError
 from sparring.data.images import ImageData
 from sparring.data.pixels import Images
@@ -13,6 +13,9 @@ for _source in (
     cifar10.SOURCE,
     folder.SOURCE,
     npz.SOURCE,
+    csv_file.SOURCE,
+    webdataset.SOURCE,
+    poisoned.SOURCE,
 ):
     register(_source)
 

@@ -4,15 +4,21 @@
     PATH/cat/more/2.png                             PATH/test/cat/7.jpg   (or val/)
     PATH/dog/3.webp                                 PATH/test/dog/9.jpg
 
-Class ids are the positions of the sub-folders' names in sorted order (by code point); with splits, of the
-names in all splits together, so an id means the same class in each. Hidden files and files that are not
-pictures (by their ending) are ignored. Order: classes round robin, and by path within a class.
+Class ids are the positions of the sub-folders' names in sorted order (by code point); with splits, of the names in all
+splits together, so an id means the same class in each. Folders called by numbers have these numbers. A model that names
+its classes gets them by name (`class_names`), ImageNet's nets also by WordNet's codes (n01440764). Hidden files and
+files that are not pictures (by their ending) are ignored. Order: classes round robin, and by path within a class.
 
 Splits may have other usual names, in any case (Training/ and Testing/, train/ and dev/). What archives and systems
 leave behind (__MACOSX/) is ignored; a folder that is neither a split nor a class is refused, by name.
 
-Options: `folder:PATH?size=224&resize=256&crop=1&gray=0&classes=cat,dog`, all optional; see `pictures.Recipe`. With
-`classes`, only pictures of these are read, under the ids that they have among all. A folder without splits is one
+Instead of sub-folders, a table may name the pictures: `folder:PATH?labels=labels.csv`, see `tables`; the table of
+Hugging Face's imagefolder (metadata.csv, metadata.jsonl) is found by itself.
+
+Options: `folder:PATH?size=224&resize=256&crop=1&gray=0&classes=cat,dog&labels=3,5`, all optional; see
+`pictures.Recipe`. With `classes`, only pictures of these are read, under the ids that they have among all. `labels` are
+other ids, one for each class (in the order of `classes`, or sorted by name): those of a model with more classes.
+`order` is a file that lists the class names of a model which does not know them itself. A folder without splits is one
 data set, called "all", whichever split is asked for.
 """
 
@@ -21,6 +27,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -28,11 +35,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sparring.data.class_names import SYNSET
 from sparring.data.errors import DataError
 from sparring.data.images import ImageData
 from sparring.data.order import interleave
-from sparring.data.pictures import Recipe, read_picture, suffixes
+from sparring.data.pictures import Recipe, picture_size, read_picture, suffixes
 from sparring.data.registry import DataInfo, Options, Source, check_split
+from sparring.data.tables import METADATA, is_table, read_names, read_table
 
 VALIDATION = ("val", "valid", "validation", "dev", "devel", "development")
 SPLITS = {
@@ -45,15 +54,28 @@ SPLIT_NAMES = frozenset(name for names in SPLITS.values() for name in names)
 FOREIGN = frozenset({"__macosx", "__pycache__", "thumbs", "lost+found", "$recycle.bin", "system volume information"})
 """Folders, in lower case, that systems and archives leave behind; as those that begin with a dot or an @, they are
 never classes."""
+OPTIONS = {
+    "size": "resize the shorter side to so many pixels, then cut the central square; default: what the model takes",
+    "resize": "resize the shorter side to this instead, before the cut (ImageNet: size=224&resize=256)",
+    "crop": "0 = no cut: pictures keep their aspect ratio",
+    "gray": "1 = one channel, 0 = RGB; default: what the model takes, else RGB",
+    "classes": "read only these folders, as classes=cat,dog; they keep the numbers that they have among all",
+    "labels": "the numbers of the classes, as labels=3,5, where the model has more classes than there are folders; "
+    "or a table of the pictures, labels=labels.csv, with the columns file, and index or label",
+    "order": "the model's class names in order: a text with one a line, a JSON list, or a config.json with id2label",
+}
+"""What may follow the question mark, and what each does."""
 THREADS = min(8, os.cpu_count() or 1)
 
 
 class FolderImages:
     """`Images` over picture files: decoded anew at each access, several at once."""
 
-    def __init__(self, paths: Sequence[Path], recipe: Recipe) -> None:
+    def __init__(self, paths: Sequence[Path], recipe: Recipe, chosen: frozenset[str] = frozenset()) -> None:
         self._paths = tuple(paths)
         self._recipe = recipe
+        self.chosen = chosen
+        """the options that the user gave, which nothing may overrule"""
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -62,6 +84,19 @@ class FolderImages:
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of the first picture."""
         return cast(tuple[int, int, int], tuple(read_picture(self._paths[0], self._recipe).shape))
+
+    def reread(self, **changes: int | bool) -> FolderImages:
+        """The same pictures by another recipe."""
+        return FolderImages(self._paths, replace(self._recipe, **changes), self.chosen)  # type: ignore[arg-type]
+
+    def sizes(self, rows: Tensor) -> list[tuple[int, int]]:
+        """(height, width) as the files say, without decoding them; up to the first that differs from the others."""
+        found: list[tuple[int, int]] = []
+        for row in rows.tolist():
+            found.append(picture_size(self._paths[row]))
+            if found[-1] != found[0]:
+                break
+        return found
 
     def __getitem__(self, rows: Tensor) -> Tensor:
         """uint8 [B, C, H, W]. Raises DataError: an unreadable picture, or pictures of different sizes."""
@@ -87,15 +122,33 @@ def load(argument: str, split: str, options: Options) -> ImageData:
     root = Path(argument).expanduser()
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; expected one with a sub-folder of pictures for each class")
+    table = str(options["labels"]) if "labels" in options and is_table(str(options["labels"])) else None
+    labels = _numbers(str(options["labels"])) if "labels" in options and table is None else None
     try:
-        return _load(root, f"folder:{argument}", split, recipe, only)
+        if table is not None:
+            path = root / table if (root / table).is_file() else Path(table).expanduser()
+            return labelled(path, root, f"folder:{argument}", "all", recipe, options)
+        if (found := _metadata(root, split)) is not None:
+            return labelled(found, found.parent, f"folder:{argument}", split, recipe, options)
+        if "order" in options:
+            data = _load(root, f"folder:{argument}", split, recipe, frozenset(options), only, labels)
+            return ordered(data, options)
+        return _load(root, f"folder:{argument}", split, recipe, frozenset(options), only, labels)
     except OSError as error:
         raise DataError(f"{error.filename or root} cannot be read: {error.strerror or error}") from error
 
 
-def _load(root: Path, name: str, split: str, recipe: Recipe, only: tuple[str, ...] | None) -> ImageData:
+def _load(
+    root: Path,
+    name: str,
+    split: str,
+    recipe: Recipe,
+    chosen: frozenset[str],
+    only: tuple[str, ...] | None,
+    numbers: list[int] | None,
+) -> ImageData:
     parts = _split_folders(root)
-    chosen, found = (root, "all") if not parts else _choose(root, parts, split)
+    part, found = (root, "all") if not parts else _choose(root, parts, split)
     classes = sorted({child.name for part in parts or [root] for child in _subfolders(part)})
     if missing := [name for name in only or () if name not in classes]:
         raise DataError(f"classes={','.join(only or ())}: {root} has no {_listed(missing)}; it has {_listed(classes)}")
@@ -105,16 +158,81 @@ def _load(root: Path, name: str, split: str, recipe: Recipe, only: tuple[str, ..
         (path, label)
         for label, each in enumerate(classes)
         if only is None or each in only
-        for path in _pictures(chosen / each)
+        for path in _pictures(part / each)
     ]
     if only is None:
         _refuse_empty(root, parts or [root], classes)
         _refuse_nested(root, classes)
     if not files:
-        raise DataError(f"no pictures in the {len(classes)} class folders of {chosen} (.png, .jpg, .webp, ...)")
+        raise DataError(f"no pictures in the {len(classes)} class folders of {part} (.png, .jpg, .webp, ...)")
     order = interleave(np.array([label for _, label in files], dtype=np.int64)).tolist()
     paths, labels = [files[i][0] for i in order], [files[i][1] for i in order]
-    return ImageData(FolderImages(paths, recipe), labels, classes=classes, name=name, split=found, paths=paths)
+    names: list[str] | None = classes
+    if numbers is None and only is None and all(_digits(name) for name in classes) and len(classes) > 1:
+        own = [int(name) for name in classes]
+        if len(set(own)) < len(own):
+            raise DataError(f"{root} has two folders of one number ({_listed(classes)}); keep one of them")
+        labels, names = [own[label] for label in labels], [str(k) for k in range(max(own) + 1)]
+    if numbers is not None:
+        places = _renumbered(list(only or classes), classes, numbers)
+        labels, names = [places[label] for label in labels], None
+    return ImageData(FolderImages(paths, recipe, chosen), labels, classes=names, name=name, split=found, paths=paths)
+
+
+def labelled(table: Path, root: Path, name: str, split: str, recipe: Recipe, options: Options) -> ImageData:
+    """The pictures that a table names, dealt round robin by class. Raises DataError."""
+    read = read_table(table, root)
+    order = interleave(np.array(read.labels, dtype=np.int64)).tolist()
+    paths, labels = [read.paths[i] for i in order], [read.labels[i] for i in order]
+    chosen = frozenset(options) - {"labels"} if read.named else frozenset({*options, "labels"})
+    images = FolderImages(paths, recipe, chosen)
+    data = ImageData(images, labels, classes=read.classes, name=name, split=split, paths=paths)
+    return ordered(data, options) if "order" in options else data
+
+
+def ordered(data: ImageData, options: Options) -> ImageData:
+    """The data under the numbers of a model, whose class names a file lists in order.
+
+    Raises:
+        DataError: no such file. InputError: the names differ.
+    """
+    names = read_names(Path(str(options["order"])).expanduser())
+    codes = [name.partition(" ")[0] for name in names]
+    if all(SYNSET.fullmatch(code) for code in codes):  # "n01440764 tench, Tinca tinca" on each line
+        words = [name.partition(" ")[2] or name for name in names]
+        named = [name for k, name in enumerate(data.classes) if name != str(k)]
+        names = codes if named and all(map(SYNSET.fullmatch, named)) else words
+    return data.named_as(names)
+
+
+def _metadata(root: Path, split: str) -> Path | None:
+    """The table of Hugging Face's imagefolder, where the pictures of a split are not in folders of their classes."""
+    folders = [root, *(root / name for name in SPLITS[split])]
+    tables = (folder / name for folder in folders for name in METADATA)
+    return next(
+        (path for path in tables if path.is_file() and not any(map(_any_picture, _subfolders(path.parent)))), None
+    )
+
+
+def _digits(name: str) -> bool:
+    return name.isascii() and name.isdigit() and len(name) < 6
+
+
+def _numbers(text: str) -> list[int]:
+    parts = text.split(",")
+    if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in parts) or len(set(parts)) < len(parts):
+        raise DataError(f"labels={text}; expected class numbers from 0, each once, one for each class: labels=3,5")
+    return [int(part) for part in parts]
+
+
+def _renumbered(named: list[str], classes: list[str], numbers: list[int]) -> dict[int, int]:
+    """From the id of a class among all to the number given for it."""
+    if len(named) != len(numbers):
+        raise DataError(
+            f"labels={','.join(map(str, numbers))} names {len(numbers)} classes; there are {len(named)} "
+            f"({_listed(named)}), give a number for each"
+        )
+    return {classes.index(name): number for name, number in zip(named, numbers, strict=True)}
 
 
 def recipe_from(options: Options) -> Recipe:
@@ -137,8 +255,8 @@ def recipe_from(options: Options) -> Recipe:
 
 def info() -> DataInfo:
     """What `sparring data` shows."""
-    about = "pictures, one sub-folder a class; ?size=224&gray=1"
-    return DataInfo("folder:PATH", about, None, None, {}, (), "PATH, or PATH/train and PATH/test (or val)", 0)
+    about = "pictures, one sub-folder a class; options as in folder:PATH?size=224&gray=1"
+    return DataInfo("folder:PATH", about, None, None, {}, (), "PATH, or PATH/train and PATH/test (or val)", 0, OPTIONS)
 
 
 def _split_folders(root: Path) -> list[Path]:
@@ -238,4 +356,4 @@ def _size(path: Path, picture: Tensor) -> str:
     return f"{path} has {picture.shape[2]} x {picture.shape[1]} pixels"
 
 
-SOURCE = Source("folder", load, info, argument="PATH", options=("size", "resize", "crop", "gray", "classes"))
+SOURCE = Source("folder", load, info, argument="PATH", options=tuple(OPTIONS))

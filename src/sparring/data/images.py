@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from sparring.class_numbers import integers
-from sparring.data.class_names import by_name
-from sparring.data.pixels import Images, TensorImages
+from sparring.data.class_names import by_name, synset_numbers
+from sparring.data.pixels import Images, OverlaidImages, Rereadable, TensorImages
 from sparring.errors import InputError
 from sparring.seeds import torch_seed, whole_seed
 
@@ -140,6 +140,63 @@ class ImageData(Dataset[tuple[Tensor, int]]):
             return self
         part = self.subset(torch.arange(len(self)))
         part.labels, part.classes = torch.tensor(numbers)[self.labels], tuple(classes)
+        if len(part) and int(part.labels.min()) < 0:
+            nameless = int(self.labels[part.labels.argmin()])
+            raise InputError(f"{self.name} has class {nameless} without a name, and others that the model numbers anew")
+        return part
+
+    def coded_for(self, columns: int) -> ImageData:
+        """The same images for a model of so many classes, without names: WordNet's codes get ImageNet's numbers."""
+        numbers = synset_numbers(self.classes, columns)
+        if numbers is None:
+            return self
+        part = self.subset(torch.arange(len(self)))
+        called = dict(zip(numbers, self.classes, strict=True))
+        part.labels = torch.tensor(numbers)[self.labels]
+        part.classes = tuple(called.get(k, str(k)) for k in range(columns))
+        return part
+
+    @property
+    def chosen(self) -> frozenset[str] | None:
+        """Of pictures in files: the options by which the user said how to read them. None = there is nothing to say."""
+        return self._images.chosen if isinstance(self._images, Rereadable) else None
+
+    def sizes(self) -> list[tuple[int, int]]:
+        """(height, width) as the files say, where images are such, up to the first that differs from the others.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        assert isinstance(self._images, Rereadable)
+        return self._images.sizes(self._rows)
+
+    def reread(self, **changes: int | bool) -> ImageData:
+        """The same pictures, read from their files by another recipe: size=28, gray=True. See `pictures.Recipe`."""
+        assert isinstance(self._images, Rereadable)
+        part = self.subset(torch.arange(len(self)))
+        part._images = self._images.reread(**changes)
+        return part
+
+    def replaced(self, rows: Tensor, *, images: Tensor | None = None, labels: Tensor | None = None) -> ImageData:
+        """A view of this data set with other images or labels at some places; the rest is shared, not copied.
+
+        Args:
+            rows: int64 [M], the places. images: float [M, C, H, W] in [0, 1], kept in 8 bits as in a picture file.
+            labels: int64 [M], classes of this data set.
+
+        Raises:
+            InputError: a label that is no class, or images of another shape.
+        """
+        part = self.subset(torch.arange(len(self)))
+        if labels is not None:
+            if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(self.classes):
+                raise InputError(f"the new labels span {int(labels.min())} to {int(labels.max())}; {self.name} has "
+                                 f"classes 0 to {len(self.classes) - 1}")  # fmt: skip
+            part.labels = self.labels.clone()
+            part.labels[rows] = labels.to(torch.int64)
+        if images is not None:
+            part._images = OverlaidImages(self._images, self._rows, rows, images.mul(255).round().to(torch.uint8))
+            part._rows = torch.arange(len(self))
         return part
 
     def without(self, other: ImageData) -> ImageData:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
 from sparring.data.errors import DataError
@@ -68,15 +69,36 @@ def read_picture(path: Path, recipe: Recipe) -> Tensor:
     Raises:
         DataError: one line that names the file: not a picture, truncated, too large, pixels of unknown range.
     """
+    return decode(path, str(path), recipe)
+
+
+def decode(file: Path | IO[bytes], name: str, recipe: Recipe) -> Tensor:
+    """The same of a file that may be open already; `name`: what errors call it."""
     try:
-        with Image.open(path, formats=formats()) as picture:
+        with Image.open(file, formats=formats()) as picture:
             _check_size(picture.size)
             return _tensor(_shaped(_plain(picture, "L" if recipe.gray else "RGB"), recipe))
     except DataError as error:
-        raise DataError(f"picture {path}: {error}") from error
+        raise DataError(f"picture {name}: {error}") from error
     except Exception as error:  # decoders of damaged files raise whatever they stumble over
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"picture {path} cannot be read: {reason}") from error
+        raise DataError(f"picture {name} cannot be read: {reason}") from error
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """(height, width) as the head of the file says, after the EXIF orientation. Raises DataError: no picture."""
+    return head_size(path, str(path))
+
+
+def head_size(file: Path | IO[bytes], name: str) -> tuple[int, int]:
+    """The same of a file that may be open already."""
+    try:
+        with Image.open(file, formats=formats()) as picture:
+            turned = picture.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+            return picture.size if turned else picture.size[::-1]
+    except Exception as error:  # see above
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"picture {name} cannot be read: {reason}") from error
 
 
 def _check_size(size: tuple[int, int]) -> None:

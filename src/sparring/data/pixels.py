@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from sparring.errors import InputError
 
 
 class Images(Protocol):
-    """Images by row number; `TensorImages` and `folder.FolderImages` are the two kinds."""
+    """Images by row number: `TensorImages`, `OverlaidImages` and `folder.FolderImages`."""
 
     def __len__(self) -> int: ...
 
@@ -23,6 +23,18 @@ class Images(Protocol):
     def __getitem__(self, rows: Tensor) -> Tensor:
         """Fresh memory [B, C, H, W] for rows int64 [B]: uint8 in 0..255, or float32 in [0, 1]."""
         ...
+
+
+@runtime_checkable
+class Rereadable(Images, Protocol):
+    """Images that can be read from their files in another way."""
+
+    chosen: frozenset[str]
+    """the options that the user gave, which nothing may overrule"""
+
+    def reread(self, **changes: int | bool) -> Images: ...
+
+    def sizes(self, rows: Tensor) -> list[tuple[int, int]]: ...
 
 
 class TensorImages:
@@ -59,3 +71,34 @@ def _unit_floats(pixels: Tensor) -> Tensor:
                 "normalisation belongs in the model)"
             )
     return x
+
+
+class OverlaidImages:
+    """Other images with some rows replaced; the others are neither copied nor read before they are asked for.
+
+    Args:
+        base: the images below. rows: which of their rows appear, int64 [N], in that order.
+        places: the rows of the result that are replaced, int64 [M]. pixels: what stands there, uint8 [M, C, H, W].
+    """
+
+    def __init__(self, base: Images, rows: Tensor, places: Tensor, pixels: Tensor) -> None:
+        if pixels.dtype != torch.uint8 or tuple(pixels.shape) != (len(places), *base.shape):
+            raise InputError(
+                f"the new images are {pixels.dtype} {list(pixels.shape)}; expected uint8 {[len(places), *base.shape]}"
+            )
+        self._base, self._rows, self._pixels = base, rows.clone(), pixels.detach().cpu().clone()
+        self._at = torch.full((len(rows),), -1)
+        self._at[places] = torch.arange(len(places))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self._base.shape
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        x, at = self._base[self._rows[rows]], self._at[rows]
+        new = self._pixels[at[at >= 0]]
+        x[at >= 0] = new if x.dtype == torch.uint8 else new.to(x.dtype) / 255
+        return x

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparring.data.errors import DataError
@@ -30,6 +30,8 @@ class DataInfo:
     """The file or folder that it is, or would be, read from."""
     bytes: int
     """On disk, plus what is still to download."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What may follow a question mark in its spec, and what each does."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ answer is right by construction, so no accuracy can be read from this.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ from sparring.zoo.photos import Photo
 
 EPSILONS = (0.01, 8 / 255, 0.1, 0.15)  # the report's, and the usual 8/255
 LEAST_LIKELY = "least-likely"
+FIRST = 1 / 4096
+"the smallest eps that is tried, below which no 8-bit pixel moves"
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Row:
     clean: Answer
     target: str | None
     shots: tuple[Shot, ...]
+    smallest_eps: float | None = None
+    "found by bisection between a doubling grid's last eps that failed and its first that fools; None = none up to 1"
 
     @property
     def goal(self) -> str:
@@ -85,6 +89,7 @@ class Row:
                 "clean_class_confidence_after": shot.clean_confidence,
                 "target_confidence_after": shot.target_confidence,
                 "fooled": shot.fooled,
+                "smallest_eps": self.smallest_eps,
             }
             for shot in self.shots
         ]
@@ -124,8 +129,63 @@ def fgsm_imagenet(
         goals: tuple[tuple[str | None, Goal], ...] = ((None, Untargeted(y)), (names[aim], Targeted(t, y)))
         for name, goal in goals:
             shots = tuple(_shoot(model, x, goal, eps, names, seed) for eps in sorted(set(epsilons)))
-            rows.append(Row(photo, Answer(truth, names[truth], float(clean[truth])), name, shots))
+            least = smallest_eps(model, x, goal, seed)
+            rows.append(Row(photo, Answer(truth, names[truth], float(clean[truth])), name, shots, least))
     return rows
+
+
+def smallest_eps(model: Model, x: Tensor, goal: Goal, seed: int = 0) -> float | None:
+    """The smallest eps at which FGSM reaches the goal on one picture [1, 3, H, W], to a thousandth of itself.
+
+    FGSM may fool at some eps and fail at a larger one: what is found is the end of the first stretch that a grid of
+    doubling eps, from `FIRST` on, meets. None = nothing up to eps 1.
+    """
+
+    def fools(eps: float) -> bool:
+        return bool(FGSM()(model, x, goal, Threat("Linf", eps), seed=seed).success)
+
+    low, high = 0.0, FIRST
+    while not fools(high):
+        if high >= 1:
+            return None
+        low, high = high, min(1.0, 2 * high)
+    while high - low > high / 1000:
+        middle = (low + high) / 2
+        low, high = (low, middle) if fools(middle) else (middle, high)
+    return high
+
+
+def by_picture(rows: Sequence[Row], truths: Mapping[str, str]) -> list[dict[str, Any]]:
+    """One dict a picture: label and confidence before, at each eps without a target, and the smallest eps.
+
+    Args:
+        truths: the true label of a picture by its name, where somebody knows it.
+    """
+    pictures = []
+    for row in rows:
+        if row.target is not None:
+            continue
+        aimed = next((one for one in rows if one.photo.name == row.photo.name and one.target is not None), None)
+        truth = truths.get(row.photo.name)
+        pictures.append(
+            {
+                "picture": row.photo.name,
+                "label": row.clean.label,
+                "confidence": row.clean.confidence,
+                "true_label": truth,
+                "right": None if truth is None else same_class(truth, row.clean),
+                "smallest_eps": row.smallest_eps,
+                "target": None if aimed is None else aimed.target,
+                "smallest_eps_targeted": None if aimed is None else aimed.smallest_eps,
+                "steps": [{"eps": one.eps, **one.answer.to_dict(), "fooled": one.fooled} for one in row.shots],
+            }
+        )
+    return pictures
+
+
+def same_class(truth: str, said: Answer) -> bool:
+    """Is the answer of this class, given by number or by name (its first of several)?"""
+    return truth == str(said.number) or _plain(truth.partition(",")[0]) == _plain(said.label)
 
 
 def _shoot(model: Model, x: Tensor, goal: Goal, eps: float, names: Sequence[str], seed: int) -> Shot:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from sparring.model import wrap
+from sparring.result import Result
 from sparring.testing.case import Examinee, check, demand, same, size
-from sparring.testing.fixtures import Affine, Changed, Paper, affine, pair
+from sparring.testing.fixtures import Affine, Changed, Paper, affine, curved, on_grid, pair
 from sparring.testing.truth import SLACK
 
 
@@ -123,22 +124,62 @@ def region(case: Examinee) -> None:
     )
 
 
+BOXES = ((-1.0, 1.0), (0.0, 255.0))
+MEAN, STD = (0.25, 0.5, 0.75), (0.25, 0.5, 1.0)
+
+
 @check("other-box", applies=lambda info: "untargeted" in info.specificity)
 def other_box(case: Examinee) -> None:
-    """With pixels from -1 to 1 it is as strong as with pixels from 0 to 1, and stays inside."""
-    paper = pair()
-    best = paper.optimum(case.norm) * (1 if str(case.norm) == "L0" else 2)
-    wide = Paper(Changed(paper.net, before=lambda x: (x + 1) / 2), paper.x * 2 - 1, paper.y)
-    eps = None if case.eps(paper) is None else float(best.max()) * 1.2 * case.factor
-    result = case(wide, wide.y, eps=eps, model=wrap(wide.net, box=(-1, 1)))
-    demand(
-        case.enough(result.success),
-        f"success is {result.success.tolist()} at eps {eps}, the optimum is {best.tolist()}",
-    )
-    low, high = float(result.x_adv.min()), float(result.x_adv.max())
-    demand(low >= -1 and high <= 1, f"x_adv goes from {low:.6g} to {high:.6g}")
+    """The same problem with pixels from -1 to 1, from 0 to 255, or normalised by channel has the same answer."""
+    straight = on_grid(pair())
+    best = straight.optimum(case.norm)
+    enough = None if case.eps(straight) is None else float(best.max()) * 1.2 * case.factor
+    for paper, eps in ((straight, enough), (on_grid(curved()), None)):
+        radius = case.eps(paper) if eps is None else eps
+        plain = case(paper, paper.y, eps=radius)
+        if paper is straight:
+            demand(case.enough(plain.success), f"success is {plain.success.tolist()} at eps {eps}")
+        for low, high in BOXES:
+            _same_answer(case, paper, plain, radius, low, high)
+    coloured = on_grid(curved(shape=(3, 2, 3)))
+    _same_by_channel(case, coloured, case(coloured, coloured.y))
+
+
+def _same_answer(case: Examinee, paper: Paper, plain: Result, eps: float | None, low: float, high: float) -> None:
+    """With pixels from `low` to `high` it gives the answer of the `plain` run, scaled."""
+    span = high - low
+    scale = 1 if str(case.norm) == "L0" else span
+    wide = Paper(Changed(paper.net, before=lambda x: (x - low) / span), paper.x * span + low, paper.y)
+    model = wrap(wide.net, box=(low, high))
+    result = case(wide, wide.y, eps=None if eps is None else eps * scale, model=model)
+    where = f"with pixels from {low:g} to {high:g}"
+    least, most = float(result.x_adv.min()), float(result.x_adv.max())
+    demand(least >= low and most <= high, f"{where} x_adv goes from {least:.6g} to {most:.6g}")
     fooled = wide.classes(result.x_adv) != wide.y
-    demand(torch.equal(fooled, result.success), "success is not what a fresh look at x_adv says")
+    demand(torch.equal(fooled, result.success), f"{where} success is not what a fresh look at x_adv says")
+    _agree(plain, result, result.distance / scale, where)
+
+
+def _same_by_channel(case: Examinee, paper: Paper, plain: Result) -> None:
+    """A net that takes normalised pixels, behind pixels from 0 to 255."""
+    mean, std = (torch.tensor(values, dtype=paper.x.dtype).reshape(1, 3, 1, 1) for values in (MEAN, STD))
+    scale = 1 if str(case.norm) == "L0" else 255
+    normal = Changed(paper.net, before=lambda x: x * std + mean)
+    model = wrap(normal, box=(0, 255), mean=[255 * m for m in MEAN], std=[255 * s for s in STD])
+    eps = case.eps(paper)
+    result = case(replace(paper, x=paper.x * 255), paper.y, eps=None if eps is None else eps * scale, model=model)
+    _agree(plain, result, result.distance / scale, "with pixels normalised by channel")
+
+
+def _agree(plain: Result, result: Result, distance: Tensor, where: str) -> None:
+    demand(
+        torch.equal(plain.success, result.success),
+        f"{where} success is {result.success.tolist()}, from 0 to 1 it is {plain.success.tolist()}",
+    )
+    demand(
+        torch.allclose(distance, plain.distance, rtol=1e-4, atol=1e-7),
+        f"{where} distance is {distance.tolist()} in widths of the box, from 0 to 1 it is {plain.distance.tolist()}",
+    )
 
 
 @check("shift-invariance", every_norm=False)
@@ -185,8 +226,8 @@ def eight_bits(case: Examinee) -> None:
     demand(not wrong, f"success is {result.success.tolist()}, after uint8 it is {fooled.tolist()}")
     moved = size(case.norm, again - paper.x)
     demand(
-        torch.allclose(moved, result.distance.double(), rtol=1e-4, atol=1e-6),
-        f"distance is {result.distance.tolist()}, after uint8 it is {moved.tolist()}",
+        torch.allclose(torch.where(fooled, moved, torch.inf), result.distance.double(), rtol=1e-4, atol=1e-6),
+        f"distance is {result.distance.tolist()}, after uint8 it is {moved.tolist()} (inf = not fooled)",
     )
     if eps is not None:
         demand(

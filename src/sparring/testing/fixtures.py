@@ -50,11 +50,15 @@ class Changed(nn.Module):
 
 @dataclass(frozen=True)
 class Paper:
-    """A net, images [N, ...] in float64 and the classes [N] that the net gives them."""
+    """A net, images [N, ...] in float64 and the classes [N] that the net gives them.
+
+    `home`: a copy of the net that nobody hooks or breaks, for attacks that learn first; None = the net itself.
+    """
 
     net: nn.Module
     x: Tensor
     y: Tensor
+    home: nn.Module | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -157,6 +161,11 @@ def curved(shape: tuple[int, ...] = SHAPE, classes: int = 4, seed: int = 7, coun
     return _labelled(nn.Sequential(first, nn.Tanh(), last), x)
 
 
+def on_grid(paper: Paper, steps: int = 2**10) -> Paper:
+    """The same net, its pixels rounded so that the way into another box and back loses no bit of them."""
+    return _labelled(paper.net, (paper.x * steps).round() / steps)
+
+
 def living(seed: int = 9, count: int = COUNT) -> Paper:
     """A convolutional net with batch-norm and dropout whose modules are in different modes, as a user may leave it."""
     with torch.random.fork_rng(devices=[]):  # the constructors of these layers draw from the global RNG
@@ -180,4 +189,4 @@ def living(seed: int = 9, count: int = COUNT) -> Paper:
 
 def _labelled(net: nn.Module, x: Tensor) -> Paper:
     with torch.no_grad():
-        return Paper(net, x, net(x).argmax(1))
+        return Paper(net, x, net(x).argmax(1), copy.deepcopy(net))

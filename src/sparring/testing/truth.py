@@ -6,21 +6,21 @@ import torch
 
 from sparring.errors import InputError
 from sparring.result import Result
-from sparring.testing.case import Examinee, check, demand, size
+from sparring.testing.case import Examinee, check, demand, searches_within_norm, size
 from sparring.testing.fixtures import Paper, affine, curved, pair
 from sparring.threat import Goal, Targeted
 
 SLACK = 1 + 1e-5  # float rounding of eps, the same that the referee forgives
 
 
-@check("known-optimum", applies=lambda info: info.aim != "own" and "untargeted" in info.specificity)
+@check("known-optimum", applies=lambda info: searches_within_norm(info) and "untargeted" in info.specificity)
 def known_optimum(case: Examinee) -> None:
     """On an affine model it succeeds just above the closed-form optimum inside the box (or finds it)."""
     paper = pair()
     _reaches(case, paper, None)
 
 
-@check("known-optimum-targeted", applies=lambda info: info.aim != "own" and "targeted" in info.specificity)
+@check("known-optimum-targeted", applies=lambda info: searches_within_norm(info) and "targeted" in info.specificity)
 def known_optimum_targeted(case: Examinee) -> None:
     """The same towards a class, among four."""
     paper = pair(classes=4)
@@ -138,7 +138,7 @@ def targeted(case: Examinee) -> None:
     raise AssertionError("a target that is the true class was accepted")
 
 
-@check("monotone-in-eps", applies=lambda info: info.aim in ("budget", "both"))
+@check("monotone-in-eps", applies=lambda info: info.aim in ("budget", "both") and info.learns is None)
 def monotone(case: Examinee) -> None:
     """On an affine model a larger eps fools no fewer samples, and a large one fools all."""
     paper = pair()

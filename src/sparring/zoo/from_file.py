@@ -18,10 +18,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import nn
 
 from sparring.errors import InputError, SparringError
 from sparring.model import Model
+from sparring.seeds import torch_seed, whole_seed
 from sparring.zoo.extras import first_line
 from sparring.zoo.options import Channels, Options
 from sparring.zoo.state import put_state, read_state
@@ -39,11 +41,9 @@ def load_factory(where: str, name: str, options: Options) -> Model:
         InputError: no such file, module or name, or the user's code failed (the cause is chained).
     """
     spec = f"{Path(where).name}:{name}"
-    folder = Path(where).resolve().parent if where.endswith(".py") else Path.cwd()
-    with _importable(folder):
-        module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
-        factory = _find(module, name, where)
-        made = _make(factory, spec, options.num_classes)
+    with importable(where):
+        factory = _find(import_code(where), name, where)
+        made = _make(factory, spec, {} if options.num_classes is None else {"num_classes": options.num_classes})
     if isinstance(made, Model):
         return _finish_wrapped(made, spec, options)
     if not callable(made):
@@ -54,13 +54,44 @@ def load_factory(where: str, name: str, options: Options) -> Model:
     return options.wrap(made, mean=mean, std=std, name=spec)
 
 
+def build_net(
+    where: str, name: str, *, in_channels: int, num_classes: int, size: int, seed: int | None = None
+) -> nn.Module:
+    """The untrained net that the factory `name` in the file or module `where` makes.
+
+    The factory gets those of in_channels, num_classes and size (of square pictures) that it takes. The same seed gives
+    the same weights, if they are drawn from torch's generator, which stays as it was.
+
+    Raises:
+        InputError: no such factory, it fails, or what it makes is no net for such pictures and classes.
+    """
+    spec = f"{Path(where).name}:{name}"
+    arguments = {"in_channels": in_channels, "num_classes": num_classes, "size": size}
+    with importable(where):
+        factory = _find(import_code(where), name, where)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(torch_seed(whole_seed(seed or 0)))
+            made = _make(factory, spec, arguments)
+    if not isinstance(made, nn.Module):
+        raise InputError(f"{spec} returned a {type(made).__name__}; a torch.nn.Module is needed to train it")
+    with users_code(f"{spec} on a picture of {in_channels} x {size} x {size}"):
+        answer = Model(made).logits(torch.zeros(2, in_channels, size, size))
+    if answer.shape != (2, num_classes):
+        raise InputError(
+            f"{spec} gives {answer.shape[-1]} logits, the data has {num_classes} classes; let the factory take "
+            "num_classes"
+        )
+    return made
+
+
 @contextmanager
-def _importable(folder: Path) -> Iterator[None]:
+def importable(where: str) -> Iterator[None]:
     """Inside, modules beside the user's file can be imported, as when Python runs it.
 
     Modules of the same names that another folder's code has imported before step aside for good: what already runs
     keeps its own.
     """
+    folder = Path(where).expanduser().resolve().parent if where.endswith(".py") else Path.cwd()
     before = list(sys.path)
     for name in _namesakes(folder):
         del sys.modules[name]
@@ -90,6 +121,16 @@ def _installed(path: Path) -> bool:
     return any(path.is_relative_to(home) for home in homes if home) or path.is_relative_to(Path(__file__).parents[1])
 
 
+def import_code(where: str) -> ModuleType:
+    """The module in a file, or of a dotted name; modules beside it can be imported by it.
+
+    Raises:
+        InputError: there is none, or its code failed.
+    """
+    with importable(where):
+        return _import_file(Path(where).expanduser()) if where.endswith(".py") else _import_module(where)
+
+
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise InputError(f"there is no file {path}")
@@ -99,14 +140,14 @@ def _import_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses, pickle and typing look a class's module up there
-    with _users_code(f"importing {path}"):
+    with users_code(f"importing {path}"):
         spec.loader.exec_module(module)
     return module
 
 
 def _import_module(name: str) -> ModuleType:
     try:
-        with _users_code(f"importing {name}"):
+        with users_code(f"importing {name}"):
             return importlib.import_module(name)
     except InputError as error:
         missing = error.__cause__
@@ -119,7 +160,7 @@ def _import_module(name: str) -> ModuleType:
 
 
 @contextmanager
-def _users_code(doing: str) -> Iterator[None]:
+def users_code(doing: str) -> Iterator[None]:
     """Errors inside the user's code in one line; the traceback stays in the cause."""
     try:
         yield
@@ -137,19 +178,20 @@ def _find(module: ModuleType, name: str, where: str) -> Any:
     raise InputError(f"{where} has no {name!r}{offer}")
 
 
-def _make(factory: Any, spec: str, num_classes: int | None) -> Any:
+def _make(factory: Any, spec: str, wanted: dict[str, int]) -> Any:
+    """What the factory makes, given those of the arguments that it takes."""
     if isinstance(factory, (nn.Module, Model)):
         return factory
     if not callable(factory):
         raise InputError(f"{spec} is a {type(factory).__name__}; a function, a class or an nn.Module is needed")
-    arguments = {"num_classes": num_classes} if num_classes is not None and _takes(factory, "num_classes") else {}
+    arguments = {name: value for name, value in wanted.items() if _takes(factory, name)}
     try:
         inspect.signature(factory).bind(**arguments)
     except TypeError as error:
         raise InputError(f"{spec} must be callable without arguments ({error}); give them defaults") from None
     except ValueError:  # a builtin without a signature: calling it will tell
         pass
-    with _users_code(f"{spec}()"):
+    with users_code(f"{spec}()"):
         return factory(**arguments)
 
 

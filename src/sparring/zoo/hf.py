@@ -55,7 +55,7 @@ def load_hf(name: str, options: Options) -> Model:
     config = net.config
     side = seen.size or _pair(getattr(config, "image_size", None))
     channels = int(getattr(config, "num_channels", 3) or 3)
-    return options.wrap(
+    model = options.wrap(
         _Flipped(net) if seen.flipped else net,
         mean=seen.mean,
         std=seen.std,
@@ -63,6 +63,8 @@ def load_hf(name: str, options: Options) -> Model:
         input_size=(channels, *side) if side else None,
         classes=_classes(config),
     )
+    model.resize = seen.resize
+    return model
 
 
 def _fetch(transformers: Any, source: str, options: Options) -> Any:
@@ -119,12 +121,16 @@ def _preprocessor(source: str) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Normalisation of pixels in [0, 1] (None = not known), input size, and whether channels are reversed."""
+    """Normalisation of pixels in [0, 1] (None = not known), input size, and whether channels are reversed.
+
+    resize: the shorter side before the central cut; None = the picture is not cut.
+    """
 
     mean: list[float] | None = None
     std: list[float] | None = None
     size: tuple[int, int] | None = None
     flipped: bool = False
+    resize: int | None = None
 
 
 def preprocessing(config: dict[str, Any] | None) -> Preprocessing:
@@ -169,7 +175,17 @@ def preprocessing(config: dict[str, Any] | None) -> Preprocessing:
         [s / scale for s in std],
         _pair(crop or config.get("size")),
         flipped,
+        _shorter_side(config, _pair(crop)),
     )
+
+
+def _shorter_side(config: dict[str, Any], crop: tuple[int, int] | None) -> int | None:
+    """To what the shorter side is resized before the cut, where that keeps the aspect ratio and the cut fits in."""
+    size = config.get("size")
+    edge = size.get("shortest_edge") if isinstance(size, dict) else size
+    if crop is None or not config.get("do_resize", True) or type(edge) is not int:
+        return None
+    return edge if max(crop) <= edge <= 1 << 14 else None
 
 
 def _floats(config: dict[str, Any], key: str) -> list[float]:

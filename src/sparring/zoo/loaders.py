@@ -20,6 +20,10 @@ from sparring.zoo.nets import NETS
 from sparring.zoo.options import Channels, Options
 from sparring.zoo.registered import CARD, load_net, load_run
 from sparring.zoo.shipped import SHIPPED, shipped
+from sparring.zoo.targets.http.load import load_http
+from sparring.zoo.targets.onnx import load_onnx
+from sparring.zoo.targets.sklearn import load_sklearn
+from sparring.zoo.targets.tflite import load_tflite
 from sparring.zoo.torchscript import load_torchscript
 
 SCHEMES: dict[str, Callable[[str, Options], Model]] = {
@@ -29,10 +33,16 @@ SCHEMES: dict[str, Callable[[str, Options], Model]] = {
     "torchvision": load_torchvision,
     "torchscript": load_torchscript,
     "imagenet": load_imagenet,
+    "onnx": load_onnx,
+    "tflite": load_tflite,
+    "sklearn": load_sklearn,
+    "http": load_http,
+    "https": lambda rest, options: load_http(rest, options, "https"),
 }
 FORMS = (
     "a shipped name (sparring models), file.py:factory, pkg.mod:factory, hf:NAME_OR_DIR, timm:NAME, "
-    "torchvision:NAME, torchscript:FILE, imagenet:NAME, net:NAME with --weights, DIR of sparring train"
+    "torchvision:NAME, torchscript:FILE, onnx:FILE, tflite:FILE, sklearn:FILE, http:URL, imagenet:NAME, "
+    "net:NAME with --weights, DIR of sparring train"
 )
 
 
@@ -61,6 +71,9 @@ def load_model(
             torchvision:NAME        torchvision, pretrained; normalised as its weights' transform does
             torchscript:FILE        a program saved by torch.jit.save
             imagenet:NAME           efficientnet-lite0, whose weights are a package
+            onnx:FILE               a classifier for onnxruntime; tflite:FILE for LiteRT: scores, no gradients
+            sklearn:FILE            a scikit-learn classifier that skops has saved
+            http:URL                a web service, http://HOST/PATH#mapping=FILE; see docs/black_box.md
 
         weights: a weights file (.safetensors, .pt, .pth) for specs that take one.
         trust: let weights files and models from the hub run the code that they carry.

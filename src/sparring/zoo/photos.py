@@ -35,7 +35,7 @@ class Photo:
     image: Tensor
 
 
-def sample_photos(size: int = 224, names: Sequence[str] = tuple(SAMPLES)) -> list[Photo]:
+def sample_photos(size: int = 224, names: Sequence[str] = tuple(SAMPLES), resize: int | None = None) -> list[Photo]:
     """The photographs `names` (of `SAMPLES`), resized and cut to `size` x `size` pixels. No network is
     needed.
 
@@ -47,15 +47,18 @@ def sample_photos(size: int = 224, names: Sequence[str] = tuple(SAMPLES)) -> lis
             raise unknown("sample photograph", name, SAMPLES)
     # The files themselves: skimage.data's functions may reach for the network.
     folder = Path(need("skimage", "the sample photographs", "imagenet").__file__).parent / "data"
-    return [Photo(name, open_photo(folder / SAMPLES[name], size).image) for name in names]
+    return [Photo(name, open_photo(folder / SAMPLES[name], size, resize).image) for name in names]
 
 
-def open_photo(path: str | Path, size: int = 224) -> Photo:
+def open_photo(path: str | Path, size: int = 224, resize: int | None = None) -> Photo:
     """A picture file, resized and cut to its central `size` x `size` pixels, named by its file.
+
+    Args:
+        resize: the shorter side before the cut; None = `size` / 0.875.
 
     Raises:
         DataError: no such file, not a picture, truncated or far too large.
     """
     path = Path(path)
-    pixels = read_picture(path, Recipe(size=size, resize=round(size / CROP)))
+    pixels = read_picture(path, Recipe(size=size, resize=resize or round(size / CROP)))
     return Photo(path.stem, pixels.float() / 255)

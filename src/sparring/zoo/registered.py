@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sparring.errors import InputError
 from sparring.model import Model
 from sparring.spec import unknown
+from sparring.zoo.from_file import build_net
 from sparring.zoo.nets import NETS, make_net
 from sparring.zoo.options import Options
 from sparring.zoo.state import State, put_state, read_state, without_prefix
@@ -47,15 +49,47 @@ def load_run(folder: Path, options: Options) -> Model:
         InputError: the card is not one of ours, or the weights do not fit.
     """
     options.refuse_weights(str(folder))
+    weights = folder / "weights.safetensors"
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
         net, classes = card["net"]["name"], card["classes"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / CARD} is not a card of `sparring train` ({error!r})") from None
-    model = load_net(net, replace(options, weights=folder / "weights.safetensors"))
+    if NETS.get(net) is None and ":" in net:
+        if not options.trust:
+            raise InputError(
+                f"the net in {folder} is made by {net}, which is code: name it (--model {net} --weights {weights}), or "
+                "say --trust"
+            )
+        model = _own_net(card, replace(options, weights=weights))
+    else:
+        model = load_net(net, replace(options, weights=weights))
     model.name = folder.name
     model.classes = None if classes is None else tuple(classes)
     return model
+
+
+def untrained(spec: str, *, in_channels: int, num_classes: int, size: int, seed: int = 0) -> nn.Module:
+    """A net with fresh weights: one of `NETS`, or what the user's file.py:factory makes.
+
+    Raises:
+        InputError: there is none, or it does not take such pictures.
+    """
+    where, _, factory = spec.rpartition(":")
+    shape = {"in_channels": in_channels, "num_classes": num_classes, "size": size}
+    if spec in NETS or not where:
+        return make_net(spec, **shape, seed=seed)
+    return build_net(where, factory, **shape, seed=seed)
+
+
+def _own_net(card: dict[str, Any], options: Options) -> Model:
+    """The net of a card that names a factory, with its weights."""
+    made = card["net"]
+    shape = (made["in_channels"], made["size"], made["size"])
+    net = untrained(made["name"], in_channels=shape[0], num_classes=made["num_classes"], size=shape[1])
+    assert options.weights is not None
+    put_state(net, read_state(options.weights, trust=False), options.weights)
+    return options.wrap(net, name=made["name"], input_size=shape)
 
 
 def _fitting(name: str, state: State) -> tuple[int, int, int]:

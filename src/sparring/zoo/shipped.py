@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparring.errors import InputError
+from sparring.threat import eps_text
 
 if TYPE_CHECKING:
     from sparring.model import Model
@@ -30,7 +31,7 @@ class ModelInfo:
         data: what it was trained on. recipe: how, in words.
         clean_accuracy, clean_images: right on so many test images, in [0, 1].
         robust_accuracy, robust_images: standing after `attacks` within `threat`, of so many test images; None
-            where it was not measured.
+            where it was not measured. certified_accuracy: proved to stand, of these; None where nobody asked.
         card: all that is known of it.
     """
 
@@ -46,6 +47,7 @@ class ModelInfo:
     robust_images: int
     threat: str
     attacks: tuple[str, ...]
+    certified_accuracy: float | None
     card: dict[str, Any]
 
 
@@ -102,7 +104,8 @@ def _info(card: dict[str, Any]) -> ModelInfo:
         clean_images=clean["images"],
         robust_accuracy=robust and robust["accuracy"],
         robust_images=robust["images"] if robust else 0,
-        threat=f"{robust['threat']['norm']} {robust['threat']['eps']:.4g}" if robust else "",
+        threat=f"{robust['threat']['norm']} {eps_text(robust['threat']['eps'])}" if robust else "",
         attacks=tuple(leg["attack"] for leg in robust["attacks"]) if robust else (),
+        certified_accuracy=robust["certified"]["accuracy"] if robust and "certified" in robust else None,
         card=card,
     )

@@ -329,3 +329,75 @@ def test_alma_takes_a_first_step_of_the_size_that_was_asked_for() -> None:
     net = Recorder(paper.net)
     sp.attack("alma:steps=40,first=0.3,alpha=0.9999999")(net, paper.x, paper.y, sp.Threat("L2"))
     assert torch.allclose(L2.size(net.shown[1] - paper.x), torch.full((5,), 0.3).double(), rtol=1e-3)
+
+
+# --- boundaries that are near -----------------------------------------------------------------------------------
+
+
+def near_boundary(norm: str, distance: float) -> tuple[nn.Module, Tensor, Tensor]:
+    """An affine net of ten classes on RGB images whose nearest mistake is `distance` away; no bound is near."""
+    source = torch.Generator().manual_seed(0)
+    weight = torch.randn(10, 3072, generator=source) / 3072**0.5
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3072, 10, bias=False)).requires_grad_(False)
+    net[1].weight.copy_(weight)
+    x = torch.rand(2, 3, 32, 32, generator=source) * 0.8 + 0.1
+    top = net(x).topk(2, 1).indices
+    normal = weight[top[:, 0]] - weight[top[:, 1]]
+    away = distance * (normal.norm(dim=1) if norm == "L2" else normal.abs().sum(1))
+    back = ((x.flatten(1) * normal).sum(1) - away) / normal.square().sum(1)
+    x = x - (back[:, None] * normal).reshape(x.shape)
+    return net, x, net(x).argmax(1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "norm", "distance", "passes"),
+    [
+        ("cw-l2:steps=100,search=4", "L2", 0.003, None),
+        ("cw-linf:doublings=3", "Linf", 0.0005, None),
+        ("alma:steps=200", "L2", 0.003, None),
+        ("min-norm", "L2", 0.003, 40),
+        ("min-norm", "L2", 0.003, 24),
+        ("min-norm", "Linf", 0.0005, 40),
+    ],
+)
+def test_a_boundary_a_hundred_times_nearer_than_on_digits_is_found(
+    spec: str, norm: str, distance: float, passes: int | None
+) -> None:
+    net, x, y = near_boundary(norm, distance)
+    result = sp.attack(spec)(net, x, y, (norm, None), budget=None if passes is None else sp.Budget(passes=passes))
+    assert bool((result.distance <= 1.1 * distance).all()), result.distance.tolist()
+
+
+@pytest.mark.parametrize("norm", ["L0", "L1", "L2", "Linf"])
+@pytest.mark.parametrize("passes", [10, 24, 40, 100])
+def test_min_norm_gets_somewhere_with_few_passes(norm: str, passes: int) -> None:
+    paper = pair()
+    best = paper.optimum(sp.Threat(norm).norm)
+    result = sp.attack(f"min-norm:passes={passes}")(paper.net, paper.x, paper.y, (norm, None))
+    assert int((result.queries + result.gradients).max()) <= passes + 25  # a start or a bisection is not cut short
+    assert bool((result.distance <= (1.5 if norm != "L0" else 2.0) * best).all()), (result.distance / best).tolist()
+
+
+def test_what_was_found_before_is_not_known_afresh_and_comes_back() -> None:
+    paper, seen = pair(), []
+
+    class Twice(Attack):
+        def run(self, bout: Bout) -> None:
+            bout.submit(bout.ball.clip(bout.x - 9 * bout.grad(bout.x, margin).sign().neg()))
+            before = bout.nearest_success[1]
+            with bout.afresh():
+                seen.append(bout.nearest_success[1])
+                bout.submit(bout.x)
+                seen.append(bout.nearest_success[1])
+            seen.extend([before, bout.nearest_success[1]])
+
+    with patch.dict("sparring.attack.REGISTRY"):
+        made = register("twice", title="T", sees="gradient", norms=(L2,), aim="minimum", paper="none", year=2024)(Twice)
+    for keep in ("best", "margin", "last"):
+        seen.clear()
+        result = made()(paper.net, paper.x, paper.y, ("L2", None), keep=keep)
+        assert bool(seen[0].isinf().all())
+        assert bool(seen[1].isinf().all())
+        assert bool(seen[2].isfinite().all())
+        assert torch.equal(seen[2], seen[3])
+        assert bool(result.success.all()) or keep == "last"

@@ -20,6 +20,7 @@ from sparring.blocks.views.printable import non_printability, printable_colours
 from sparring.blocks.views.sticker import stickers
 from sparring.blocks.views.transforms import Gaussian, Rotation, transform
 from sparring.blocks.views.view_success import view_success
+from sparring.bout import in_box
 from sparring.errors import InputError
 from sparring.norms import per
 from sparring.rng import Noise
@@ -61,14 +62,15 @@ def test_eot_survives_views_that_pgd_does_not() -> None:
 @pytest.mark.parametrize("mean", ["losses", "probabilities"])
 def test_the_mean_is_of_the_losses_or_of_the_probabilities(mean: str) -> None:
     """The gradients of E[log p] and of log E[p] by autograd, against one L2 step; no bound of the box is near."""
-    paper, show, copies = curved(), Gaussian(1.0), 5
-    t, noise = (paper.y + 1) % 4, Noise.of(paper.x, 0)
+    paper, show, copies = curved(), Gaussian(1 / 18), 5
+    model = sp.wrap(paper.net, box=(-9, 9))
+    t, noise = (paper.y + 1) % 4, Noise.of(model.unit(paper.x), 0)
     z = paper.x.clone().requires_grad_()
-    seen = [paper.net(show(z, noise)).log_softmax(1).gather(1, t[:, None]) for _ in range(copies)]
+    seen = [paper.net(in_box(show, model.box)(z, noise)).log_softmax(1).gather(1, t[:, None]) for _ in range(copies)]
     log_p = torch.cat(seen, 1)
     (g,) = torch.autograd.grad((log_p.mean(1) if mean == "losses" else log_p.logsumexp(1)).sum(), z)
     attack = EOTAttack(steps=1, step=1, copies=copies, transform=show, mean=mean)  # type: ignore[arg-type]
-    model, goal = sp.wrap(paper.net, box=(-9, 9)), sp.Targeted(t, paper.y)
+    goal = sp.Targeted(t, paper.y)
     moved = attack(model, paper.x, goal, sp.Threat("L2", 0.01), keep="last").x_adv - paper.x
     assert torch.allclose(moved, 0.01 * g / per(g.flatten(1).norm(dim=1), g), atol=1e-9)
 

@@ -26,6 +26,7 @@ from sparring.blocks.views.transforms import (
     transform,
 )
 from sparring.blocks.views.view_success import view_success
+from sparring.bout import in_box
 from sparring.errors import InputError
 from sparring.rng import Noise
 
@@ -299,3 +300,40 @@ def test_view_success_shows_what_a_camera_gives_and_nothing_broken_counts() -> N
     assert float(view_success(net, x, torch.tensor([0]), "identity", draws=2)) == 0
     with pytest.raises(InputError, match="at least 1 view"):
         view_success(net, x, torch.tensor([0]), "identity", draws=0)
+
+
+@pytest.mark.parametrize("name", ["brightness:0.2", "noise:0.3", "clip:0.25:0.5", "2d", "rotation+brightness:0.1"])
+@pytest.mark.parametrize("box", [(0.0, 255.0), (-1.0, 1.0)])
+def test_a_view_of_the_same_picture_is_the_same_whatever_the_pixels(name: str, box: tuple[float, float]) -> None:
+    low, width = box[0], box[1] - box[0]
+    x = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    show, wide = transform(name), in_box(transform(name), box)
+    seen = (wide(x * width + low, Noise.of(x, 0)) - low) / width
+    assert torch.allclose(seen, show(x, Noise.of(x, 0)), atol=1e-9)
+
+
+@pytest.mark.parametrize("spec", ["si3@0.5", "di1", "si2+di1@0.7", "eot2(noise:0.2+brightness:0.3)"])
+def test_any_attack_shows_a_view_in_the_box_of_the_model(spec: str) -> None:
+    """One step of PGD on a net whose gradient depends on the brightness of what it sees."""
+    x = (torch.rand(4, 1, 6, 6, generator=torch.Generator().manual_seed(2)) * 256).round() / 256
+    weight = torch.randn(3, 36, generator=torch.Generator().manual_seed(3))
+
+    def net(z: Tensor) -> Tensor:
+        return (z.flatten(1) * 4).sin() @ weight.T
+
+    y, attack = net(x).argmax(1), sp.PGD(steps=3, view=spec, random_start=False)  # type: ignore[arg-type]
+    plain = attack(net, x, y, ("Linf", 0.1), keep="last")
+    for low, high in ((0.0, 256.0), (-1.0, 1.0)):
+        width = high - low
+        wide = sp.wrap(lambda z, low=low, width=width: net((z - low) / width), box=(low, high))
+        found = attack(wide, x * width + low, y, ("Linf", 0.1 * width), keep="last")
+        assert torch.allclose((found.x_adv - low) / width, plain.x_adv, atol=1e-5), (low, high)
+
+
+def test_the_same_picture_in_another_box_draws_the_same_noise() -> None:
+    x = (torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(4)) * 255).round()
+    y, net = torch.tensor([0, 0]), brighter_than_half
+    plain = sp.PGD(steps=1)(net, x / 255, y, ("Linf", 0.1), keep="last").x_adv
+    wide = sp.wrap(lambda z: net(z / 255), box=(0, 255))
+    found = sp.PGD(steps=1)(wide, x, y, ("Linf", 25.5), keep="last").x_adv
+    assert torch.allclose(found / 255, plain, atol=1e-6)

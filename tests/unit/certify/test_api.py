@@ -95,6 +95,47 @@ def test_what_does_not_fit_is_said(threat: tuple[str, float | None], method: str
         sp.certify(net, x, y, threat, method)
 
 
+def test_a_net_in_low_precision_is_refused() -> None:
+    net, x, y = net_and_images()
+    with pytest.raises(InputError, match="float32"):
+        sp.certify(net.to(torch.bfloat16), x, y, ("Linf", 0.1))
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2", "L1"])
+def test_what_intervals_verify_is_never_broken_image_by_image(norm: str) -> None:
+    """At several radii, against PGD and APGD; and the tighter method proves what the looser one proves."""
+    net, x, y = net_and_images(40)
+    unit = {"Linf": 0.02, "L2": 0.08, "L1": 0.2}[norm]
+    some = 0
+    for times in (0.5, 1, 2, 4):
+        ibp, crown = (sp.certify(net, x, y, (norm, times * unit), method).certified for method in ("ibp", "crown"))
+        assert bool((crown | ~ibp).all())
+        for attack in ("pgd:steps=20", "apgd-ce:steps=20") if norm != "L1" else ("pgd:steps=20",):
+            attacked = sp.attack(attack)(net, x, y, (norm, times * unit)).success
+            assert not bool((attacked & crown).any())
+        some += int(ibp.sum())
+    assert some > 0
+
+
+@pytest.mark.parametrize("method", ["ibp", "crown", "alpha-crown", "complete"])
+def test_towards_a_target_more_is_proved_and_no_targeted_attack_breaks_it(method: str) -> None:
+    net, x, _ = net_and_images(40)
+    y = net(x).argmax(1)
+    any_class = sp.certify(net, x, y, ("Linf", 0.06), method)
+    every = torch.ones(40, dtype=torch.bool)
+    for shift in (1, 2):
+        goal = sp.Targeted((y + shift) % 3, y)
+        found = sp.certify(net, x, goal, ("Linf", 0.06), method, batch_size=16)
+        attacked = sp.PGD(steps=30)(net, x, goal, ("Linf", 0.06)).success
+        assert not bool((found.certified & attacked).any())
+        assert bool((found.certified | ~any_class.certified).all())
+        assert not bool((found.attacked & ~(net(found.x_adv).argmax(1) == goal.label)).any())
+        every &= found.certified
+    assert torch.equal(every, any_class.certified)  # safe from each class is safe from all
+    with pytest.raises(InputError, match="own class"):
+        sp.certify(net, x, sp.Targeted(y, y), ("Linf", 0.06), method)
+
+
 def test_the_command_writes_the_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -110,3 +110,21 @@ def test_a_published_net_is_settled_image_by_image() -> None:
     rows = torch.tensor([0, 1, 8, 62, 92, 115, 149, 199])
     found = sp.certify(net, x[rows], y[rows], ("Linf", 0.1), "complete:seconds=60")
     assert found.status == ["certified"] * 2 + ["attacked"] * 5 + ["certified"]
+
+
+def test_what_the_search_breaks_is_shown() -> None:
+    """Each adversarial example lies in the ball, and has the margin that is said of it."""
+    net = tiny(5)
+    x = torch.rand(20, 5, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    y = net(x).argmax(1)
+    for method in ("complete:attack=off", "complete"):
+        found = sp.certify(net, x, y, ("Linf", 0.4), method)
+        assert bool(found.attacked.any())
+        z = found.x_adv[found.attacked]
+        assert bool((net(z).argmax(1) != y[found.attacked]).all())
+        assert float((z - x[found.attacked]).abs().max()) <= 0.4 + 1e-9
+        assert bool(((z >= 0) & (z <= 1)).all())
+        logits = net(z)
+        own = logits.gather(1, y[found.attacked, None])
+        rest = logits.scatter(1, y[found.attacked, None], -torch.inf).amax(1, keepdim=True)
+        assert torch.allclose((own - rest).squeeze(1), found.margin[found.attacked])

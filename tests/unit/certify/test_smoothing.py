@@ -42,6 +42,42 @@ def test_the_radii_of_the_paper(hits: int, n: int, radius: float) -> None:
     assert radius_of(hits, n, 0.25, 0.001) == pytest.approx(radius / 4, abs=2e-4)
 
 
+@pytest.mark.parametrize(("hits", "n", "radius"), [(99_000, 100_000, 2.2900), (1000, 1000, 2.4633)])
+def test_radii_to_four_digits(hits: int, n: int, radius: float) -> None:
+    """Cohen et al.'s CERTIFY at alpha 0.001, in units of sigma; and for other counts by scipy's beta quantile."""
+    assert round(radius_of(hits, n, 1.0, 0.001), 4) == radius
+    for k in (hits, int(0.6 * n), int(0.9 * n)):
+        exact = stats.norm.ppf(stats.beta.ppf(0.001, k, n - k + 1))
+        assert radius_of(k, n, 0.5, 0.001) == pytest.approx(0.5 * exact, abs=1e-6)
+
+
+@pytest.mark.long
+def test_no_attack_on_the_majority_vote_is_nearer_than_the_certified_radius() -> None:
+    """PGD against the mean of fixed noisy looks, at the certified radius: the vote there stays the same."""
+    from sparring.certify.smoothing import votes
+    from sparring.rng import Noise
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        net = nn.Sequential(nn.Flatten(), nn.Linear(16, 12), nn.ReLU(), nn.Linear(12, 3)).requires_grad_(False)
+        x, noise = torch.rand(8, 1, 4, 4), 0.25 * torch.randn(64, 1, 1, 4, 4)
+    found = certified(sp.wrap(net), x, sigma=0.25, n=2000)
+    sure = (found.radius > 0).nonzero().squeeze(1)
+    assert len(sure) >= 4
+
+    class Smoothed(nn.Module):
+        def forward(self, z: torch.Tensor) -> torch.Tensor:
+            return torch.stack([net(z + one) for one in noise]).softmax(2).mean(0).log() + 1
+
+    for i in sure.tolist():
+        y = found.label[i : i + 1]
+        attack = sp.PGD(steps=20)
+        z = attack(
+            sp.wrap(Smoothed(), box=(-9, 9)), x[i : i + 1], y, ("L2", float(found.radius[i])), keep="margin"
+        ).x_adv
+        assert int(votes(sp.wrap(net, box=(-9, 9)), z, 0.25, 2000, Noise.of(z, 1)).argmax(1)) == int(y)
+
+
 def affine() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
     """Two classes, the boundary at sum of pixels = 2; images at known distances from it."""
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))

@@ -26,6 +26,10 @@ def signed():
 
 def small():
     return nn.Sequential(nn.Flatten(), nn.Linear(100, 10))
+
+def asked():
+    net = sp.load_model("mnist-cnn")
+    return sp.wrap_callable(net.labels, 10, "labels", name="asked", input_size=(1, 28, 28))
 """
 
 
@@ -56,6 +60,16 @@ def test_mistakes(options: dict[str, str], says: str, nets: Path) -> None:
     given = {name: value.replace("NETS", str(nets)) for name, value in options.items()}
     with pytest.raises(InputError, match=says):
         LoadOptions(n=2, **given).load()  # type: ignore[arg-type]
+
+
+def test_a_twin_gives_gradients_and_the_model_the_verdicts(nets: Path) -> None:
+    model, images = LoadOptions(model=f"{nets}:asked", twin="mnist-cnn", n=4).load()
+    assert model.access == "gradient"
+    assert model.name == "asked with the gradients of mnist-cnn"
+    x, y = images.tensors()
+    result = sp.attack("pgd:steps=20")(model, x, y, ("Linf", 0.3))
+    assert bool(result.success.all())
+    assert bool((sp.load_model("mnist-cnn").labels(result.x_adv) != y).all())
 
 
 def test_a_superscript_is_no_class() -> None:

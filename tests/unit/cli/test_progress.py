@@ -24,6 +24,16 @@ def test_it_says_what_how_much_what_came_of_it_and_how_long() -> None:
         assert words in text
 
 
+def test_nothing_is_said_to_be_left_of_what_still_works() -> None:
+    for left in (0.0, 0.4):
+        log = Console(file=(stream := io.StringIO()), force_terminal=True, width=120, color_system=None)
+        with Bar(log, "fgsm", 10) as bar:
+            bar.update(10, left=left)
+            bar._progress.refresh()
+        assert "0 s" in stream.getvalue()
+        assert "left" not in stream.getvalue()
+
+
 def test_nothing_is_drawn_where_nobody_watches() -> None:
     assert drawn(terminal=False).strip() == ""
 

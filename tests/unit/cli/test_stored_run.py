@@ -12,6 +12,7 @@ import pytest
 from sparring.cli import main
 from sparring.cli.audit.options import AuditOptions, InsteadOptions, recorded
 from sparring.cli.options import built, flat
+from sparring.errors import InputError
 
 RUN = Path(__file__).parents[2] / "data" / "run-0.1"
 
@@ -37,7 +38,15 @@ def test_it_is_verified(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 def test_its_options_are_those_of_today() -> None:
     known = recorded(RUN)
-    assert flat(built(AuditOptions, known)) == known
+    today = flat(built(AuditOptions, known))
+    assert {name: today[name] for name in known} == known
+    assert {name: today[name] for name in today if name not in known} == {
+        "plugin": [],
+        "receipt": "auto",
+        "twin": None,
+        "certify": None,
+        "threads": None,
+    }, "what is new has its default"
     assert InsteadOptions(model="net.py:build").of(RUN).load.model == "net.py:build"
 
 
@@ -51,3 +60,15 @@ def test_it_is_reported_again(run: Path, monkeypatch: pytest.MonkeyPatch, capsys
     assert sparring(monkeypatch, "report", run, "--require", "clean >= 50%") == 0
     assert (run / "report.html").exists()
     assert "required clean >= 50 %" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("field", "spec"),
+    [("model", "http://127.0.0.1:9/p"), ("model", "net.py:build"), ("twin", "net.py:build"), ("twin", "https://h/p")],
+)
+def test_code_and_services_that_a_run_names_are_not_used_unasked(tmp_path: Path, field: str, spec: str) -> None:
+    known = {**recorded(RUN), "model": "mnist-cnn", field: spec}
+    (tmp_path / "options.json").write_text(json.dumps(known))
+    with pytest.raises(InputError, match="which is code or a web service"):
+        InsteadOptions().of(tmp_path)
+    assert getattr(InsteadOptions(trust=True).of(tmp_path).load, field) == spec

@@ -14,7 +14,7 @@ from sparring.data import DataError, ImageData, Source, list_data, load_data, re
 from sparring.data.registry import parse_spec
 from sparring.errors import InputError
 
-NAMES = ["mnist5k", "mnist", "fashion_mnist", "cifar10", "folder:PATH", "npz:FILE"]
+NAMES = ["mnist5k", "mnist", "fashion_mnist", "cifar10", "folder:PATH", "npz:FILE", "csv:FILE", "webdataset:FILE.tar"]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_malformed_option_is_refused(spec: str) -> None:
         ("npz:", "write it as npz:FILE"),
         ("some.npz", "write npz:some.npz"),
         ("mnist5k?size=28", "mnist5k takes no options; got size"),
-        ("folder:x?width=8", "folder takes only size, resize, crop, gray, classes; got width"),
+        ("folder:x?width=8", "folder takes only size, resize, crop, gray, classes, labels, order; got width"),
     ],
 )
 def test_a_spec_that_cannot_be_read_gets_a_hint(spec: str, message: str) -> None:
@@ -109,6 +109,8 @@ def test_the_command_prints_every_source(
     assert all(out.count(name) >= 2 for name in NAMES)
     assert str(tmp_path / "[bold]cache" / "mnist") in out, "brackets in a path are not markup"
     assert "no, downloads" in out
+    assert "folder:PATH?size=..." in out
+    assert all(f"\n{name} " in out for name in ("size", "resize", "crop", "gray", "classes", "labels"))
     data_command(json=True)
     assert json.loads(capsys.readouterr().out) == json.loads(
         json.dumps([dataclasses.asdict(info) for info in list_data()])

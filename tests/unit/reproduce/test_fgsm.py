@@ -17,7 +17,8 @@ from sparring.cli.app import app
 from sparring.errors import InputError, SparringError
 from sparring.model import Model, wrap
 from sparring.reproduce.fgsm_figure import draw, eps_text
-from sparring.reproduce.fgsm_imagenet import class_number, fgsm_imagenet, radius
+from sparring.reproduce.fgsm_imagenet import class_number, fgsm_imagenet, radius, smallest_eps
+from sparring.threat import Untargeted
 from sparring.zoo.photos import Photo
 
 SIZE = 16
@@ -76,6 +77,24 @@ def test_rows_say_what_fgsm_itself_gives() -> None:
         assert shot.fooled == (shot.answer.number == least)
     assert any(shot.fooled for shot in untargeted.shots)
     assert any(not shot.fooled for shot in (*untargeted.shots, *targeted.shots))
+
+
+def test_the_smallest_eps_of_a_linear_net_is_its_closed_form() -> None:
+    weights = torch.randn(2, 12, generator=torch.Generator().manual_seed(0))
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 2, bias=False))
+    with torch.no_grad():
+        net[1].weight.copy_(weights)
+    x = torch.full((1, 3, 2, 2), 0.5)
+    model = wrap(net)
+    margin = net(x)[0].detach()
+    truth = int(margin.argmax())
+    exact = float(margin[truth] - margin[1 - truth]) / float((weights[0] - weights[1]).abs().sum())
+    assert 0.001 < exact < 0.5
+    goal = Untargeted(torch.tensor([truth]))
+    assert smallest_eps(model, x, goal) == pytest.approx(exact, rel=2e-3)
+    with torch.no_grad():
+        net[1].weight.zero_()
+    assert smallest_eps(model, x, Untargeted(torch.tensor([0]))) is None, "no pixel moves it"
 
 
 def test_chosen_target() -> None:
@@ -177,6 +196,25 @@ def test_command(tmp_path: Path, stand_in_file: str) -> None:
         changed = record["after"]["class"] != record["before"]["class"]
         assert record["fooled"] is (changed and record["target"] in (None, record["after"]["label"]))
         assert 0 < record["after"]["confidence"] <= 1
+
+
+def test_pictures_of_a_folder_with_their_labels(tmp_path: Path, stand_in_file: str) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for seed, name in enumerate(("one.png", "two.png")):
+        save_png(folder / name, seed)
+    (folder / "labels.csv").write_text('file,index,label\none.png,1,"sock, stocking"\ntwo.png,3,cup\n')
+    arguments = ["reproduce", "fgsm-imagenet", "--model", stand_in_file, "--out", str(tmp_path / "out"), str(folder)]
+    done = CliRunner().invoke(app, [*arguments, "--json", str(tmp_path / "f.json"), "--eps", "0.15"])
+    assert done.exit_code == 0, done.output
+    pictures = json.loads((tmp_path / "f.json").read_text())["pictures"]
+    assert [(one["picture"], one["true_label"]) for one in pictures] == [("one", "sock, stocking"), ("two", "cup")]
+    for one in pictures:
+        assert one["label"] in CLASSES
+        assert one["right"] is (one["label"] == one["true_label"].partition(",")[0])
+        assert 0 < one["smallest_eps"] <= 1
+        assert [step["eps"] for step in one["steps"]] == [0.15]
+        assert one["steps"][0]["fooled"] or one["smallest_eps"] > 0
 
 
 @pytest.mark.parametrize(

@@ -51,13 +51,42 @@ def test_every_failure_is_named_with_check_norm_and_what_was_found() -> None:
         check_attack(make(0.5), checks=["known-optimum", "inside-threat", "pixels-at-bounds"])
     first, *lines = str(failure.value).splitlines()
     assert first == "own fails 4 of the exam's checks:"
-    assert [line.strip().partition(": ")[0] for line in lines] == [
+    assert [line.strip().partition(": ")[0] for line in lines[:-1]] == [
         "known-optimum under L2",
         "known-optimum under Linf",
         "pixels-at-bounds under L2",
         "pixels-at-bounds under Linf",
     ]
     assert "still stand, but the optimum is" in lines[0]
+
+
+def test_a_weak_attack_learns_which_factor_it_may_declare() -> None:
+    with pytest.raises(AssertionError) as failure:
+        check_attack(make(0.55), checks=["known-optimum", "inside-threat", "pixels-at-bounds"])
+    advice = str(failure.value).splitlines()[-1]
+    assert "too weak rather than wrong under L2, Linf" in advice
+    declared = {"L2": 2.0, "Linf": 2.0}  # 1 / 0.55 = 1.8: the next on the ladder
+    assert 'exam_factor: ClassVar = {"L2": 2, "Linf": 2}' in advice
+    check_attack(make(0.55, exam_factor=declared), checks=["known-optimum", "inside-threat", "pixels-at-bounds"])
+
+
+def test_an_attack_that_is_wrong_is_not_called_weak() -> None:
+    with pytest.raises(AssertionError) as failure:
+        check_attack(make(0.0), checks=["known-optimum"])
+    assert "too weak" not in str(failure.value)
+
+
+def test_an_attack_without_a_docstring_is_listed_by_its_title() -> None:
+    with patch.dict("sparring.attack.REGISTRY"):
+
+        @register("bare", title="Bare", sees="gradient", norms=(L2,), paper="", year=2024)
+        class Bare(Attack):
+            steps: int = 3
+
+            def run(self, bout: Bout) -> Tensor:
+                return bout.x
+
+    assert Bare().info.summary == "Bare."
 
 
 def test_a_crash_is_a_failure_too() -> None:

@@ -7,8 +7,9 @@ Steps by RMSprop with momentum; the first has a given size, and they fall to 1 %
 Rony, Granger, Pedersoli & Ben Ayed 2021, arXiv:2011.11857. It starts from the image, or from what the bout has found
 before, with the steps of a hit.
 
-Differs from the paper: the tolerance 1e-4 is one of the ratio, not of the logits; lengths are in widths of the box, and
-the first step is 0.6 of it under both norms (the paper: 0.5 under L1 and 1 under L2 on MNIST, which ends farther);
+Differs from the paper: the tolerance 1e-4 is one of the ratio, not of the logits; the first step goes as far as a
+linear model sees the boundary, and at most 0.6 widths of the box (the paper: 0.5 under L1 and 1 under L2 on MNIST; from
+there it does not find back to a boundary that is a hundred times nearer);
 rows that have found nothing after a quarter of the steps go on from an adversarial start, paid for with their last
 steps; at the end the nearest point goes back towards x by bisection.
 Fails on: few steps (the multipliers need some hundred).
@@ -28,6 +29,7 @@ from sparring.blocks.directions import Memory, rmsprop
 from sparring.blocks.fallback import Fallback
 from sparring.blocks.radius import length_of, slope_of_size
 from sparring.bout import Bout
+from sparring.kernels import nonzero
 from sparring.losses import dlr
 from sparring.norms import L1, L2
 
@@ -53,7 +55,7 @@ class ALMA(Attack):
     Args:
         steps: points that it looks at, a gradient at each but the last ones.
         alpha: how much of the running means is kept; None = 0.9, below 200 steps 0.5.
-        first: the size of the first step, in widths of the box.
+        first: the most that the first step may go, in widths of the box.
     """
 
     steps: PositiveInt = 300
@@ -97,7 +99,8 @@ class ALMA(Attack):
             push = ball.column(width * _slope(y, row.rho, row.mu)) * row.g
             step = push - slope_of_size(ball, z)
             if k == 0:
-                wanted = torch.where(found, WARM * ball.distance(z), self.first * width)
+                away = (y.clamp(min=0) / nonzero(ball.norm.dual_size(row.g))).clamp(max=self.first * width)
+                wanted = torch.where(found, WARM * ball.distance(z), away)
                 row = row._replace(length=length_of(ball, z, step, wanted))
             step, memory = rule(step, memory)
             fall = 0.01 ** ((k - row.since).clamp(min=0) / (self.steps - row.since + 1))

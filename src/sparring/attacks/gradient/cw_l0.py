@@ -87,7 +87,7 @@ class CarliniWagnerL0(Attack):
             enough = margins > 0
             late = ~enough & (row.age + 1 >= self.steps)
             slope = 2 * d - torch.where(column(enough), 0, column(row.c) * g)
-            direction, memory = rule(through(box, z, slope), refresh(memory, enough | late, bout))
+            direction, memory = rule(through(box, z, slope) / bout.ball.width**2, refresh(memory, enough | late, bout))
 
             drop = (row.share * L0.size(d)).ceil()
             kept = _most_worth(torch.maximum(g * bout.ball.low, g * bout.ball.high), d != 0, drop)

@@ -7,7 +7,8 @@ Carlini & Wagner 2017, arXiv:1608.04644.
 
 Differs from the paper: the first c comes from the gradient at the image, so that the scale of the logits does not
 matter (c=0.001 is the paper's); each search step goes on from the nearest success so far, or from where the last one
-ended, instead of from the image; a row stops when its own cost stops falling, not its batch's.
+ended, instead of from the image; a row stops when its own cost stops falling, not its batch's; `lr` comes from how
+far the boundary is (the paper's is 0.01 for all), and pixels begin a little off their bounds, where tanh is not flat.
 `confidence` steers the search alone: success is to fool, and the nearest that does is reported (ask for
 keep="margin" or keep="last" to get points that fool with confidence). Fails on: gradients that are zero or mislead.
 """
@@ -16,12 +17,13 @@ from __future__ import annotations
 
 from functools import partial
 
+import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from sparring.attack import Attack, register
-from sparring.blocks.penalty.constants import first_constant, search_constant
-from sparring.blocks.penalty.descent import Short, descend, hinge
+from sparring.blocks.penalty.constants import first_look, search_constant
+from sparring.blocks.penalty.descent import Short, descend, hinge, rate_for
 from sparring.bout import Bout
 from sparring.norms import L2
 
@@ -44,7 +46,9 @@ class CarliniWagnerL2(Attack):
 
     Args:
         steps: the most of each search step; the paper's are 10,000 with lr=0.01.
-        search: how many constants are tried. lr: of Adam. c: the first constant; None = from the first gradient.
+        search: how many constants are tried. c: the first constant; None = from the first gradient.
+        lr: of Adam; None = for each image and constant: a step goes about as far as the nearest success so far is, or
+            as a linear model sees the boundary, tenfold after each search that found nothing; at most 0.1.
         confidence: the margin that the search is after.
 
     >>> import torch, sparring as sp
@@ -57,15 +61,23 @@ class CarliniWagnerL2(Attack):
 
     steps: PositiveInt = 200
     search: PositiveInt = 9
-    lr: PositiveFloat = 0.1
+    lr: PositiveFloat | None = None
     c: PositiveFloat | None = None
     confidence: NonNegativeFloat = 0.0
 
     def run(self, bout: Bout) -> None:
-        ask = partial(_ask, confidence=self.confidence)
-        search_constant(
-            bout, first_constant(bout, self.c), self.search, partial(descend, steps=self.steps, lr=self.lr, ask=ask)
-        )
+        first, away = first_look(bout, self.c)
+        search_constant(bout, first, self.search, partial(_descend, how=self), (first, away))
+
+
+def _descend(
+    bout: Bout, start: Tensor, size: Tensor, c: Tensor, scale: tuple[Tensor, Tensor], how: CarliniWagnerL2
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One run with constants `c` [b]. `scale`: the first ones, and how far the boundary seemed then."""
+    first, away = scale
+    known = bout.nearest_success[1]
+    lr = how.lr or rate_for(bout.ball, torch.where(known.isfinite(), known, away * c / first))
+    return descend(bout, start, size, c, None, how.steps, lr, partial(_ask, confidence=how.confidence))
 
 
 def _ask(bout: Bout, z: Tensor, _: None, confidence: float) -> Short:

@@ -7,9 +7,10 @@ Each goes on where the last one ended. Carlini & Wagner 2017, arXiv:1608.04644.
 
 Differs from the paper: every sample has a tau, a c and a clock of its own; after the first success, time out halves the
 gap and the rate too (there: both stay, so the answer is rough by a tenth); only a nearer success lowers tau (there: any
-that fools, even far above it); the first c comes from the gradient at the image, so that the scale of the logits
-does not matter (the paper's: c=1e-5, doublings=21); it begins at the nearest success of the call, if there is one;
-pixels at a bound begin 1 % off it, where tanh is not flat. Fails on: gradients that are zero or mislead.
+that fools, even far above it); it does not end at a threshold of 1/256, one step of 8-bit pixels; the first c and
+rate come from the gradient at the image, so that neither the scale of the logits nor the distance matters (the paper's:
+c=1e-5, doublings=21); it begins at the nearest success of the call, if there is one; pixels at a bound begin up to 1 %
+off it, where tanh is not flat. Fails on: gradients that are zero or mislead.
 """
 
 from __future__ import annotations
@@ -22,11 +23,15 @@ from torch import Tensor
 
 from sparring.attack import Attack, register
 from sparring.blocks.directions import Memory, adam
-from sparring.blocks.penalty.descent import hinge, loose, refresh, through
+from sparring.blocks.penalty.descent import DRAWN_IN, FASTEST, hinge, loose, rate_for, refresh, through
 from sparring.blocks.penalty.tanh_box import TanhBox
 from sparring.bout import Bout
+from sparring.kernels import nonzero
 from sparring.losses import margin
 from sparring.norms import Linf
+
+NOTHING = 1e-6
+"of the box: a threshold below which rounding decides"
 
 
 @register(
@@ -46,29 +51,31 @@ class CarliniWagnerLinf(Attack):
 
     Args:
         steps: the most without a nearer success before c is doubled. doublings: of c, before it ends.
-        gap: a success of size r sets the threshold to (1 - gap) * r. lr: of Adam, at first.
-        c: the first constant; None = from the gradient at the image.
+        gap: a success of size r sets the threshold to (1 - gap) * r. c: the first constant; None = from the gradient.
+        lr: of Adam, at first; None = for each image, so that a step goes as far as a linear model sees the boundary,
+            fourfold each time that `steps` found nothing; at most 0.1.
     """
 
     steps: PositiveInt = 40
     doublings: NonNegativeInt = 6
     gap: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    lr: PositiveFloat = 0.1
+    lr: PositiveFloat | None = None
     c: PositiveFloat | None = None
 
     def run(self, bout: Bout) -> None:
         box = TanhBox(bout.ball.box)
         rule = adam()
         memory: Memory = {}
-        c = _soft_constant(bout) if self.c is None else torch.full_like(bout.eps, self.c)
+        first, away = _soft_constant(bout)
+        c = first if self.c is None else torch.full_like(first, self.c)
         start, size = bout.nearest_success
+        lr = rate_for(bout.ball, torch.minimum(away, size)) if self.lr is None else torch.full_like(c, self.lr)
 
         def fill(value: float) -> Tensor:
             return torch.full_like(c, value)
 
-        row: _State = bout.active(
-            _State(loose(box, start, 0.01), size, c, fill(self.gap), fill(self.lr), fill(0), fill(self.doublings))
-        )
+        loosened = loose(box, start, bout.ball.column(DRAWN_IN * lr))
+        row: _State = bout.active(_State(loosened, size, c, fill(self.gap), lr, fill(0), fill(self.doublings)))
         while len(bout):
             column = bout.ball.column
             z = bout.ball.restrict_to_region(box(row.w))
@@ -82,16 +89,18 @@ class CarliniWagnerLinf(Attack):
                 size=size,
                 c=torch.where(late, 2 * row.c, row.c),
                 gap=finer * row.gap,
-                lr=finer * row.lr,
+                lr=torch.where(
+                    late & size.isinf(), torch.maximum(row.lr, (4 * row.lr).clamp(max=FASTEST)), finer * row.lr
+                ),
                 age=torch.where(nearer | late, 0, row.age + 1),
                 left=row.left - late.int(),
             )
             tau = torch.minimum((1 - row.gap) * row.size, bout.eps)
             exceeds = d.sign() * (d.abs() > column(tau))
-            slope = through(box, z, exceeds + column(row.c) * slope)
+            slope = through(box, z, exceeds + column(row.c) * slope) / bout.ball.width
             direction, memory = rule(slope, refresh(memory, nearer | late, bout))
             row = row._replace(w=row.w - column(row.lr) * direction)
-            row, memory = bout.active(row, memory, done=(tau < 2 * box.half / 256) | (row.left < 0))
+            row, memory = bout.active(row, memory, done=(tau < NOTHING * bout.ball.width) | (row.left < 0))
 
 
 class _State(NamedTuple):
@@ -107,8 +116,12 @@ class _State(NamedTuple):
     left: Tensor
 
 
-def _soft_constant(bout: Bout) -> Tensor:
-    """[b] a c with which the penalty outweighs the margin tenfold at the pixel that matters most; 1 where none does."""
-    _, g = bout.value_and_grad(bout.x, margin)
+def _soft_constant(bout: Bout) -> tuple[Tensor, Tensor]:
+    """[b] a c with which the penalty outweighs the margin tenfold at the pixel that matters most; 1 where none does.
+
+    And how far a linear model sees the boundary, [b].
+    """
+    gap, g = bout.value_and_grad(bout.x, margin)
     steepest = g.flatten(1).abs().amax(1)
-    return torch.where(steepest > 0, 0.1 / steepest, 1.0).clamp(max=torch.finfo(g.dtype).max ** 0.5)
+    c = torch.where(steepest > 0, 0.1 / steepest, 1.0).clamp(max=torch.finfo(g.dtype).max ** 0.5)
+    return c, (-gap / nonzero(bout.ball.norm.dual_size(g))).nan_to_num(torch.inf)

@@ -83,9 +83,8 @@ class FMN(Attack):
             rate = cosine(k, self.steps, self.gamma, 0.001)
             size = bout.nearest_success[1]
             ball = bout.ball.with_eps(eps)
-            missed = torch.where(
-                size.isfinite(), grown(ball, rate), OVERSHOOT * boundary(ball, z, -gain.nan_to_num(), g)
-            )
+            ahead = OVERSHOOT * boundary(ball, z, -gain.nan_to_num(), g, size.isinf())
+            missed = torch.where(size.isfinite(), grown(ball, rate), ahead)
             eps = torch.where(gain > 0, torch.minimum(shrunk(ball, rate), size), missed).clamp(max=most)
             ball = ball.with_eps(eps)
             z = ball.project(z + cosine(k, self.steps, length, length / 100) * L2.steepest(g))

@@ -1,35 +1,64 @@
 """The smallest perturbation that several attacks together can find, image by image, under one budget.
 
-Complementary attacks in one bout, one after the other, each from the nearest point that those before it found; the
-referee keeps the nearest of all. Which attacks: the best of AttackBench (Cina et al. 2025, arXiv:2404.19460) that fail
-on different images. No single one wins everywhere: on nets that mask their gradients each has images it cannot do.
+Complementary attacks in one bout, one after the other, each from the nearest point that those before it found, or
+afresh where that would be a trap; the referee keeps the nearest of all. Which attacks: the best of AttackBench (Cina et
+al. 2025, arXiv:2404.19460) that fail on different images. No single one wins everywhere: on nets that mask their
+gradients each has images it cannot do. Small budgets go to the first of them alone.
 
 Differs from the paper's best-of ensemble: there each attack starts anew, and all of them run in full.
-Fails on: budgets below some hundred passes, where one attack alone would use them better.
+Fails on: budgets below some hundred passes on nets that mask their gradients.
 """
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 from pydantic import PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.attacks import attack
+from sparring.blocks.shares import Part, shared
 from sparring.bout import Bout
 from sparring.norms import L0, L1, L2, Linf, Norm
 
 PASSES = 2000
 "AttackBench's budget"
+LEAST: dict[Norm, int] = {L0: 30, L1: 30, L2: 30, Linf: 2}
+"""Passes that a part must have: else it is left out, the last first, and those before it have more."""
+FEW = 20
+"passes below which FMN has them all, under any norm"
+
+
 SEARCH = "apgd-t-min"
-PORTFOLIO: dict[Norm, tuple[tuple[str, float], ...]] = {
-    L0: (("sigma-zero", 0.4), ("sigma-zero:lr=3", 0.3), ("sigma-zero:lr=5", 0.3)),
-    L1: (("alma", 0.2), (f"{SEARCH}:steps=25,targets=3", 0.5), ("pdpgd", 0.3)),
-    L2: (("alma", 0.4), ("pdgd", 0.3), (f"{SEARCH}:steps=50,targets=3,fresh=1", 0.3)),
-    Linf: ((f"{SEARCH}:steps=50,targets=0,fresh=1", 0.45), ("fmn", 0.2), (f"{SEARCH}:steps=50,targets=3", 0.35)),
+PORTFOLIO: dict[Norm, tuple[Part, ...]] = {
+    L0: (
+        Part("fmn", 0.1),
+        Part("sigma-zero", 0.35, afresh=True),
+        Part("sigma-zero:lr=3", 0.3),
+        Part("sigma-zero:lr=5", 0.25),
+    ),
+    L1: (
+        Part("fmn", 0.2),
+        Part("alma", 0.15, afresh=True),
+        Part("pdpgd", 0.3, afresh=True),
+        Part(f"{SEARCH}:steps=25,targets=3", 0.35),
+    ),
+    L2: (
+        Part("fmn", 0.1),
+        Part("alma", 0.35, afresh=True),
+        Part("pdgd", 0.25),
+        Part(f"{SEARCH}:steps=50,targets=3,fresh=1", 0.3),
+    ),
+    Linf: (
+        Part(f"{SEARCH}:steps=50,targets=0,fresh=1", 0.45),
+        Part("fmn", 0.2),
+        Part(f"{SEARCH}:steps=50,targets=3", 0.35),
+    ),
 }
-"""Attacks in their order, each with its share of the passes. Runs from random starts on cross-entropy (`fresh`) come
-first where gradients near the image mislead: what a walk from the image finds there is no start for others."""
+"""Attacks in their order. FMN is the best for few passes, but what it finds where gradients mislead is a trap for
+others. Under Linf runs from random starts on cross-entropy (`fresh`) come first for that reason, and are good at any
+budget."""
 
 
 @register(
@@ -56,17 +85,18 @@ class MinimumNorm(Attack):
     attacks: str | None = None
 
     def run(self, bout: Bout) -> None:
-        own = [(spec, 1.0) for spec in (self.attacks or "").split("+") if spec]
-        shares = own or PORTFOLIO[bout.ball.norm]
-        total = sum(share for _, share in shares)
+        own = [Part(spec, 1.0) for spec in (self.attacks or "").split("+") if spec]
+        parts, least = (own, 2) if own else (PORTFOLIO[bout.ball.norm], LEAST[bout.ball.norm])
         most = self.passes or bout.passes_left or PASSES
-        for number, (spec, share) in enumerate(shares):
-            passes = max(2, int(most * share / total))
-            part = bout.child(number, passes=passes)
-            if len(part):
-                answer = _paced(attack(spec), passes).run(part)
+        parts = [Part("fmn", 1.0)] if most < FEW and not own else parts
+        for number, (part, passes) in enumerate(shared(parts, most, least)):
+            b = bout.child(number, passes=passes)
+            if not len(b):
+                continue
+            with b.afresh() if part.afresh else nullcontext():
+                answer = _paced(attack(part.spec), passes).run(b)
                 if answer is not None:
-                    part.submit(answer)
+                    b.submit(answer)
 
 
 def _paced(made: Attack, passes: int) -> Attack:

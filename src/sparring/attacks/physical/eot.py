@@ -67,7 +67,7 @@ class EOTAttack(Attack):
     penalty: NonNegativeFloat = 0.0
 
     def run(self, bout: Bout) -> Tensor:
-        show = Chain((self.transform, Clip(*bout.ball.box)))
+        show = Chain((self.transform, Clip()))
         source = faithful({"losses": here, "probabilities": of_probabilities}[self.mean], show, self.penalty)
         step, view = self.step or 2.5 / self.steps, EOT(self.copies, show)
         return pgd(bout, bout.x, self.steps, step, self.loss, view, source=source)

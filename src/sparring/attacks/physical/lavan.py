@@ -80,7 +80,7 @@ class LaVAN(Attack):
             z, g, place, at, memory = b.active(z, g.squeeze(1), place, at, memory, done=sure)
             if not len(b):
                 break
-            direction, memory = step(g, memory)
+            direction, memory = step(b.ball.width * g, memory)
             z = b.ball.project(torch.where(place, z + length * (1 - k / self.steps) * direction, b.x))
             final[at] = z
         answer: Tensor = bout.active(final)

@@ -54,7 +54,7 @@ class RP2(Attack):
         area: of the stickers, as a share of the object. rate: of the steps, as a part of the box.
         copies: views for each gradient; of several, the first is straight on.
         transform: what a view is, see `blocks.views.transforms`.
-        weight: on the norm of the change. printable: on the non-printability score.
+        weight: on the norm of the change, in widths of the box. printable: on the non-printability score.
         printed: what is printed: the "picture" or the "change". loss: what is climbed.
 
     >>> import sparring as sp
@@ -74,7 +74,7 @@ class RP2(Attack):
     loss: Loss = cross_entropy
 
     def run(self, bout: Bout) -> Tensor:
-        view = AlsoStraight(self.copies, Chain((self.transform, Clip(*bout.ball.box))))
+        view = AlsoStraight(self.copies, Chain((self.transform, Clip())))
         place = torch.ones_like(bout.x, dtype=torch.bool) if bout.ball.free is None else bout.ball.free
         if self.find:
             found = Press(self.find, self.rate, self.loss, view, sparse=0.5)(bout.child(0), place, L1)

@@ -7,6 +7,7 @@ be compared with each other. One run serves both purposes, as a result never dep
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -16,7 +17,7 @@ from sparring.audit.cascade.majority_vote import judged, keep_for
 from sparring.audit.cascade.margin_progress import Headway
 from sparring.audit.cascade.outcome import CLAIMED, LADDER, STANDING, WRONG, Outcome, Place
 from sparring.audit.cascade.precision import Lowered, confirmed
-from sparring.audit.cascade.progress import Clock
+from sparring.audit.cascade.progress import Clock, Tell
 from sparring.audit.cascade.trace_summary import Path, Walk
 from sparring.audit.cascade.wrappers import subject
 from sparring.audit.inputs.clean import Clean
@@ -26,7 +27,7 @@ from sparring.batches import run_batches
 from sparring.model import Model
 from sparring.referee import Keep
 from sparring.result import PER_SAMPLE, Result
-from sparring.threat import Threat, Untargeted
+from sparring.threat import Threat, Untargeted, eps_text
 
 
 @dataclass
@@ -114,7 +115,7 @@ class Cascade:
         assert self.threat.eps is not None
         new = result.success & self.standing[rows]
         if eps <= self.threat.eps and bool(new.any()):
-            title = f"{stage.title} at eps {eps:.4g}"
+            title = f"{stage.title} at eps {eps_text(eps)}"
             tried = int(self.standing[rows].sum())
             self.add(
                 replace(stage, title=title, full_on_subset=False, excluded=True), rows[new], chosen(result, new), place
@@ -229,6 +230,11 @@ class Cascade:
         """The stage after which least stood on the subset when it was alone; None if none was seen in full."""
         seen = [one for one in self.outcomes if one.stage.full_on_subset and one.stage.family != "noise"]
         return min(seen, key=lambda outcome: outcome.alone(self.subset).hits, default=None)
+
+
+def watched(clock: Clock | None, cascade: Cascade, of: int) -> AbstractContextManager[Tell]:
+    """Report a receipt or a control, of so many pieces of work, to the clock, if there is one."""
+    return nullcontext() if clock is None else clock.control(of, lambda: cascade.robust.hits)
 
 
 def subset_of(clean: Clean, size: int) -> Tensor:

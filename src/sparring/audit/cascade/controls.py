@@ -3,6 +3,9 @@
 They run after the cascade, on the images of the sanity subset: transfer on all of them (C3), a longer search on those
 that still stand (C6), and a second look by gradients at those that only others have broken (C2, C3): it tells gradients
 that mislead from climbs that were too short. Random answers are judged by fresh looks, as everywhere.
+
+Together with the receipt they may cost a third of what the attacks on the shard have cost (`allowance`), but a second
+look is always given to ten images: without it, honest nets would be accused.
 """
 
 from __future__ import annotations
@@ -14,8 +17,10 @@ from torch import Tensor
 
 from sparring.attack import Attack, build
 from sparring.audit.cascade import transfer
-from sparring.audit.cascade.cascade import Cascade
+from sparring.audit.cascade.cascade import Cascade, watched
 from sparring.audit.cascade.majority_vote import judged, keep_for
+from sparring.audit.cascade.outcome import LADDER
+from sparring.audit.cascade.progress import Clock, Tell
 from sparring.audit.suites.stage import Family, Stage, unfit
 from sparring.batches import run_batches
 from sparring.model import Model
@@ -26,6 +31,8 @@ CONTROLS = 5
 DOUBLED, RESTARTED = 10, 11
 "second numbers of the longer searches; transfers are numbered from 0"
 RESTARTS = 5
+AT_LEAST = 10
+"images that get a second look whatever it costs"
 SECOND = (
     Stage("Second look (APGD-DLR, 5 restarts)", "apgd-dlr:steps=100,restarts=5", "iterative", full_on_subset=False),
     Stage(
@@ -41,32 +48,67 @@ CLOSE = 0.5
 "the share of the clean margin from which gradients are taken to have been on their way"
 
 
-def run_transfer(cascade: Cascade, model: Model, rows: Tensor) -> None:
+def allowance(cascade: Cascade) -> int:
+    """Forward plus backward passes that receipt and controls may take together: a third of what the attacks took."""
+    return passes_of(cascade, LADDER) // 3
+
+
+def needed(cascade: Cascade, stages: Sequence[Stage], rows: Tensor, longer_too: bool) -> int:
+    """Passes that the controls would take on the images `rows`, as far as can be known before the receipt."""
+    classes = cascade.clean.classes
+    second = len(_unfound(cascade, rows)) * sum(stage.most_passes(classes) for stage in SECOND)
+    climbs = sum(stage.most_passes(classes) for _, stage in longer(stages)) if longer_too else 0
+    return second + int(cascade.standing[rows].sum()) * climbs
+
+
+def passes_of(cascade: Cascade, *places: int) -> int:
+    """Passes of the outcomes whose places begin so."""
+    chosen = [one.result for one in cascade.outcomes if one.place[0] in places]
+    return sum(int(result.queries.sum() + result.gradients.sum()) for result in chosen)
+
+
+def run_transfer(cascade: Cascade, model: Model, rows: Tensor, clock: Clock | None = None) -> None:
     """Examples made for another net, shown to the model: on the images `rows` [r] (numbers)."""
     clean = cascade.clean
     other = transfer.surrogate(model, clean.x, clean.classes) if len(rows) else None
     if other is None or model.access == "decision":  # there is no attack with gradients to compare with
-        return
+        with watched(clock, cascade, 0):
+            return
     x, y = clean.x[rows], clean.y[rows]
-    for number, spec in enumerate(transfer.SPECS):
-        points = transfer.crafted(spec, other, x, y, cascade.threat, cascade.seed, cascade.batch_size)
-        if points is not None:
-            _run(cascade, model, transfer.stage(spec, other), transfer.Shown.of(x, points), rows, number)
+    with watched(clock, cascade, len(transfer.SPECS) * len(rows)) as tell:
+        for number, spec in enumerate(transfer.SPECS):
+            points = transfer.crafted(spec, other, x, y, cascade.threat, cascade.seed, cascade.batch_size)
+            if points is not None:
+                _run(cascade, model, transfer.stage(spec, other), transfer.Shown.of(x, points), rows, number, tell)
 
 
-def run_second_look(cascade: Cascade, model: Model, rows: Tensor) -> None:
+def run_second_look(
+    cascade: Cascade, model: Model, rows: Tensor, passes: int | None = None, clock: Clock | None = None
+) -> None:
     """Long climbs on those of `rows` [r] that only queries, noise or transfer have broken, where gradients were close.
 
     An honest net is so hard to climb that a long random search sometimes finds what a short climb misses. Where
     gradients mislead they do not come close, or do not arrive with restarts either. No unbroken image is attacked.
+
+    Args:
+        passes: for so many passes, but ten images at least; None = all of them.
     """
+    each = sum(stage.most_passes(cascade.clean.classes) for stage in SECOND)
+    most = None if passes is None else max(AT_LEAST, passes // each)
+    chosen = _unfound(cascade, rows)[:most]
+    with watched(clock, cascade, len(SECOND) * len(chosen)) as tell:
+        for number, stage in enumerate(SECOND, 20):
+            left = _unfound(cascade, chosen)
+            if len(left) and unfit(stage, model, cascade.threat) is None:
+                _run(cascade, model, stage, stage.attack(), left, number, tell)
+
+
+def _unfound(cascade: Cascade, rows: Tensor) -> Tensor:
+    """Those of `rows` [r] that only queries, noise or transfer have broken, and that gradients came close to."""
     others, _ = _found(cascade, "query", "noise", "transfer")
-    for number, stage in enumerate(SECOND, 20):
-        found, margin = _found(cascade, "single-step", "iterative")
-        close = 1 - margin / Untargeted(cascade.clean.y).margin(cascade.clean.logits).double() >= CLOSE
-        left = rows[(others & ~found & close)[rows]]
-        if len(left) and unfit(stage, model, cascade.threat) is None:
-            _run(cascade, model, stage, stage.attack(), left, number)
+    found, margin = _found(cascade, "single-step", "iterative")
+    close = 1 - margin / Untargeted(cascade.clean.y).margin(cascade.clean.logits).double() >= CLOSE
+    return rows[(others & ~found & close)[rows]]
 
 
 def _found(cascade: Cascade, *families: Family) -> tuple[Tensor, Tensor]:
@@ -117,18 +159,35 @@ def longer(stages: Sequence[Stage]) -> list[tuple[int, Stage]]:
     ]
 
 
-def run_longer(cascade: Cascade, model: Model, stages: Sequence[Stage], rows: Tensor) -> None:
-    """The suite's last climb with twice the steps, and with five restarts, on those of `rows` that still stand."""
-    for number, stage in longer(stages):
-        left = rows[cascade.standing[rows]]
-        if len(left) and unfit(stage, model, cascade.threat) is None:
-            _run(cascade, model, stage, stage.attack(), left, number)
+def run_longer(
+    cascade: Cascade,
+    model: Model,
+    stages: Sequence[Stage],
+    rows: Tensor,
+    passes: int | None = None,
+    clock: Clock | None = None,
+) -> None:
+    """The suite's last climb with twice the steps, and with five restarts, on those of `rows` that still stand.
+
+    Args:
+        passes: on as many of them as so many passes are enough for; None = on all.
+    """
+    searches = longer(stages)
+    each = sum(stage.most_passes(cascade.clean.classes) for _, stage in searches)
+    chosen = rows[cascade.standing[rows]][: None if passes is None else max(0, passes) // max(each, 1)]
+    with watched(clock, cascade, len(searches) * len(chosen)) as tell:
+        for number, stage in searches:
+            left = chosen[cascade.standing[chosen]]
+            if len(left) and unfit(stage, model, cascade.threat) is None:
+                _run(cascade, model, stage, stage.attack(), left, number, tell)
 
 
-def _run(cascade: Cascade, model: Model, stage: Stage, attack: Attack, rows: Tensor, number: int) -> None:
+def _run(
+    cascade: Cascade, model: Model, stage: Stage, attack: Attack, rows: Tensor, number: int, tell: Tell = None
+) -> None:
     x, y = cascade.clean.x[rows], cascade.clean.y[rows]
     draws, seed, size = cascade.draws, cascade.seed, cascade.batch_size
     keep = keep_for(attack) if draws else "best"
-    result = run_batches(attack, model, (x, y), cascade.threat, batch_size=size, seed=seed, keep=keep)
+    result = run_batches(attack, model, (x, y), cascade.threat, batch_size=size, seed=seed, keep=keep, progress=tell)
     result = judged(model, result, x, y, draws, seed, size) if draws else result
     cascade.add(stage, rows, result, (CONTROLS, number))

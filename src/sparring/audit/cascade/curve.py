@@ -28,15 +28,18 @@ class Point:
 
     Attributes:
         raw: what survives this attack. envelope: what survives everything that was tried at this eps or below.
+        certified: what is proved; None = nobody asked.
     """
 
     eps: float
     raw: Figure
     envelope: Figure
+    certified: Figure | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {"eps": self.eps, "raw": self.raw.to_dict(), "envelope": self.envelope.to_dict()}
+        proved = {} if self.certified is None else {"certified": self.certified.to_dict()}
+        return {"eps": self.eps, "raw": self.raw.to_dict(), "envelope": self.envelope.to_dict(), **proved}
 
 
 @dataclass(frozen=True)
@@ -125,17 +128,19 @@ def attack_all(
     return Trials(stage, len(data[1]), tuple(grid), whole_box, tuple(results))
 
 
-def draw(trials: Trials, clean: Clean, worst: Result) -> Curve:
-    """The curve; `worst` (of all images, at the audited eps) sharpens its envelope."""
+def draw(trials: Trials, clean: Clean, worst: Result, radius: Tensor | None = None) -> Curve:
+    """The curve; `worst` (of all images, at the audited eps) sharpens its envelope. `radius`: [N] proved, see
+    `Certificate`."""
     n = trials.n
     nearest = torch.where(worst.success[:n], worst.distance[:n].double(), torch.inf)
     for result in trials.results:
         nearest = torch.minimum(nearest, result.distance.double())
     start = Figure(int(clean.correct[:n].sum()), n)
-    points = [Point(0.0, start, start)]
+    points = [Point(0.0, start, start, None if radius is None else start)]
     for eps, result in zip(trials.grid, trials.results, strict=True):
         survivors = int((nearest > eps * (1 + 1e-5)).sum())
-        points.append(Point(eps, Figure(int((~result.success).sum()), n), Figure(survivors, n)))
+        proved = None if radius is None else Figure(int((radius[:n] >= eps).sum()), n)
+        points.append(Point(eps, Figure(int((~result.success).sum()), n), Figure(survivors, n), proved))
     found = tuple(nearest.tolist())
     return Curve(trials.stage.spec, n, tuple(points), trials.grid[-1], trials.whole_box, trials.passes, found)
 

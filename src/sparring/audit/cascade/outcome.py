@@ -63,6 +63,7 @@ class Outcome:
             "attack": self.stage.title,
             "spec": self.stage.spec,
             "family": self.stage.family,
+            "images": len(self.rows),
             "tried": self.tried,
             "broke": len(self.broke),
             "robust_accuracy_after": self.robust.value,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,10 @@ class Step:
 Callback = Callable[[Step], Any]
 
 
+Tell = Callable[[int, Sized], None] | None
+"called by what runs, with the number of images done and the last part of them; None = nobody listens"
+
+
 class Clock:
     """Turns batches done into `Step`s.
 
@@ -57,22 +62,44 @@ class Clock:
         self.n, self.callback = n, callback
         self.elsewhere = correct  # standing outside the present shard, as far as is known
         self.spent = 0  # passes, counted as if every image took the most of its stage
+        self.aside = 0.0  # seconds for receipts and controls
+        self.share = 0.0  # of what the attacks take, that receipt and controls may take
         self.began = time.perf_counter()
 
     @property
     def seconds(self) -> float:
         return time.perf_counter() - self.began
 
-    def open(self, table: list[tuple[str, int]], correct: int, later: int, shard: tuple[int, int] = (1, 1)) -> None:
+    @property
+    def attacking(self) -> float:
+        """Seconds without those of receipts and controls."""
+        return self.seconds - self.aside
+
+    def open(
+        self,
+        table: list[tuple[str, int]],
+        correct: int,
+        later: int,
+        shard: tuple[int, int] = (1, 1),
+        share: float = 0.0,
+    ) -> None:
         """A shard begins.
 
         Args:
-            table: (title, most passes an image) of each of its stages. correct: its images that were right before.
+            table: (title, most passes an image) of each of its stages; 0 passes: a receipt or a control, which
+                nobody can tell yet. correct: its images that were right before.
             later: images of the shards after it. shard: which it is, from 1, and of how many.
+            share: of what the attacks take, that receipt and controls take at most.
         """
-        self.table, self.later, self.shard = table, later, shard
+        self.table, self.later, self.shard, self.share = table, later, shard, share
         self.number = -1
+        self.allowed: float | None = None  # seconds that its receipt and controls may take yet, once that is known
+        self.since = self.attacking
         self.elsewhere -= correct
+
+    def over(self) -> None:
+        """The attacks of the shard are over; how long receipt and controls may take follows from what they took."""
+        self.allowed = self.share * (self.attacking - self.since)
 
     def close(self, standing: int) -> None:
         """The shard is over; this many of its images stand."""
@@ -90,10 +117,44 @@ class Clock:
         title, cost = self.table[self.number]
         self.spent += (done - self.done) * cost
         self.done = done
+        self._say(title, standing, (self.of - done) * cost)
+
+    @contextmanager
+    def control(self, of: int, standing: Callable[[], int]) -> Iterator[Callable[[int, Sized], None]]:
+        """Inside, a receipt or a control runs, of so many pieces of work; it calls what it gets after each part.
+
+        Args:
+            standing: asked how many images of the shard are left.
+        """
+        self.number += 1
+        self.of, self.done = of, 0
+        title, since = self.table[self.number][0], self.seconds
+
+        def told(_: int, part: Sized) -> None:
+            nonlocal since
+            now = self.seconds
+            self.done = min(of, self.done + len(part))
+            self.aside += now - since
+            self.allowed = None if self.allowed is None else max(0.0, self.allowed - (now - since))
+            since = now
+            if self.done < of:
+                self._say(title, standing(), 0)
+
+        if of:
+            self._say(title, standing(), 0)
+        yield told
+        self.aside += self.seconds - since
+        self.done = of
+        self._say(title, standing(), 0)
+
+    def _say(self, title: str, standing: int, ahead: int) -> None:
+        """Call back. `ahead`: passes of the stage that is worked on."""
         if self.callback is None:
             return
-        after = sum(passes for _, passes in self.table[self.number + 1 :]) * max(standing, 1)
-        ahead = (self.of - done) * cost + after + self.later * sum(passes for _, passes in self.table)
-        left = self.seconds * ahead / self.spent if self.spent else float("nan")
+        ahead += sum(passes for _, passes in self.table[self.number + 1 :]) * max(standing, 1)
+        later = self.later * sum(passes for _, passes in self.table)
+        rate = self.attacking / self.spent if self.spent else float("nan")
+        extra = self.share * (self.attacking - self.since + rate * ahead) if self.allowed is None else self.allowed
+        left = rate * (ahead + later * (1 + self.share)) + extra
         whole, place = self.elsewhere + standing, (self.number + 1, len(self.table))
-        self.callback(Step(title, *place, done, self.of, whole, self.n, self.seconds, left, *self.shard))
+        self.callback(Step(title, *place, self.done, self.of, whole, self.n, self.seconds, left, *self.shard))

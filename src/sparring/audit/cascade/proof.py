@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sparring.audit.cascade.cascade import Cascade
+from sparring.audit.cascade.certificate import Certificate
 from sparring.audit.cascade.outcome import STANDING, WRONG
 from sparring.audit.inputs.clean import Clean
 from sparring.audit.statistics.proportion import Figure
@@ -80,8 +81,11 @@ def prove(model: Model, clean: Clean, worst: Result, batch_size: int) -> Proof:
     )
 
 
-def samples(cascade: Cascade, worst: Result, proof: Proof) -> tuple[dict[str, Any], ...]:
-    """One row an image: what it is, who broke it first, the smallest perturbation that did, what it cost."""
+def samples(
+    cascade: Cascade, worst: Result, proof: Proof, certificate: Certificate | None = None
+) -> tuple[dict[str, Any], ...]:
+    """One row an image: what it is, who broke it first, the smallest perturbation that did, what it cost; and whether
+    it is proved, where a proof was asked for."""
     clean = cascade.clean
     rows = []
     for i in range(len(clean)):
@@ -99,6 +103,8 @@ def samples(cascade: Cascade, worst: Result, proof: Proof) -> tuple[dict[str, An
             "queries": int(worst.queries[i]),
             "gradients": int(worst.gradients[i]),
         }
+        if certificate is not None:
+            row |= {"certified": bool(certificate.certified[i]), "bound": float(certificate.bound[i])}
         rows.append(finite(row))
     return tuple(rows)
 

@@ -3,6 +3,9 @@
 The plain loop runs every attack of the suite on every one of these images from start to end: all steps, all restarts,
 all targets, whether the image has been broken or is far from it. Only a pass that the attack itself asks for is
 counted. What it breaks counts in the audit too, and what it breaks alone is said.
+
+It may cost a share of what the attacks on the same shard have cost (`controls.allowance`), so there may be fewer images
+than were drawn. How many is known before it starts, from the settings of the attacks alone.
 """
 
 from __future__ import annotations
@@ -14,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from sparring.audit.cascade.cascade import Cascade
+from sparring.audit.cascade.cascade import Cascade, watched
 from sparring.audit.cascade.outcome import LADDER, STANDING
+from sparring.audit.cascade.progress import Clock, Tell
 from sparring.audit.suites.stage import Stage
 from sparring.batches import run_batches
 from sparring.model import Model
@@ -79,14 +83,31 @@ def lots(clean: Clean, seed: int) -> Tensor:
     return right[order[:count]].sort().values
 
 
-def run_plainly(cascade: Cascade, model: Model, stages: Sequence[Stage], rows: Tensor) -> None:
+def affordable(stages: Sequence[Stage], rows: Tensor, classes: int, passes: int, seed: int) -> Tensor:
+    """Of `rows` [r], as many random ones as the plain loop of `stages` can do for so many passes, in order."""
+    prices = [stage.most_passes(classes) for stage in stages if not stage.excluded]
+    each = sum(price + price // 8 + 3 for price in prices)  # clean looks and restarts come on top
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(torch_seed(seed)))
+    return rows[order[: passes // max(each, 1)]].sort().values
+
+
+def run_plainly(
+    cascade: Cascade, model: Model, stages: Sequence[Stage], rows: Tensor, clock: Clock | None = None
+) -> None:
     """Every stage in full on the images `rows` [r] (numbers) of a cascade that is over; it learns what they break."""
     stages = [stage for stage in stages if not stage.excluded]
-    if not len(rows) or not stages:
-        return
+    with watched(clock, cascade, len(rows) * len(stages)) as tell:
+        if len(rows) and stages:
+            _run(cascade, model, stages, rows, tell)
+
+
+def _run(cascade: Cascade, model: Model, stages: Sequence[Stage], rows: Tensor, tell: Tell) -> None:
     data, known = (cascade.clean.x[rows], cascade.clean.y[rows]), {"seed": cascade.seed, "keep": "margin"}
     size = cascade.batch_size
-    results = [run_batches(one.attack(), model, data, cascade.threat, batch_size=size, **known) for one in stages]  # type: ignore[arg-type]
+    results = [
+        run_batches(one.attack(), model, data, cascade.threat, batch_size=size, progress=tell, **known)  # type: ignore[arg-type]
+        for one in stages
+    ]
     cascade.add(PLAIN, rows, replace(worst_case(*results), attack=PLAIN.title, doubts=()), (RECEIPT, 0))
 
 

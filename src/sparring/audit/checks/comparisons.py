@@ -9,9 +9,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from sparring.audit.checks.evidence import Evidence
-from sparring.audit.checks.registry import LEAST, Found, Outcome, Skipped, check
+from sparring.audit.checks.registry import LEAST, WEAK, Found, Outcome, Skipped, check
 
 SHARE = 0.01
+GRADIENT = ("single-step", "iterative")
+"families of attacks that see gradients"
 
 
 def beats(one: Tensor, others: Tensor) -> int:
@@ -28,6 +30,24 @@ def _compare(seen: Evidence, one: Tensor | None, others: Tensor | None, text: st
     return Found(text.format(only, len(one)), only / len(one)) if only else None
 
 
+def _only(seen: Evidence, able: tuple[str, ...], others: tuple[str, ...], saturating: bool = False) -> int:
+    """Images, of all, that attacks of the families `able` break, and those of the families `others` tried in vain."""
+    broken: dict[bool, set[int]] = {True: set(), False: set()}
+    tried: set[int] = set()
+    for one in seen.outcomes:
+        if one.stage.family in (*able, *others) and not one.stage.excluded:
+            if saturating and not one.stage.saturating_loss:
+                continue
+            broken[one.stage.family in able] |= set(one.rows[one.result.success].tolist())
+            tried |= set(one.rows.tolist()) if one.stage.family in others else set()
+    return len((broken[True] & tried) - broken[False])
+
+
+def _few(count: int, what: str, all_of: str) -> str:
+    """What is in order below the threshold, with the count if it is not 0."""
+    return f"{what} only {count} image{'s' if count > 1 else ''} that {all_of}" if count else ""
+
+
 @check(
     "single-step-beats-iterative",
     severe=True,
@@ -36,7 +56,10 @@ def _compare(seen: Evidence, one: Tensor | None, others: Tensor | None, text: st
     means="FGSM breaks images that PGD on the same loss does not. The loss surface is rugged, or the iterative attack "
     "has a bug.",
     remedy="Use smaller steps, more restarts and averaged gradients. Check how the iterative attack was made.",
-    fine="Many steps beat one",
+    fine=lambda seen: (
+        _few(_only(seen, ("single-step",), ("iterative",), saturating=True), "One step breaks", "many steps miss")
+        or "Many steps beat one"
+    ),
 )
 def single_step_beats_iterative(seen: Evidence) -> Outcome:
     """The b rule: FGSM against PGD on the same loss."""
@@ -51,7 +74,10 @@ def single_step_beats_iterative(seen: Evidence) -> Outcome:
     cause="the gradients mislead: a query attack breaks images that gradient attacks do not",
     means="An attack that only sees scores breaks images that no attack with gradients breaks. The gradients mislead.",
     remedy="Find what bends the gradients. Use BPDA or averaged gradients, and more queries.",
-    fine="Query attacks find nothing that gradients miss",
+    fine=lambda seen: (
+        _few(_only(seen, ("query",), GRADIENT), "Query attacks break", "gradients miss")
+        or "Query attacks find nothing that gradients miss"
+    ),
 )
 def black_box_beats_white_box(seen: Evidence) -> Outcome:
     """The b rule: attacks that see only scores against all attacks that see gradients."""
@@ -67,7 +93,10 @@ def black_box_beats_white_box(seen: Evidence) -> Outcome:
     cause="the gradients mislead: random noise breaks images that gradient attacks do not",
     means="Random points of the ball fool the model where gradient attacks do not. The gradients mislead.",
     remedy="Find what bends the gradients. Use BPDA or averaged gradients, and more queries.",
-    fine="Random noise finds nothing that gradients miss",
+    fine=lambda seen: (
+        _few(_only(seen, ("noise",), GRADIENT), "Random noise breaks", "gradients miss")
+        or "Random noise finds nothing that gradients miss"
+    ),
 )
 def noise_beats_gradient(seen: Evidence) -> Outcome:
     """The b rule: random noise against all attacks that see gradients."""
@@ -84,12 +113,29 @@ def noise_beats_gradient(seen: Evidence) -> Outcome:
     means="Examples made for another net, without any access to this one, fool it where attacks with its own gradients "
     "do not. The gradients mislead.",
     remedy="Find what bends the gradients. Use BPDA or averaged gradients, and more queries.",
-    fine="Examples made for another net find nothing that gradients miss",
+    fine=lambda seen: (
+        _few(_only(seen, ("transfer",), GRADIENT), "Examples made for another net break", "gradients miss")
+        or "Examples made for another net find nothing that gradients miss"
+    ),
 )
 def transfer_beats_white_box(seen: Evidence) -> Outcome:
     """The b rule: examples made for another net against all attacks that see gradients."""
     text = "examples made for another net break {} of {} images that gradient attacks do not"
     return _compare(seen, seen.on.transfer, seen.on.gradient, text)
+
+
+@check(
+    WEAK,
+    severe=True,
+    title="The suite is too weak to require anything",
+    cause="the suite is too weak for what was required",
+    means="Something was required of the robust accuracy, and no attack searched for longer than a step or a few "
+    "queries. Nearly every model passes such a test.",
+    remedy="Use --suite quick or a stronger one.",
+)
+def weak_suite(seen: Evidence) -> Outcome:
+    """Robust accuracy is required, and no attack takes 10 steps with gradients or 100 queries."""
+    return Skipped("requirements are judged after the audit, see `Report.requiring`")
 
 
 @check(

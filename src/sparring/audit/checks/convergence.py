@@ -29,7 +29,11 @@ RISING_SHARE = 0.05
     title="The searches were not over",
     means="Longer searches break more images. The figure shows what these attacks reached; longer ones would lower it.",
     remedy="Use more steps and restarts: --suite full, or a suite of your own.",
-    fine="The searches had settled when they ended",
+    fine=lambda seen: (
+        f"Longer searches break only {count} more image{'s' if count > 1 else ''}"
+        if (count := sum(len(one.broke) for one in _longer(seen)))
+        else "The searches had settled when they ended"
+    ),
 )
 def not_converged(seen: Evidence) -> Outcome:
     """Twice the steps break over 0.5 % more of the sanity subset, or five restarts over 1 % (at least 3 images); or
@@ -50,15 +54,19 @@ def not_converged(seen: Evidence) -> Outcome:
     return found or (None if watched else Skipped("no climb was watched"))
 
 
+def _longer(seen: Evidence) -> Iterator[Attacked]:
+    """What longer searches did."""
+    return (one for one in seen.outcomes if one.place[0] == CONTROLS and one.stage.family == "iterative")
+
+
 def _by_more(seen: Evidence) -> Iterator[Found]:
     """Controls that broke more than they should have."""
-    for one in seen.outcomes:
-        if one.place[0] == CONTROLS and one.stage.family == "iterative":
-            share = STEPS_SHARE if one.place[1] == DOUBLED else RESTARTS_SHARE
-            count = len(one.broke)
-            if count >= LEAST and count > share * len(seen.subset):
-                text = f"{one.stage.title}: {count} more of {len(seen.subset)} images break"
-                yield Found(text, count / len(seen.subset))
+    for one in _longer(seen):
+        share = STEPS_SHARE if one.place[1] == DOUBLED else RESTARTS_SHARE
+        count = len(one.broke)
+        if count >= LEAST and count > share * len(seen.subset):
+            text = f"{one.stage.title}: {count} more of {len(seen.subset)} images break"
+            yield Found(text, count / len(seen.subset))
 
 
 def _least_late(seen: Evidence) -> Tensor | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sparring.audit.cascade.curve import Curve
 from sparring.audit.checks.evidence import Evidence
 from sparring.audit.checks.registry import LEAST, Found, Outcome, Skipped, check
+from sparring.threat import eps_text
 
 SHARE = 0.01
 NO_CURVE = Skipped("no curve was drawn, or only by a single step")
@@ -22,7 +23,11 @@ def _curve(seen: Evidence) -> Curve | None:
     means="With a budget that allows a grey image, or any image at all, attacks should reach chance. Yet images "
     "survive: the attack fails, not the perturbation.",
     remedy="Use another loss, BPDA, or attacks without gradients.",
-    fine="Huge perturbations fool the model",
+    fine=lambda seen: (
+        f"Huge perturbations fool the model on all but {left.hits} of {left.of} images"
+        if (curve := _curve(seen)) is not None and (left := curve.points[-1].envelope).hits
+        else "Huge perturbations fool the model"
+    ),
 )
 def large_eps_survives(seen: Evidence) -> Outcome:
     """At half the box more images survive than chance explains; where any image is allowed, over 1 %; at least 3."""
@@ -34,8 +39,21 @@ def large_eps_survives(seen: Evidence) -> Outcome:
     if not left.of or not too_many or left.hits < LEAST:
         return None
     what = "any" if curve.whole_box else "a grey"
-    text = f"at eps {curve.large:.4g}, where {what} image is allowed, {left.hits} of {left.of} images survive"
+    text = f"at eps {eps_text(curve.large)}, where {what} image is allowed, {left.hits} of {left.of} images survive"
     return Found(text, left.value)
+
+
+def _rise(seen: Evidence) -> tuple[int, float, float] | None:
+    """By how many images the raw curve rises at most, and between which radii."""
+    curve = _curve(seen)
+    if curve is None:
+        return None
+    rises = [
+        (later.raw.hits - early.raw.hits, early.eps, later.eps)
+        for i, early in enumerate(curve.points)
+        for later in curve.points[i + 1 :]
+    ]
+    return max(rises, key=lambda one: one[0], default=(0, 0.0, 0.0))
 
 
 @check(
@@ -43,20 +61,19 @@ def large_eps_survives(seen: Evidence) -> Outcome:
     title="A larger eps breaks fewer",
     means="Whatever fools at a small eps is allowed at a larger one too. Where accuracy rises, the search gets stuck.",
     remedy="Use more steps and restarts. Read the envelope, not the raw curve.",
-    fine="A larger eps never breaks fewer",
+    fine=lambda seen: (
+        f"A larger eps breaks at most {rise[0]} fewer"
+        if (rise := _rise(seen)) is not None and rise[0] > 0
+        else "A larger eps never breaks fewer"
+    ),
 )
 def not_monotone(seen: Evidence) -> Outcome:
     """The raw curve rises by over 1 point, and by at least 3 images, from an eps to any larger one."""
-    curve = _curve(seen)
-    if curve is None:
+    curve, found = _curve(seen), _rise(seen)
+    if curve is None or found is None:
         return NO_CURVE
-    rises = [
-        (later.raw.hits - early.raw.hits, early.eps, later.eps)
-        for i, early in enumerate(curve.points)
-        for later in curve.points[i + 1 :]
-    ]
-    rise, low, high = max(rises, key=lambda one: one[0], default=(0, 0.0, 0.0))
+    rise, low, high = found
     n = curve.points[0].raw.of
     if rise < LEAST or rise <= SHARE * n:
         return None
-    return Found(f"from eps {low:.4g} to {high:.4g}, {rise} more of {n} images survive", rise / n)
+    return Found(f"from eps {eps_text(low)} to {eps_text(high)}, {rise} more of {n} images survive", rise / n)

@@ -59,7 +59,8 @@ class Evidence:
         outcomes: what each attack did. subset: [s] numbers of the sanity subset. standing: [N] bool, unbroken images.
         curve: the security curve. curve_family: of the attack that drew it.
         undone: successes that 8-bit rounding undoes. confirmed: successes that fool again when shown once more.
-        worst: the worst case of each image. certified: [N] proved radii. receipt: what the plain loop found.
+        worst: the worst case of each image. certified: [N] radii that somebody gave. proved: [N] radii
+            that this audit has proved. receipt: what the plain loop found.
         draws: fresh looks that decide success; 0 = the model answers the same twice.
     """
 
@@ -77,6 +78,7 @@ class Evidence:
     confirmed: Figure = NOTHING
     worst: Result | None = None
     certified: Tensor | None = None
+    proved: Tensor | None = None
     receipt: Receipt | None = None
     draws: int = 0
 

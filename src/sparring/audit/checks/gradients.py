@@ -13,6 +13,11 @@ NO_GRADIENTS = Skipped("the model grants no gradients")
 NOT_PROBED = Skipped("the neighbourhood of the images was not probed")
 
 
+def _all_but(share: float, text: str) -> str:
+    """`text` with a share that is below the threshold and still not 0; nothing where it is 0."""
+    return text.format(percent(share)) if share > 0 else ""
+
+
 def _saturation_note(seen: Evidence) -> str | None:
     probes = seen.probes
     if probes.flat_ce is None or probes.moved is None:
@@ -32,7 +37,10 @@ def _saturation_note(seen: Evidence) -> str | None:
     "climb this loss do not move. The logits below the softmax can still be attacked.",
     remedy="Attack the logits with a margin or DLR loss (`pgd:loss=margin`, `apgd-dlr`), or divide the logits by their "
     "scale. `square` needs no gradients.",
-    fine="The cross-entropy loss is not saturated",
+    fine=lambda seen: (
+        _all_but(seen.probes.flat_ce or 0.0, "The gradient of the cross-entropy loss is zero for only {} of the images")
+        or "The cross-entropy loss is not saturated"
+    ),
     measured="zero cross-entropy gradients for {} of the images",
     note=_saturation_note,
     early=True,
@@ -81,7 +89,10 @@ def saturated_outputs(seen: Evidence) -> Outcome:
     means="The gradient with respect to the pixels is exactly zero, even for a loss on the logits. Something in the "
     "model cuts it or is flat: rounding, a step function, no_grad, a layer without a backward pass.",
     remedy="Give the layer a differentiable replacement (BPDA), or trust only attacks that need no gradients.",
-    fine="Gradients are not zero",
+    fine=lambda seen: (
+        _all_but(seen.probes.flat_margin or 0.0, "The gradients of the logits are zero for only {} of the images")
+        or "The gradients of the logits are not zero"
+    ),
     measured="for {} of the images",
     early=True,
     imprecise=True,
@@ -106,7 +117,13 @@ def zero_gradients(seen: Evidence) -> Outcome:
     means="Tiny moves of every pixel leave the logits as they were, to the last bit. The input is rounded or encoded, "
     "and a gradient through such steps is zero or meaningless.",
     remedy="Give the rounding a differentiable replacement (BPDA; the identity will do), or attack without gradients.",
-    fine="Tiny moves change the logits",
+    fine=lambda seen: (
+        _all_but(
+            seen.probes.local.constant if seen.probes.local else 0.0,
+            "Only {} of tiny moves leave the logits as they were",
+        )
+        or "Tiny moves change the logits"
+    ),
     measured="{} of tiny moves change nothing",
     early=True,
     imprecise=True,
@@ -225,7 +242,13 @@ def unstable_outputs(seen: Evidence) -> Outcome:
     means="FGSM should go to the edge of the ball. It returned images that are unchanged or hardly changed, so the "
     "accuracy it reports is that of no attack at all.",
     remedy="Find out which gradients are zero, and use another loss.",
-    fine="Attacks use the whole budget",
+    fine=lambda seen: (
+        _all_but(
+            1 - min(seen.probes.moved or 0.0, seen.probes.filled or 0.0),
+            "FGSM leaves only {} of the images short of eps",
+        )
+        or "Attacks use the whole budget"
+    ),
     early=True,
     imprecise=True,
 )

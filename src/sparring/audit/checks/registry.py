@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sparring.audit.checks.evidence import Evidence
+from sparring.errors import InputError
 from sparring.result import Doubt
 
+WEAK = "weak-suite"
+"the code of the doubt that only requirements raise"
 LEAST = 3
 "images that must show a sign before it counts"
 
@@ -49,7 +52,8 @@ class Check:
         code: for programs. title: a few words. means: what the sign means. remedy: what to do about it.
         find: the measurement held against its threshold.
         severe: the sign can make a model look robust that is not; the verdict then names it as the cause.
-        cause: for severe ones, a clause that follows "because". fine: what is true where nothing is found.
+        cause: for severe ones, a clause that follows "because". fine: what is true where nothing is found; a function
+            where that depends on the counts: below the threshold is not nothing.
         measured: for the verdict, with {} for the share. note: for the verdict, where a share says too little.
         early: it needs nothing but the probes, so it runs before any attack, and adaptive attacks answer it.
         imprecise: low precision alone can give this sign; where it does, `low-precision` says so instead.
@@ -62,11 +66,15 @@ class Check:
     find: Find
     severe: bool = False
     cause: str = ""
-    fine: str = ""
+    fine: str | Note = ""
     measured: str = ""
     note: Note | None = None
     early: bool = False
     imprecise: bool = False
+
+    def in_order(self, seen: Evidence) -> str | None:
+        """What is true of a model where the check has found nothing."""
+        return (self.fine if isinstance(self.fine, str) else self.fine(seen)) or None
 
     @property
     def criterion(self) -> str:
@@ -106,8 +114,14 @@ CAUSES = (
     "misaligned-gradients",
     "unstable-outputs",
     "transfer-beats-white-box",
+    "weak-suite",
 )
-"""The severe codes, the most telling first: the verdict names the first that was found."""
+"""The severe codes of this package, the most telling first: the verdict names the first that was found."""
+
+
+def causes() -> tuple[str, ...]:
+    """The codes of all severe checks, the most telling first; those of plugins last."""
+    return (*CAUSES, *(code for code, one in CHECKS.items() if one.severe and code not in CAUSES))
 
 
 def check(
@@ -118,7 +132,7 @@ def check(
     remedy: str,
     severe: bool = False,
     cause: str = "",
-    fine: str = "",
+    fine: str | Note = "",
     measured: str = "",
     note: Note | None = None,
     early: bool = False,
@@ -128,8 +142,8 @@ def check(
 
     def enter(find: Find) -> Find:
         if code in CHECKS:
-            raise ValueError(f"two checks are called {code!r}")
-        if severe != (code in CAUSES):
+            raise InputError(f"two checks are called {code!r}; give one another name")
+        if severe != (code in CAUSES) and find.__module__.startswith("sparring."):
             raise ValueError(f"{code!r} is severe, so it needs its place in CAUSES, or the other way round")
         CHECKS[code] = Check(code, title, means, remedy, find, severe, cause, fine, measured, note, early, imprecise)
         return find

@@ -16,13 +16,15 @@ from sparring.audit.checks import (
     successes,
 )
 from sparring.audit.checks.evidence import Evidence
-from sparring.audit.checks.registry import CAUSES, CHECKS, Check, Skipped
+from sparring.audit.checks.registry import CHECKS, Check, Skipped, causes
 from sparring.audit.probes.probe import Probes
 from sparring.result import Doubt
 
 THEMES = (claims, attackers, model, gradients, comparisons, successes, convergence, curve, certificates)
-"importing them has filled the register"
-RANK = {code: k for k, code in enumerate(CAUSES)}
+"importing them has filled the register; this is its order, whichever of them was imported first"
+_PLACE = {theme.__name__: k for k, theme in enumerate(THEMES)}
+for _code in sorted(CHECKS, key=lambda code: _PLACE.get(CHECKS[code].find.__module__, len(THEMES))):
+    CHECKS[_code] = CHECKS.pop(_code)
 
 
 @dataclass(frozen=True)
@@ -41,20 +43,21 @@ class Checked:
 
 def run_checks(seen: Evidence) -> Checked:
     """All checks."""
+    rank = {code: k for k, code in enumerate(causes())}
     doubts: list[Doubt] = []
-    fine: list[Check] = []
+    fine: list[tuple[str, str]] = []
     for one in CHECKS.values():
         outcome = one.run(seen)
         if isinstance(outcome, Skipped):
             continue
         doubts += outcome
-        if not outcome and one.fine:
-            fine.append(one)
+        if not outcome and (said := one.in_order(seen)):
+            fine.append((one.code, said))
     doubts += successes.reported(seen)
     notes = {code: said for code, one in CHECKS.items() if one.note is not None and (said := one.note(seen))}
     return Checked(
-        tuple(sorted(doubts, key=lambda doubt: RANK.get(doubt.code, len(RANK)))),
-        tuple(one.fine for one in sorted(fine, key=lambda one: RANK.get(one.code, len(RANK)))),
+        tuple(sorted(doubts, key=lambda doubt: rank.get(doubt.code, len(rank)))),
+        tuple(said for _, said in sorted(fine, key=lambda one: rank.get(one[0], len(rank)))),
         notes,
     )
 

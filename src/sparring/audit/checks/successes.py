@@ -17,7 +17,11 @@ ELSEWHERE = ("zero-gradients", "budget-spent")
     means="Saved as 8-bit pictures, some adversarial images fool no longer. They lie just across the boundary.",
     remedy="If the attacker can only send pictures, restrict the threat to 8-bit pixels: sp.Threat(..., levels=256) in "
     "Python.",
-    fine="Successes survive rounding to 8 bits",
+    fine=lambda seen: (
+        f"Rounding to 8 bits undoes only {seen.undone.hits} of {seen.undone.of} successes"
+        if seen.undone.hits
+        else "Successes survive rounding to 8 bits"
+    ),
 )
 def rounding(seen: Evidence) -> Outcome:
     """At least 3 successes, and 5 % of them, are right again after rounding to 8 bits."""
@@ -36,7 +40,11 @@ def rounding(seen: Evidence) -> Outcome:
     means="Points that fooled the model during the search do not fool it when they are shown once more. It answers by "
     "chance, or by who else is in the batch.",
     remedy="Show images one at a time, and average over the noise.",
-    fine="Successes fool the model again when shown once more",
+    fine=lambda seen: (
+        f"{seen.confirmed.hits} of {seen.confirmed.of} successes fool the model again when shown once more"
+        if seen.confirmed.hits < seen.confirmed.of
+        else "Successes fool the model again when shown once more"
+    ),
 )
 def successes_not_reproduced(seen: Evidence) -> Outcome:
     """At least 3 successes, and over 5 % of them, are right when they are shown once more."""

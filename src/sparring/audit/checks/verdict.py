@@ -12,6 +12,8 @@ promises: at best "no attack within this budget ...". Rules (gap = claimed - wha
     no claim, a severe doubt, for 10 % of the images                gradient-masking
     no claim, a severe doubt for fewer                              inconclusive
     no claim, nothing severe                                        no-claim
+    a proof that an attack refutes                                  inconclusive, whatever else
+    a proof of what is claimed, or of all that is left              as if nothing severe was found
 """
 
 from __future__ import annotations
@@ -21,11 +23,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sparring.audit.cascade.adaptive import Tried
-from sparring.audit.checks.registry import CAUSES
+from sparring.audit.checks.bracket import Bracket
+from sparring.audit.checks.registry import causes
 from sparring.audit.checks.run import known
 from sparring.audit.inputs.claims import Checked
 from sparring.audit.statistics.proportion import Figure, percent
+from sparring.model import Access
 from sparring.result import Doubt
+from sparring.threat import eps_text
 
 Status = Literal["claim-holds", "overestimated", "gradient-masking", "inconclusive", "no-claim"]
 VOID = ("canary-missed", "control-stands")
@@ -51,6 +56,8 @@ class Facts:
         threat: as text, like "Linf 0.3". clean, robust: accuracy on all images, before and after all attacks.
         claims: claims beside what was found. doubts: found. alone: what attacks leave on the sanity subset.
         tried: remedies. notes: what was measured about a doubt, in a few words, by its code.
+        access: the most that the attacker saw of the model. queries: that the attacks took. spent: that the whole audit
+            took, both over all images. bracket: what is proved.
     """
 
     threat: str
@@ -61,6 +68,10 @@ class Facts:
     alone: Sequence[Alone] = ()
     tried: Sequence[Tried] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
+    access: Access = "gradient"
+    queries: int = 0
+    spent: int = 0
+    bracket: Bracket | None = None
 
     def found(self, code: str) -> Doubt | None:
         """The doubt of this code, if there is one."""
@@ -95,10 +106,12 @@ def judge(facts: Facts) -> Verdict:
     """The verdict on the most overstated claim, or on the model where nothing was claimed."""
     claims = [one for one in facts.claims if not one.claim.clean]
     worst = max(claims, key=lambda one: one.gap - one.tolerance, default=None)
-    severe = [doubt for code in CAUSES if (doubt := facts.found(code)) is not None]
+    severe = [doubt for code in causes() if (doubt := facts.found(code)) is not None]
     void = next((doubt for doubt in severe if doubt.code in VOID), None)
     cause = next((doubt for doubt in severe if doubt.share >= MASKING_SHARE), severe[0] if severe else None)
-    if void is not None:
+    if facts.bracket is not None and facts.bracket.refuted:
+        verdict = _refuted(facts)
+    elif void is not None:
         headline = f"This audit is inconclusive: {_because(void)}."
         verdict = Verdict(
             "inconclusive", headline, (_sentence(void.message), "No figure of it means anything."), void.code
@@ -107,7 +120,19 @@ def judge(facts: Facts) -> Verdict:
         verdict = _of_model(facts, cause)
     else:
         verdict = _of_claim(facts, worst, cause)
-    return Verdict(verdict.status, verdict.headline, (*verdict.evidence, *_ill_defined(facts)), verdict.cause)
+    evidence = (*verdict.evidence, *_attacker(facts), *_ill_defined(facts))
+    return Verdict(verdict.status, verdict.headline, evidence, verdict.cause)
+
+
+def _attacker(facts: Facts) -> Iterator[str]:
+    """What a black-box attacker saw, and what it cost."""
+    if facts.access != "gradient":
+        saw = "scores, and no gradients" if facts.access == "score" else "the predicted class alone"
+        each = facts.queries / max(1, facts.robust.of)
+        yield (
+            f"The attacker saw {saw}. The attacks took {facts.queries:,} queries ({each:,.0f} an image), "
+            f"the whole audit {facts.spent:,}."
+        )
 
 
 def _ill_defined(facts: Facts) -> Iterator[str]:
@@ -120,14 +145,23 @@ def _ill_defined(facts: Facts) -> Iterator[str]:
             yield f"Clean accuracy was claimed as {percent(one.claim.accuracy)}; it is {percent(one.truth.value)}."
 
 
+def _refuted(facts: Facts) -> Verdict:
+    """A proof that is wrong: nothing that rests on it counts."""
+    broken = facts.found("certificate-broken")
+    assert broken is not None
+    headline = "This run has failed: an attack breaks an image that was proved."
+    evidence = (_sentence(broken.message), "The lower bound means nothing; what is broken is broken.")
+    return Verdict("inconclusive", headline, evidence, broken.code)
+
+
 # --- a claim --------------------------------------------------------------------------------------------------
 
 
 def _of_claim(facts: Facts, one: Checked, cause: Doubt | None) -> Verdict:
     claimed = percent(one.claim.accuracy)
-    left = _left(one.truth, f"{facts.threat.split()[0]} {one.eps:.4g}")
+    left = _left(one.truth, f"{facts.threat.split()[0]} {eps_text(one.eps)}")
     if one.gap <= one.tolerance:
-        return _tenable(facts, one, cause, left)
+        return _proved(facts, one, left) or _tenable(facts, one, cause, left)
     headline = f"Robust accuracy is {_at_most(one.truth)}, not {claimed}: "
     faulty = facts.found("weaker-than-one-step")
     if faulty is not None and one.claim.attack is not None:
@@ -143,6 +177,15 @@ def _of_claim(facts: Facts, one: Checked, cause: Doubt | None) -> Verdict:
     return Verdict("overestimated", f"{headline}{_weakness(facts, one)}.", (left, *_reproduced(one)))
 
 
+def _proved(facts: Facts, one: Checked, left: str) -> Verdict | None:
+    """A claim that a proof reaches: then no sign of masking can take it back."""
+    bracket = facts.bracket
+    if bracket is None or one.eps > bracket.eps or one.claim.accuracy > bracket.proved.value:
+        return None
+    headline = f"The claim of {percent(one.claim.accuracy)} holds: it is proved."
+    return Verdict("claim-holds", headline, (bracket.sentence, left))
+
+
 def _tenable(facts: Facts, one: Checked, cause: Doubt | None, left: str) -> Verdict:
     """A claim that nothing contradicts, or that a sign forbids to confirm."""
     claimed = percent(one.claim.accuracy)
@@ -153,7 +196,7 @@ def _tenable(facts: Facts, one: Checked, cause: Doubt | None, left: str) -> Verd
             f"The claim of {claimed} holds within this budget.",
             (
                 f"No attack within this budget leaves less than {percent(one.truth.value)} of {one.truth.of} images at "
-                f"{facts.threat.split()[0]} {one.eps:.4g} ({one.truth.interval}).{within}",
+                f"{facts.threat.split()[0]} {eps_text(one.eps)} ({one.truth.interval}).{within}",
             ),
         )
     return Verdict(
@@ -186,7 +229,8 @@ def _reproduced(one: Checked) -> Iterator[str]:
 
 def _of_model(facts: Facts, cause: Doubt | None) -> Verdict:
     robust = facts.robust
-    figure = f"Robust accuracy is {_at_most(robust)}"
+    bracket = facts.bracket
+    figure = f"Robust accuracy is {_at_most(robust) if bracket is None or robust.hits == 0 else bracket}"
     clean = f"Clean accuracy is {percent(facts.clean.value)} ({facts.clean.hits} of {facts.clean.of})."
     if robust.hits == 0:
         left = f"0 of {robust.of} images survive {facts.threat} ({robust.interval})."
@@ -195,12 +239,16 @@ def _of_model(facts: Facts, cause: Doubt | None) -> Verdict:
             f"No attack within this budget breaks more than {robust.of - robust.hits} of {robust.of} images at "
             f"{facts.threat} ({robust.interval})."
         )
-    if cause is None:
+    if bracket is not None:
+        left = f"{bracket.sentence} {left}"
+    if cause is None or (bracket is not None and bracket.closed):
         return Verdict("no-claim", f"{figure}.", (left, clean))
     if cause.share < MASKING_SHARE or cause.code == "constant-predictor":
         headline = f"{figure}, but this audit is inconclusive: {_because(cause)}."
         return Verdict("inconclusive", headline, (left, clean, _sign(cause), *_measured(facts, cause)), cause.code)
     deceived = "Attacks that report more are deceived." if robust.hits == 0 else "The true figure may be far lower."
+    if bracket is not None and bracket.proved.hits:
+        deceived = f"The true figure may be as low as {percent(bracket.proved.value)}, not lower."
     evidence = (f"This is gradient masking. {deceived}", left, clean, *_measured(facts, cause), *_remedy(facts, cause))
     return Verdict("gradient-masking", f"{figure}: {_because(cause)}.", evidence, cause.code)
 

@@ -14,7 +14,11 @@ import torch
 from torch import Tensor
 
 from sparring.audit.statistics.proportion import Figure
+from sparring.certify.api import certify as prove
+from sparring.certify.methods import Method, find_method
 from sparring.errors import InputError
+from sparring.model import Model
+from sparring.threat import Threat
 
 Radii = Tensor | Sequence[float] | str | Path
 
@@ -48,6 +52,31 @@ def _read(path: Path) -> Tensor:
         raise InputError(
             f"{path} holds no certified radii ({error}); give .npy, or text with a number a line"
         ) from None
+
+
+def prover(spec: str) -> Method:
+    """The method that an audit proves with.
+
+    Raises:
+        InputError: no such method, or one that proves something about another classifier.
+    """
+    method = find_method(spec)
+    if not method.reads_layers:
+        raise InputError(
+            f"{method.name} proves something about the majority vote under noise, not about the model that is "
+            f"attacked; use sparring certify --method {spec}, or prove with ibp, crown, alpha-crown or complete"
+        )
+    return method
+
+
+def check_prover(spec: str, model: Model, threat: Threat, x: Tensor) -> None:
+    """Find out before the attacks whether the method can read the model; x [1, ...] is an image.
+
+    Raises:
+        InputError: a layer or a norm that it does not know.
+    """
+    prove(model, x, torch.zeros(1, dtype=torch.int64), threat, "ibp")
+    prover(spec)
 
 
 def proved(radii: Tensor, right: Tensor, eps: float) -> Figure:

@@ -11,7 +11,7 @@ from sparring.audit.suites.stage import Stage
 from sparring.errors import InputError
 from sparring.referee import Keep
 from sparring.shares import parse_share
-from sparring.threat import parse_eps
+from sparring.threat import eps_text, parse_eps
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,18 @@ class Claim:
     @property
     def spec(self) -> str:
         """As text that `parse_claim` understands."""
-        place = ":".join(([self.attack] if self.attack else []) + ([] if self.eps is None else [f"{self.eps:.6g}"]))
+        place = ":".join(([self.attack] if self.attack else []) + ([] if self.eps is None else [_spec_eps(self.eps)]))
         return f"{place}={self.accuracy:.6g}" if place else f"{self.accuracy:.6g}"
 
     def __str__(self) -> str:
-        where = "" if self.eps is None else f" at eps {self.eps:.4g}"
+        where = "" if self.eps is None else f" at eps {eps_text(self.eps)}"
         return f"{percent(self.accuracy)}{f' under {self.title}' if self.attack else ''}{where}"
+
+
+def _spec_eps(eps: float) -> str:
+    """A radius that is read again as the same, as near as six digits."""
+    short = eps_text(eps)
+    return short if parse_eps(short) == eps else f"{eps:.6g}"
 
 
 def parse_claim(text: str | float | Claim) -> Claim:

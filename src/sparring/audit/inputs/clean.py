@@ -159,8 +159,8 @@ def likely_cause(model: Model, clean: Clean) -> str:
         )
     for shift, text in other_scales(model, x):
         with model.guard(), torch.no_grad():
-            raw = model.answer(shift.to(model.device or shift.device))
             try:
+                raw = model.answer(shift.to(model.device or shift.device))
                 right = float((model.read(_unpacked(raw)).argmax(1).cpu() == y).double().mean())
             except (OutputError, RuntimeError):
                 continue

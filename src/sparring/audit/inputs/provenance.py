@@ -33,7 +33,7 @@ def about_model(model: Model) -> dict[str, Any]:
     parameters = sum(p.numel() for p in net.parameters()) if isinstance(net, nn.Module) else None
     return {
         "name": model.name,
-        "sha256": weights_sha256(model),
+        "sha256": getattr(model, "sha256", None) or weights_sha256(model),
         "parameters": parameters,
         "defenses": [str(stage) for stage in getattr(model, "stages", ())],
         "box": list(model.box),

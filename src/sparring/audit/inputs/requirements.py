@@ -3,24 +3,29 @@
 A share counted on a few images proves little: 170 of 200 is as good as certain to be somewhere from 77 to 92 %. So a
 requirement is `met` only when the whole interval lies at or above the limit, `failed` when all of it lies below, and
 `not settled` in between. The interval holds at all moments at once (see `sequence`), so an audit may stop as soon as
-everything is settled, without a price in certainty. As always, "robust" means: against the attacks of this budget.
+everything is settled, without a price in certainty. As always, "robust" means: against the attacks of this budget. A
+suite without one real search (FGSM alone) cannot bear a requirement: it is never met then.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sparring.audit.statistics.proportion import Figure, percent
 from sparring.audit.statistics.sequential import ALPHA, interval, near, needed
+from sparring.audit.suites.stage import Stage
 from sparring.errors import InputError
 from sparring.shares import parse_share
-from sparring.threat import parse_eps
+from sparring.threat import eps_text, parse_eps
 
 Metric = Literal["robust", "clean"]
 Status = Literal["met", "failed", "not settled"]
 
+LEAST_PASSES = {"iterative": 20, "adaptive": 20, "query": 100}
+"forward and backward passes an image, by the family of an attack, from which on it counts as a search"
 FORM = re.compile(r"\s*(robust|clean)\s*(?:@\s*([^<>=≥@]+?)\s*)?(?:>=|≥)\s*([0-9.eE+-]+)\s*(%?)\s*")
 
 
@@ -40,7 +45,7 @@ class Requirement:
     counted: bool = False
 
     def __str__(self) -> str:
-        where = "" if self.eps is None else f"@{self.eps:.4g}"
+        where = "" if self.eps is None else f"@{eps_text(self.eps)}"
         return f"{self.metric}{where} >= {self.least * 100:g} %" + (", of these images" if self.counted else "")
 
     def at(self, eps: float) -> Requirement:
@@ -53,8 +58,8 @@ class Requirement:
             return self if self.metric == "clean" else replace(self, eps=eps)
         if abs(self.eps - eps) > 1e-9 * max(self.eps, eps):
             raise InputError(
-                f"the requirement {str(self)!r} is about eps {self.eps:.4g}, the audit about eps {eps:.4g}; "
-                "give both the same, or leave it away: robust >= ..."
+                f"the requirement {str(self)!r} is about eps {eps_text(self.eps)}, the audit about eps "
+                f"{eps_text(eps)}; give both the same, or leave it away: robust >= ..."
             )
         return replace(self, eps=eps)
 
@@ -63,7 +68,7 @@ def parse_requirement(text: str | Requirement) -> Requirement:
     """A requirement from text.
 
     >>> print(parse_requirement("robust@8/255 >= 45%"), parse_requirement("clean >= 0.97"), sep="; ")
-    robust@0.03137 >= 45 %; clean >= 97 %
+    robust@8/255 >= 45 %; clean >= 97 %
 
     Raises:
         InputError: it is not understood.
@@ -95,6 +100,7 @@ class Judged:
     Attributes:
         figure: what was counted. low, high: the interval that decides; the share itself where only it is asked for.
         more: about how many more images would settle it; None = it is settled, or no number is likely to.
+        weak: why these attacks cannot bear it; None = they can.
     """
 
     requirement: Requirement
@@ -103,6 +109,7 @@ class Judged:
     high: float
     status: Status
     more: int | None = None
+    weak: str | None = None
 
     @property
     def met(self) -> bool:
@@ -112,13 +119,17 @@ class Judged:
         """One line: what is required, what was counted, what that means."""
         seen = f"{percent(self.figure.value)} ({self.figure.hits} of {self.figure.of}"
         if self.requirement.counted:
-            return f"required {self.requirement}: {seen}), {'met' if self.met else 'not met'}"
+            return f"required {self.requirement}: {seen}), {self.conclusion}"
         sure = f"{seen}; any-time 95 % interval {self.low * 100:.1f} to {self.high * 100:.1f} %)"
         return f"required {self.requirement}: {sure}, {self.conclusion}"
 
     @property
     def conclusion(self) -> str:
         """The status in words."""
+        if self.weak is not None:
+            return f"not settled: {self.weak}"
+        if self.requirement.counted:
+            return "met" if self.met else "not met"
         if self.status != "not settled":
             return self.status
         told = f"not settled with {self.figure.of} images: "
@@ -141,17 +152,37 @@ class Judged:
             "confidence": None if self.requirement.counted else 1 - ALPHA,
             "more": self.more,
             "line": str(self),
-            "conclusion": ("met" if self.met else "not met") if self.requirement.counted else self.conclusion,
+            "conclusion": self.conclusion,
         }
 
 
-def judge(requirement: Requirement, figure: Figure) -> Judged:
-    """Whether `figure` settles the requirement, and how.
+def too_weak(attacks: Iterable[tuple[str, str]]) -> str | None:
+    """Why attacks, (family, spec) each, cannot bear a requirement on robust accuracy; None if they can.
+
+    >>> too_weak([("single-step", "fgsm")])
+    'no attack searched: at least 10 steps with gradients, or 100 queries, are needed'
+    >>> too_weak([("single-step", "fgsm"), ("iterative", "pgd:steps=10")])
+    """
+    for family, spec in attacks:
+        if family in LEAST_PASSES and Stage("", spec, "iterative").most_passes(2) >= LEAST_PASSES[family]:
+            return None
+    return "no attack searched: at least 10 steps with gradients, or 100 queries, are needed"
+
+
+def judge(requirement: Requirement, figure: Figure, weak: str | None = None) -> Judged:
+    """Whether `figure` settles the requirement, and how. `weak`: see `too_weak`.
 
     >>> judge(parse_requirement("clean >= 90%"), Figure(199, 200)).status
     'met'
     """
     least, share = requirement.least, figure.value
+    found = _judge(requirement, figure, least, share)
+    if weak is None or requirement.metric == "clean" or found.status == "failed":
+        return found
+    return replace(found, status="not settled", more=None, weak=weak)
+
+
+def _judge(requirement: Requirement, figure: Figure, least: float, share: float) -> Judged:
     if requirement.counted:
         return Judged(requirement, figure, share, share, "met" if share >= least else "failed")
     prior = near(least)

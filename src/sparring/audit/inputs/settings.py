@@ -127,6 +127,14 @@ class AuditSettings:
         metavar="FILE",
         panel="Judgement",
     )
+    certify: str | None = setting(
+        None,
+        "Prove what the attacks have left: ibp, crown, alpha-crown or complete, with options as in complete:seconds=30 "
+        "(docs/certify.md). The robust accuracy then has a lower bound too.",
+        str,
+        metavar="METHOD",
+        panel="Judgement",
+    )
     order_from: str | Path | None = setting(
         None,
         "Run the suite's attacks in the order that would have been cheapest in another audit, for instance of an "
@@ -141,6 +149,14 @@ class AuditSettings:
         "Success is always judged in the model's own type.",
         str,
         metavar="TYPE",
+        panel="Judgement",
+    )
+    receipt: str = setting(
+        "auto",
+        "Attack random images again without any shortcut, to test the shortcuts: auto (if the suite says so, for at "
+        "most a third of what the attacks cost, the controls included) or off.",
+        str,
+        metavar="WHEN",
         panel="Judgement",
     )
     shard_size: int = setting(
@@ -158,15 +174,21 @@ class AuditSettings:
 
     def __post_init__(self) -> None:
         """Validate; what is an iterator is read once and kept."""
+        from sparring.audit.inputs.certificates import prover
         from sparring.audit.inputs.claims import parse_claim
         from sparring.audit.inputs.requirements import parse_requirement
         from sparring.audit.suites.find import suite
+        from sparring.errors import InputError
 
         for name in ("claims", "require"):
             object.__setattr__(self, name, tuple(_listed(getattr(self, name))))
         for one in fields(self):
             _check_number(one, getattr(self, one.name))
+        if self.receipt not in ("auto", "off"):
+            raise InputError(f"receipt is {self.receipt!r}; write auto or off")
         suite(self.suite)
+        if self.certify is not None:
+            prover(self.certify)
         for claim in self.claims:
             parse_claim(claim)
         for requirement in self.require:

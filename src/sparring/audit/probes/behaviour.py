@@ -46,7 +46,7 @@ class Conduct:
 def observe(model: Model, x: Tensor, y: Tensor, random: bool, batch_size: int) -> Conduct:
     """Show images x [n, ...] in several ways. `random`: two passes are known to differ."""
     few, right = x[:ALONE], []
-    spent = 4 * len(few)
+    spent = (3 if random else 2) * len(few)
     with model.guard(), torch.no_grad():
         for _ in range(2 if random else 1):
             parts = [model.logits(model.accept(part)).argmax(1).cpu() for part in torch.split(x[:TWICE], batch_size)]

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sparring.audit.statistics.proportion import Figure
-from sparring.errors import InputError
+from sparring.errors import InputError, SparringError
+from sparring.threat import eps_text
 
 FORMAT = "sparring-audit-1"
 FILE = "report.json"
@@ -51,6 +53,25 @@ def read(path: str | Path) -> dict[str, Any]:
             "changed with sparring verify"
         )
     return plain
+
+
+@contextmanager
+def using(*paths: str | Path) -> Iterator[None]:
+    """Inside, stored reports are shown or compared: one whose parts do not fit together is said to be damaged.
+
+    A seal shows careless changes, but anybody can make a new one.
+
+    Raises:
+        InputError: in the place of whatever goes wrong with what the reports hold.
+    """
+    try:
+        yield
+    except (SparringError, OSError):
+        raise
+    except Exception as error:  # what they hold can be anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        named = " or ".join(str(path) for path in paths)
+        raise InputError(f"the report in {named} is damaged: its parts do not fit together ({reason})") from error
 
 
 def seal(plain: Document) -> str:
@@ -109,7 +130,7 @@ def eps(document: Document) -> float:
 
 def threat(document: Document) -> str:
     """What was allowed, in words: "Linf 0.3"."""
-    return f"{document['threat']['norm']} {eps(document):.4g}"
+    return f"{document['threat']['norm']} {eps_text(eps(document))}"
 
 
 def class_name(document: Document, label: int) -> str:

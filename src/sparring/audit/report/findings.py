@@ -14,6 +14,7 @@ from sparring.audit.cascade.outcome import Outcome
 from sparring.audit.cascade.proof import Example
 from sparring.audit.cascade.receipt import Receipt
 from sparring.audit.cascade.survival import Survival
+from sparring.audit.checks.bracket import Bracket
 from sparring.audit.checks.verdict import Status
 from sparring.audit.inputs.claims import Checked
 from sparring.audit.inputs.requirements import Judged
@@ -41,8 +42,10 @@ class Findings:
         confirmed: successes that are wrong again when shown once more. rounded: those that 8 bits undo.
         threat, suite, seed, settings, model, data, versions, command: what was done, to what, by what.
         tried: remedies that the probes asked for. receipt: what the plain loop made of random images, if it ran.
+        no_receipt: why it did not run.
         start: [N] margins of the clean images, > 0 = wrong.
         certified: proved to stand, of all; the truth lies between this and `robust`. None = nothing was proved.
+        bracket: the same with how it was proved; None = the audit itself has proved nothing.
         survival: which successes outlive a file format. requirements: what was required, and whether it is met.
         passes: forward plus backward passes of all images together. cost: the same by part. seconds: wall time.
         in_order: what was checked and found in order, a statement each.
@@ -83,9 +86,11 @@ class Findings:
     start: Tensor
     survival: tuple[Survival, ...] = ()
     receipt: Receipt | None = None
+    no_receipt: str | None = None
     tried: tuple[Tried, ...] = ()
     requirements: tuple[Judged, ...] = ()
     certified: Figure | None = None
+    bracket: Bracket | None = None
     shards: Mapping[str, str] = field(default_factory=dict)
     in_order: tuple[str, ...] = ()
     headline: str = ""

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from sparring.audit.cascade.certificate import SEARCHED
 from sparring.audit.cascade.latent import LATENT
 from sparring.audit.cascade.outcome import Outcome
 from sparring.audit.cascade.receipt import PLAIN
@@ -25,16 +26,21 @@ FILLED = 0.99
 
 def knowledge(stage: Stage) -> str:
     """What an attack sees of the model: gradient, score, decision, or nothing of it (transfer)."""
-    if stage in (PLAIN, LATENT):
+    if stage in (PLAIN, LATENT, SEARCHED):
         return "gradient"
     return "transfer" if stage.info.cls in (Replay, Shown) else stage.info.sees
 
 
-def standing_over_eps(outcomes: Sequence[Outcome], worst: Result, threat: Threat, subset: int) -> dict[str, Any] | None:
+def standing_over_eps(
+    outcomes: Sequence[Outcome], worst: Result, threat: Threat, subset: int, nearest: Sequence[float] = ()
+) -> dict[str, Any] | None:
     """How many images of the sanity subset each attack leaves at radii up to the audited one, and all together.
 
-    From the smallest success that each saw on its way. One that `fills` the radius only saw successes at its rim, and
-    says nothing about smaller radii.
+    From the smallest success that each saw on its way. One that `fills` the radius saw most of its successes at its
+    rim, and says nothing about smaller radii. "All" knows what the security curve found at smaller radii, too.
+
+    Args:
+        nearest: of the first images, the smallest distance that the security curve found; inf = none.
     """
     rows = worst.clean_correct.nonzero().squeeze(1)[:subset]
     assert threat.eps is not None
@@ -44,11 +50,14 @@ def standing_over_eps(outcomes: Sequence[Outcome], worst: Result, threat: Threat
         here = torch.isin(one.rows, rows)
         if one.stage.full_on_subset and not one.stage.excluded and int(here.sum()) == len(rows):
             distance = one.result.distance[here]
-            fills = not bool((distance < FILLED * threat.eps).any())
+            hits = distance[distance.isfinite()]
+            fills = not len(hits) or 2 * int((hits < FILLED * threat.eps).sum()) < len(hits)
             curves.append({"attack": one.stage.title, "standing": _left(distance, grid), "fills": fills})
     if not curves or not len(rows):
         return None
-    return {"n": len(rows), "eps": grid, "all": _left(worst.distance[rows], grid), "attacks": curves}
+    best = worst.distance.double().clone()
+    best[: len(nearest)] = torch.minimum(best[: len(nearest)], torch.tensor(nearest, dtype=torch.float64))
+    return {"n": len(rows), "eps": grid, "all": _left(best[rows], grid), "attacks": curves}
 
 
 def on_the_subset(outcomes: Sequence[Outcome], worst: Result, subset: int) -> list[dict[str, Any]]:

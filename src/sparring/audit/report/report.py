@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sparring.audit.inputs.requirements import Requirement, judge, parse_requirement
+from sparring.audit.checks.registry import WEAK
+from sparring.audit.inputs.requirements import Requirement, judge, parse_requirement, too_weak
 from sparring.audit.report.document import FILE, json_text
 from sparring.audit.report.findings import Findings
+from sparring.result import Doubt
 from sparring.storage import write
 
 
@@ -30,6 +32,7 @@ class Report(Findings):
             f"attack success rate  {self.success}",
         ]
         lines += [] if self.certified is None else [f"certified accuracy   {self.certified}"]
+        lines += [] if self.bracket is None else [f"the truth lies       {self.bracket}"]
         lines += [f"robust accuracy after {one.stage.title}: {one.robust.value:.2%}" for one in self.attacks]
         lines += [f"doubt: {doubt.code}: {doubt.message}" for doubt in self.doubts]
         lines += [str(one) for one in self.requirements]
@@ -40,6 +43,11 @@ class Report(Findings):
         """Every requirement is met; one that is not settled is not."""
         return all(one.met for one in self.requirements)
 
+    @property
+    def refuted(self) -> bool:
+        """An attack has broken an image that this audit has proved: the run has failed, whatever its figures."""
+        return self.bracket is not None and self.bracket.refuted > 0
+
     def requiring(self, requirements: Iterable[str | Requirement]) -> Report:
         """The same report with these requirements judged, after those that it has: "robust@0.3 >= 85%".
 
@@ -49,8 +57,12 @@ class Report(Findings):
         eps = self.threat.eps
         assert eps is not None
         known = [parse_requirement(one).at(eps) for one in requirements]
-        new = tuple(judge(one, self.clean if one.metric == "clean" else self.robust) for one in known)
-        return replace(self, requirements=(*self.requirements, *new))
+        weak = too_weak((one.stage.family, one.stage.spec) for one in self.attacks if not one.stage.excluded)
+        new = tuple(judge(one, self.clean if one.metric == "clean" else self.robust, weak) for one in known)
+        doubts = [doubt for doubt in self.doubts if doubt.code != WEAK]
+        if weak is not None and any(one.requirement.metric == "robust" for one in (*self.requirements, *new)):
+            doubts = [Doubt(WEAK, weak), *doubts]
+        return replace(self, requirements=(*self.requirements, *new), doubts=tuple(doubts))
 
     # --- files ------------------------------------------------------------------------------------------------
 

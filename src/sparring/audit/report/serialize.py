@@ -58,7 +58,13 @@ def plain(report: Findings) -> dict[str, Any]:
         "left_out": list(report.left_out),
         "broken_by_row_not_by_column": {row: dict(cells) for row, cells in report.matrix.items()},
         "curve": None if report.curve is None else report.curve.to_dict(),
-        "security_curves": standing_over_eps(report.attacks, report.worst, report.threat, report.probes.n),
+        "security_curves": standing_over_eps(
+            report.attacks,
+            report.worst,
+            report.threat,
+            report.probes.n,
+            () if report.curve is None else report.curve.nearest,
+        ),
         "on_the_subset": on_the_subset(report.attacks, report.worst, report.probes.n),
         "over_queries": over_queries(report.attacks, report.worst, report.start, report.probes.n),
         "classes": classes,
@@ -66,6 +72,7 @@ def plain(report: Findings) -> dict[str, Any]:
         "confusion": breakdown.confusion(report.samples),
         "distance_quantiles": breakdown.quantiles(breakdown.distances(report.samples)),
         "receipt": None if report.receipt is None else report.receipt.to_dict(),
+        "receipt_not_checked": report.no_receipt,
         "survival": [one.to_dict() for one in report.survival],
         "taxonomy": tags((one.stage.title, knowledge(one.stage)) for one in report.attacks),
         "probes": report.probes.to_dict(),
@@ -81,6 +88,8 @@ def plain(report: Findings) -> dict[str, Any]:
         "samples": list(report.samples),
         "gallery": _gallery(report),
     }
+    if report.bracket is not None:
+        found["bracket"] = report.bracket.to_dict()
     if report.shards:
         found["shards"] = dict(report.shards)
     strict: dict[str, Any] = finite(found)

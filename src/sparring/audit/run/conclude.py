@@ -15,6 +15,7 @@ import torch
 
 from sparring.audit.cascade.adaptive import Tried
 from sparring.audit.cascade.cascade import Cascade
+from sparring.audit.cascade.certificate import SEARCH, Certificate
 from sparring.audit.cascade.controls import CONTROLS
 from sparring.audit.cascade.curve import Trials, draw
 from sparring.audit.cascade.outcome import CLAIMED, LADDER, Outcome
@@ -22,6 +23,7 @@ from sparring.audit.cascade.proof import Pixels, gallery, samples
 from sparring.audit.cascade.receipt import RECEIPT, receipt_of
 from sparring.audit.cascade.survival import together
 from sparring.audit.cascade.trace_summary import joined
+from sparring.audit.checks.bracket import Bracket, refuted
 from sparring.audit.checks.evidence import Evidence, OnSubset
 from sparring.audit.checks.run import run_checks
 from sparring.audit.checks.verdict import Alone, Facts, judge
@@ -52,7 +54,9 @@ def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: P
     seconds = sum(one.result.seconds for one in main.outcomes)
     everything = " + ".join(one.stage.spec for one in main.outcomes)
     worst = replace(concat([part.worst[0] for part in parts]), attack=everything, seconds=seconds)
-    curve = None if trials is None else draw(trials, head.clean, worst)
+    certificate = _certificate(parts)
+    radius = None if certificate is None else certificate.radius
+    curve = None if trials is None else draw(trials, head.clean, worst, radius)
     proof = reduce(lambda a, b: a + b, (part.proof for part in parts))
     survival = together([part.survival for part in parts])
     stage = plan.curve_stage()
@@ -71,15 +75,41 @@ def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: P
         confirmed=proof.confirmed,
         worst=worst,
         certified=plan.certified,
+        proved=radius,
         receipt=receipt,
         draws=head.draws,
     )
     checks = run_checks(seen)
     clean = head.clean.accuracy
     tried = _tried(plan, head, main)
-    facts = Facts(str(plan.threat), clean, main.robust, checked, checks.doubts, _alone(main), tried, checks.notes)
+    bracket = _bracket(plan, certificate, main, seen)
+    cost = {
+        "clean": len(head.clean),
+        "probes": head.probes.passes,
+        "attacks": _passes(outcomes, LADDER),
+        "claimed attacks": _passes(outcomes, CLAIMED),
+        "receipt": _passes(outcomes, RECEIPT),
+        "controls": _passes(outcomes, CONTROLS),
+        "curve": 0 if curve is None else curve.passes,
+        **({} if certificate is None else {"points of the proof": _passes(outcomes, SEARCH)}),
+        "proof": proof.passes,
+        "survival": sum(one.passes for one in survival),
+    }
+    facts = Facts(
+        str(plan.threat),
+        clean,
+        main.robust,
+        checked,
+        checks.doubts,
+        _alone(main),
+        tried,
+        checks.notes,
+        access=head.model["access"],
+        queries=cost["attacks"],
+        spent=sum(cost.values()),
+        bracket=bracket,
+    )
     verdict = judge(facts)
-    radii = plan.certified
     strongest = main.strongest()
     return Report(
         verdict=verdict.text,
@@ -96,7 +126,7 @@ def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: P
         left_out=(*(plan.left_out if head.left_out is None else head.left_out), *_unneeded(plan, head, main)),
         matrix=main.matrix(),
         worst=replace(worst, doubts=checks.doubts),
-        samples=samples(main, worst, proof),
+        samples=samples(main, worst, proof, certificate),
         examples=gallery(main, worst, proof, pixels),
         curve=curve,
         probes=head.probes,
@@ -109,29 +139,32 @@ def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: P
         model=head.model,
         data=head.data,
         versions=versions(),
-        cost={
-            "clean": len(head.clean),
-            "probes": head.probes.passes,
-            "attacks": _passes(outcomes, LADDER),
-            "claimed attacks": _passes(outcomes, CLAIMED),
-            "receipt": _passes(outcomes, RECEIPT),
-            "controls": _passes(outcomes, CONTROLS),
-            "curve": 0 if curve is None else curve.passes,
-            "proof": proof.passes,
-            "survival": sum(one.passes for one in survival),
-        },
+        cost=cost,
         seconds=head.seconds + sum(part.seconds for part in parts),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=plan.command(),
         start=Untargeted(head.clean.y).margin(head.clean.logits),
         survival=survival,
         receipt=receipt,
+        no_receipt=None if receipt is not None else _no_receipt(plan, head),
         tried=tried,
-        certified=None if radii is None else proved(radii, head.clean.correct, plan.radii()[0]),
+        certified=_lower(plan, head, bracket),
+        bracket=bracket,
         in_order=checks.in_order,
         headline=verdict.headline,
         evidence=verdict.evidence,
     )
+
+
+def _no_receipt(plan: Plan, head: Prepared) -> str:
+    """Why no image was attacked again by the plain loop."""
+    if plan.asked.receipt == "off":
+        return "the receipt was switched off"
+    if not plan.suite.receipt:
+        return f"the suite {plan.suite.name} has no receipt"
+    if head.draws:
+        return "the model answers at random"
+    return "it would have cost more than a third of the attacks, which were over quickly"
 
 
 def _replayed(plan: Plan, head: Prepared, parts: Sequence[ShardResult], radius: int) -> Cascade:
@@ -146,6 +179,30 @@ def _replayed(plan: Plan, head: Prepared, parts: Sequence[ShardResult], radius: 
         path = joined([one.path.shifted(first) for first, one in alike if one.path is not None])
         whole.add(alike[0][1].stage, rows, result, place, torch.cat(moved) if moved else None, path)
     return whole
+
+
+def _certificate(parts: Sequence[ShardResult]) -> Certificate | None:
+    """What is proved of all images."""
+    found = [part.certificate for part in parts if part.certificate is not None]
+    return reduce(lambda a, b: a + b, found) if found else None
+
+
+def _bracket(plan: Plan, certificate: Certificate | None, main: Cascade, seen: Evidence) -> Bracket | None:
+    """Both sides of the robust accuracy."""
+    if certificate is None:
+        return None
+    count = Figure(int(certificate.certified.sum()), len(certificate.certified))
+    broken = int(refuted(seen, certificate.radius).sum())
+    return Bracket(
+        certificate.method, count, main.robust, str(plan.threat), plan.radii()[0], broken, certificate.seconds
+    )
+
+
+def _lower(plan: Plan, head: Prepared, bracket: Bracket | None) -> Figure | None:
+    """The lower bound: proved here, else by the radii that somebody gave."""
+    if bracket is not None:
+        return bracket.proved
+    return None if plan.certified is None else proved(plan.certified, head.clean.correct, plan.radii()[0])
 
 
 def _trials(parts: Sequence[ShardResult]) -> Trials | None:

@@ -2,7 +2,8 @@
 
 The suite is run on a few images at a time, more each time, until the seconds are up. A stage that they do not reach is
 charged its most passes, for the share of images that are likely to come so far. Controls come on top: the sanity
-subset, the security curve, the receipt. Nothing is kept: the audit itself starts afresh.
+subset, the security curve, the receipt; and the proof of what stands, by its usual cost.
+Nothing is kept: the audit itself starts afresh.
 """
 
 from __future__ import annotations
@@ -106,11 +107,13 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
         raise InputError("the model gets none of the first images right: there is nothing to attack")
     per_pass, per_image = probe.seconds / probe.passes, probe.charged / probe.tried
     share, n, classes = probe.standing / probe.tried, len(plan.source), plan.model.num_classes or 10
+    if plan.prover is not None:
+        per_image += share * plan.prover.passes
     sizes = sorted({size for size in SIZES if size < n} | {n})
     offers = [
         Offer(
             size,
-            per_pass * (size * per_image + controls(plan, plan.stages, plan.suite, size, classes, share)),
+            per_pass * (size * per_image + controls(plan, plan.stages, plan.suite, size, classes, share, per_image)),
             Figure(round(share * size), size).half_width,
         )
         for size in sizes
@@ -119,8 +122,9 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
     suites = []
     for suite in SUITES.values():
         stages, _ = suite.fit(plan.model, plan.threat)
-        images = n * per_image * _guess(stages, classes, share) / own
-        suites.append((suite.name, per_pass * (images + controls(plan, stages, suite, n, classes, share))))
+        each = per_image * _guess(stages, classes, share) / own
+        extra = controls(plan, stages, suite, n, classes, share, each)
+        suites.append((suite.name, per_pass * (n * each + extra)))
     return Forecast(
         plan.suite.name,
         n,
@@ -129,7 +133,7 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
         probe.seconds,
         per_pass,
         per_image,
-        controls(plan, plan.stages, plan.suite, n, classes, share),
+        controls(plan, plan.stages, plan.suite, n, classes, share, per_image),
         tuple(offers),
         tuple(suites),
         probe.reached,
@@ -177,10 +181,14 @@ def _try(plan: Plan, x: Tensor, y: Tensor, until: float, probe: _Probe) -> None:
     probe.reached |= on_time
 
 
-def controls(plan: Plan, stages: Sequence[Stage], suite: Suite, n: int, classes: int, share: float) -> int:
+def controls(
+    plan: Plan, stages: Sequence[Stage], suite: Suite, n: int, classes: int, share: float, per_image: float
+) -> int:
     """Passes that an audit of `n` images takes besides the cascade, at most: subset, curve, receipt, longer searches.
 
-    `share`: of the images that stand, which the cascade runs in full anyway.
+    Args:
+        share: of the images that stand, which the cascade runs in full anyway.
+        per_image: passes of the cascade; receipt and longer searches take at most a third of all its passes.
     """
     subset, curve = min(plan.suite.subset, n), plan.curve_stage()
     seen = [
@@ -189,10 +197,12 @@ def controls(plan: Plan, stages: Sequence[Stage], suite: Suite, n: int, classes:
         if stage.full_on_subset
     ]
     drawn = 0 if curve is None else (len(FACTORS) + 1) * curve.most_passes(classes)
-    again = max(LEAST, round(SHARE * n)) * sum(stage.most_passes(classes) for stage in stages) if suite.receipt else 0
-    again = min(again, n * sum(stage.most_passes(classes) for stage in stages))
+    receipt = suite.receipt and plan.asked.receipt == "auto"
+    again = max(LEAST, round(SHARE * n)) * sum(stage.most_passes(classes) for stage in stages) if receipt else 0
     more = share * sum(stage.most_passes(classes) for _, stage in longer(stages)) if suite.longer else 0.0
-    return round(subset * (drawn + more + sum(passes * part for passes, part in seen))) + again
+    full = sum(passes * part for passes, part in seen)
+    capped = min(again + subset * more, (n * per_image + subset * full) / 3)
+    return round(subset * (drawn + full) + capped)
 
 
 def _guess(stages: Sequence[Stage], classes: int, share: float) -> float:

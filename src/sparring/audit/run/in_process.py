@@ -39,7 +39,7 @@ def work_on(plan: Plan, head: Prepared, number: int, clock: Clock) -> ShardResul
     span = plan.span(number)
     correct = int(head.clean.correct[span].sum())
     table = timetable(plan, head, curve=span.start < plan.suite.subset)
-    clock.open(table, correct, later=len(plan.source) - span.stop, shard=(number + 1, plan.shards))
+    clock.open(table, correct, later=len(plan.source) - span.stop, shard=(number + 1, plan.shards), share=1 / 3)
     part = attack_shard(plan, head, number, clock)
     clock.close(part.standing)
     return part

@@ -16,14 +16,17 @@ from typing import Any
 
 from torch import Tensor
 
+from sparring.audit.inputs.certificates import prover
 from sparring.audit.inputs.claims import Claim
 from sparring.audit.inputs.provenance import about_model, code_name, tensor_sha256
 from sparring.audit.inputs.settings import AuditSettings
 from sparring.audit.inputs.source import Source
 from sparring.audit.suites.replay import Replay
 from sparring.audit.suites.stage import Stage, Suite
+from sparring.certify.methods import Method
 from sparring.model import Model
-from sparring.threat import Threat
+from sparring.plugins import loaded_plugins
+from sparring.threat import Threat, eps_text, parse_eps
 
 FORMAT = "sparring-audit-run-1"
 
@@ -62,6 +65,11 @@ class Plan:
         return self.asked.batch_size
 
     @property
+    def prover(self) -> Method | None:
+        """What proves the images that attacks have left."""
+        return None if self.asked.certify is None else prover(self.asked.certify)
+
+    @property
     def clean_floor(self) -> float | None:
         """See `refuse_chance`."""
         return self.asked.clean_floor
@@ -80,6 +88,14 @@ class Plan:
         """The images of a shard."""
         start = number * self.shard_size
         return slice(start, min(start + self.shard_size, len(self.source)))
+
+    def in_batches_of(self, size: int) -> Plan:
+        """The same plan, done in batches of this size: its result is the same."""
+        return self if size == self.batch_size else replace(self, asked=replace(self.asked, batch_size=size))
+
+    def receipt(self, draws: int) -> bool:
+        """Whether random images are attacked again without shortcuts; not where the model answers at random."""
+        return self.suite.receipt and self.asked.receipt == "auto" and not draws
 
     def radii(self) -> list[float]:
         """The audited eps, and any other that a claim is about: the truth there takes a cascade of its own."""
@@ -116,20 +132,30 @@ class Plan:
             "suite": self.suite.name,
             "radii": self.radii(),
             "subset": self.suite.subset,
-            "controls": {"transfer": self.suite.transfer, "longer": self.suite.longer},
+            "controls": {
+                "transfer": self.suite.transfer,
+                "longer": self.suite.longer,
+                "receipt": self.suite.receipt and self.asked.receipt,
+            },
             "stages": [_stage(stage) for stage in self.stages],
             "curve": None if (stage := self.curve_stage()) is None else _stage(stage),
             "claims": [claim.spec for claim in self.claims],
             "certified": None if self.certified is None else tensor_sha256(self.certified),
+            **({} if self.asked.certify is None else {"certify": prover(self.asked.certify).spec}),
             "seed": self.seed,
             "batch_size": self.batch_size,
             "clean_floor": self.clean_floor,
+            **({"plugins": loaded_plugins()} if loaded_plugins() else {}),
         }
 
     def command(self) -> str:
         """A call that does it again."""
         claims = f", claims={[claim.spec for claim in self.claims]}" if self.claims else ""
-        threat = f'sp.Threat("{self.threat.norm}", eps={self.threat.eps:.6g})'
+        claims += f', certify="{self.prover.spec}"' if self.prover is not None else ""
+        assert self.threat.eps is not None
+        short = eps_text(self.threat.eps)
+        spelled = short if parse_eps(short) == self.threat.eps else repr(self.threat.eps)
+        threat = f'sp.Threat("{self.threat.norm}", eps={spelled})'
         return f'sp.audit(model, data, {threat}, suite="{self.suite.name}"{claims}, seed={self.seed})'
 
 

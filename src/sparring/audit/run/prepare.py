@@ -14,8 +14,10 @@ from sparring.audit.cascade.majority_vote import DRAWS, looks, votes
 from sparring.audit.inputs.clean import Clean, known, look, refuse_chance
 from sparring.audit.inputs.provenance import about_data, about_model
 from sparring.audit.probes.canary import Trial, canary, control
+from sparring.audit.probes.gradient_quality import MOST
 from sparring.audit.probes.probe import Probes, probe
 from sparring.audit.run.plan import Plan
+from sparring.batches import while_it_fits
 from sparring.errors import InputError
 from sparring.scale.store import Record
 
@@ -93,7 +95,14 @@ def prepare(plan: Plan) -> Prepared:
     Raises:
         InputError: labels or pixels that do not fit; a model no better than chance.
         OutputError: the model's answers are no logits.
+        OutOfMemory: there is not enough for a single image.
     """
+    at_once = min(plan.batch_size, len(plan.source))
+    besides = f" (the probes show it up to {MOST})"
+    return while_it_fits(plan.model, at_once, lambda size: _prepare(plan.in_batches_of(size)), besides)
+
+
+def _prepare(plan: Plan) -> Prepared:
     began = time.perf_counter()
     size = plan.suite.subset
     clean, sha256, parts = look(plan.model, plan.source, plan.batch_size, plan.shard_size, size)

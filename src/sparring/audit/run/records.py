@@ -4,6 +4,7 @@ NNN/rows, NNN/success ...   what the stage NNN of the header's list did, without
 NNN/path/best ...           how its search went on the sanity subset
 worst/R/x_adv ...           the worst point of each image at the R-th radius, and what is known of it
 curve/K/distance ...        the K-th attack behind the curve
+certificate/certified ...   what is proved of each image
 prediction, confidence      what the model says of the worst points
 keys                        names of the clean images
 """
@@ -15,6 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sparring.audit.cascade.certificate import Certificate
 from sparring.audit.cascade.curve import Trials
 from sparring.audit.cascade.outcome import Outcome
 from sparring.audit.cascade.proof import Proof
@@ -27,6 +29,9 @@ from sparring.audit.suites.stage import Stage
 from sparring.result import PER_SAMPLE, Doubt, Result
 from sparring.scale.store import Record
 from sparring.threat import Threat
+
+CERTIFICATE = ("certified", "bound", "radius")
+"columns of a `Certificate`"
 
 
 def pack(part: ShardResult) -> Record:
@@ -47,6 +52,8 @@ def pack(part: ShardResult) -> Record:
     if part.trials is not None:
         results = [_put(tensors, f"curve/{k}", one) for k, one in enumerate(part.trials.results)]
         trials = {**part.trials.__dict__, "stage": part.trials.stage.__dict__, "results": results}
+    if part.certificate is not None:
+        tensors |= {f"certificate/{name}": getattr(part.certificate, name) for name in CERTIFICATE}
     tensors["prediction"], tensors["confidence"] = part.proof.prediction, part.proof.confidence
     values = {
         "first": part.first,
@@ -57,6 +64,7 @@ def pack(part: ShardResult) -> Record:
         "confirmed": _counts(part.proof.confirmed),
         "undone": _counts(part.proof.undone),
         "passes": part.proof.passes,
+        **({} if part.certificate is None else {"certificate": [part.certificate.method, part.certificate.seconds]}),
         "survival": [[one.treatment, _counts(one.fooled), _counts(one.right)] for one in part.survival],
     }
     return tensors, values
@@ -99,7 +107,16 @@ def unpack(plan: Plan, record: Record) -> ShardResult:
         tuple(Survival(name, Figure(*fooled), Figure(*right)) for name, fooled, right in values["survival"]),
         tensors["keys"],
         values["seconds"],
+        _certificate(tensors, values.get("certificate")),
     )
+
+
+def _certificate(tensors: dict[str, Tensor], known: list[Any] | None) -> Certificate | None:
+    if known is None:
+        return None
+    method, seconds = known
+    columns: dict[str, Tensor] = {name: tensors[f"certificate/{name}"] for name in CERTIFICATE}
+    return Certificate(method, seconds=seconds, **columns)
 
 
 def _path(tensors: dict[str, Tensor], name: str) -> Path | None:

@@ -49,6 +49,7 @@ def plan_of(known: dict[str, Any], model: Model, source: Source, threat: Threat,
         curves=() if known["curve"] is None else (Stage(*known["curve"]),),
         transfer=controls["transfer"],
         longer=controls["longer"],
+        receipt=bool(controls.get("receipt")),
     )
     return Plan(
         model,
@@ -58,7 +59,11 @@ def plan_of(known: dict[str, Any], model: Model, source: Source, threat: Threat,
         stages,
         (),
         tuple(_claim(spec, known["radii"]) for spec in known["claims"]),
-        AuditSettings(**{name: known[name] for name in ("seed", "batch_size", "clean_floor", "shard_size")}),
+        AuditSettings(
+            receipt="off" if controls.get("receipt") == "off" else "auto",
+            **{name: known[name] for name in ("seed", "batch_size", "clean_floor", "shard_size")},
+            certify=known.get("certify"),
+        ),
         training_modules(model),
         certified=certified,
     )

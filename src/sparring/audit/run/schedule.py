@@ -7,6 +7,7 @@ from sparring.audit.checks.run import early_doubts
 from sparring.audit.run.plan import Plan
 from sparring.audit.run.prepare import Prepared
 from sparring.audit.suites.stage import Stage
+from sparring.threat import eps_text
 
 
 def remedies_for(plan: Plan, prepared: Prepared) -> tuple[Remedy, ...]:
@@ -20,15 +21,28 @@ def stages_of(plan: Plan, prepared: Prepared) -> tuple[Stage, ...]:
     return (*plan.stages, *(stage for remedy in remedies_for(plan, prepared) for stage in remedy.stages))
 
 
+def looks_again(plan: Plan, prepared: Prepared) -> list[str]:
+    """What runs after the attacks, in order: the receipt and the controls."""
+    titles = ["Receipt (random images in full)"] if plan.receipt(prepared.draws) else []
+    titles += ["Examples of another net"] if plan.suite.transfer else []
+    return [*titles, "Second look", *(["Longer searches"] if plan.suite.longer else [])]
+
+
 def timetable(plan: Plan, prepared: Prepared, curve: bool) -> list[tuple[str, int]]:
-    """(title, most passes an image) of all that runs on a shard, in order. `curve`: the security curve, too."""
+    """(title, most passes an image) of all that runs on a shard, in order; 0 passes for receipt and controls.
+
+    `curve`: the security curve, too.
+    """
     classes = prepared.clean.classes
     table = []
     for eps in plan.radii():
-        where = "" if eps == plan.threat.eps else f" at eps {eps:.4g}"
+        where = "" if eps == plan.threat.eps else f" at eps {eps_text(eps)}"
         todo = [*(claim.stage for claim in plan.claims_at(eps, named=True)), *stages_of(plan, prepared)]
         table += [(stage.title + where, stage.usual_passes(classes)) for stage in todo]
+    table += [(title, 0) for title in looks_again(plan, prepared)]
     stage = plan.curve_stage()
     if curve and stage is not None:
         table.append(("Security curve", stage.most_passes(classes)))
+    if plan.prover is not None:
+        table.append((f"Proof by {plan.prover.name}", plan.prover.passes))
     return table

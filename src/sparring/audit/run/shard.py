@@ -12,13 +12,22 @@ import torch
 from torch import Tensor
 
 from sparring.audit.cascade.cascade import Cascade
-from sparring.audit.cascade.controls import run_longer, run_second_look, run_transfer
+from sparring.audit.cascade.certificate import SEARCH, Certificate, prove_rest
+from sparring.audit.cascade.controls import (
+    CONTROLS,
+    allowance,
+    needed,
+    passes_of,
+    run_longer,
+    run_second_look,
+    run_transfer,
+)
 from sparring.audit.cascade.curve import Trials, attack_all
 from sparring.audit.cascade.latent import run_latent
 from sparring.audit.cascade.outcome import CURVE, ELSEWHERE, Outcome
 from sparring.audit.cascade.progress import Clock
 from sparring.audit.cascade.proof import Proof, prove
-from sparring.audit.cascade.receipt import lots, run_plainly
+from sparring.audit.cascade.receipt import RECEIPT, affordable, lots, run_plainly
 from sparring.audit.cascade.survival import Survival, survive
 from sparring.audit.inputs.clean import Clean, data_sha256
 from sparring.audit.run.plan import Plan
@@ -27,6 +36,9 @@ from sparring.audit.run.schedule import stages_of
 from sparring.errors import InputError
 from sparring.result import Result
 from sparring.rng import digest
+
+Outcomes = tuple[tuple[Outcome, ...], ...]
+"""What each stage did, by radius."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +49,20 @@ class ShardResult:
         first: number of its first image in the whole. outcomes: what each stage did, by radius, without the points.
         worst: by radius, the worst case of each image, with the points.
         trials: the attacks behind the curve, without the points; None where none of its images is in the curve.
+        certificate: what is proved of its images; None = nobody asked.
         proof, survival: of the worst points at the audited radius. keys: [n] names of the clean images, see `digest`.
         seconds: that it took.
     """
 
     first: int
-    outcomes: tuple[tuple[Outcome, ...], ...]
+    outcomes: Outcomes
     worst: tuple[Result, ...]
     trials: Trials | None
     proof: Proof
     survival: tuple[Survival, ...]
     keys: Tensor
     seconds: float
+    certificate: Certificate | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -70,6 +84,7 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
         InputError: its images are not those that the head has seen.
     """
     began = time.perf_counter()
+    plan = plan if plan.model.fits is None else plan.in_batches_of(min(plan.batch_size, plan.model.fits))
     clean, subset = images_of(plan, head, number)
     in_curve = max(0, min(plan.suite.subset - plan.span(number).start, len(clean)))
     cascades = []
@@ -79,16 +94,12 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
             cascade.run_claimed(plan.model, claim.stage, claim.keep, clock, k)
         cascades.append(cascade.run(plan.model, stages_of(plan, head), clock))
     run_latent(cascades[0], plan.model)
-    if plan.suite.receipt and not head.draws:
-        run_plainly(cascades[0], plan.model, plan.stages, inside(lots(head.clean, plan.seed), plan.span(number)))
-    if plan.suite.transfer:
-        run_transfer(cascades[0], plan.model, subset)
-    run_second_look(cascades[0], plan.model, subset)
-    if plan.suite.longer:
-        run_longer(cascades[0], plan.model, plan.stages, subset)
+    clock.over()
+    _look_again(plan, head, number, cascades[0], subset, clock)
     outcomes = tuple(tuple(cascade.outcomes) for cascade in cascades)
     trials = _trials(plan, head, clean, in_curve, cascades[0].robust.hits, clock)
     learn_all(cascades[0], outcomes, trials)
+    certificate, outcomes = _proved(plan, cascades[0], outcomes, trials, in_curve, clock)
     worst = tuple(cascade.worst(plan.model) for cascade in cascades)
     return ShardResult(
         plan.span(number).start,
@@ -99,7 +110,23 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
         survive(plan.model, clean, worst[0], plan.batch_size),
         digest(clean.x),
         time.perf_counter() - began,
+        certificate,
     )
+
+
+def _look_again(plan: Plan, head: Prepared, number: int, cascade: Cascade, subset: Tensor, clock: Clock) -> None:
+    """Receipt and controls, within what they may cost together."""
+    allowed, classes = allowance(cascade), head.clean.classes
+    if plan.receipt(head.draws):
+        spare = allowed - min(allowed // 2, needed(cascade, plan.stages, subset, plan.suite.longer))
+        rows = inside(lots(head.clean, plan.seed), plan.span(number))
+        run_plainly(cascade, plan.model, plan.stages, affordable(plan.stages, rows, classes, spare, plan.seed), clock)
+    if plan.suite.transfer:
+        run_transfer(cascade, plan.model, subset, clock)
+    run_second_look(cascade, plan.model, subset, allowed - passes_of(cascade, RECEIPT, CONTROLS), clock)
+    if plan.suite.longer:
+        left = allowed - passes_of(cascade, RECEIPT, CONTROLS)
+        run_longer(cascade, plan.model, plan.stages, subset, left, clock)
 
 
 def images_of(plan: Plan, head: Prepared, number: int) -> tuple[Clean, Tensor]:
@@ -140,7 +167,21 @@ def _trials(plan: Plan, head: Prepared, clean: Clean, n: int, standing: int, clo
     return attack_all(plan.model, clean, plan.threat, stage, n, **known)  # type: ignore[arg-type]
 
 
-def learn_all(main: Cascade, outcomes: tuple[tuple[Outcome, ...], ...], trials: Trials | None) -> None:
+def _proved(
+    plan: Plan, main: Cascade, outcomes: Outcomes, trials: Trials | None, in_curve: int, clock: Clock
+) -> tuple[Certificate | None, Outcomes]:
+    """The proof of what stands at the audited radius, and the outcomes with what the search for it broke."""
+    if plan.prover is None:
+        return None, outcomes
+    standing = main.robust.hits
+    clock.start(standing, standing)
+    certificate = prove_rest(main, plan.model, plan.prover, () if trials is None else trials.grid, in_curve)
+    clock.tell(standing, main.robust.hits)
+    searched = tuple(one for one in main.outcomes if one.place[0] == SEARCH)
+    return certificate, ((*outcomes[0], *searched), *outcomes[1:])
+
+
+def learn_all(main: Cascade, outcomes: Outcomes, trials: Trials | None) -> None:
     """Let the audited radius profit from whatever was found for another purpose: by claims elsewhere, by the curve."""
     for k, each in enumerate(outcomes[1:], 1):
         for one in each:

@@ -4,7 +4,7 @@
 2. Model and data: they are those of the run, by hash; labels are those of the data.
 3. Answers: the model is asked about every clean image and probed again; it is asked about every stored point, also
    those not called a success, and each point is measured against its image; breaks are rounded, saved and resized
-   again.
+   again; certificates are proved again.
 4. Report: it is derived again from the shards, and every figure, doubt and word of it is compared; pages and tables
    are made again from it.
 
@@ -34,6 +34,7 @@ from sparring.audit.run.records import unpack
 from sparring.audit.run.restore import plan_of, threat_of
 from sparring.audit.run.shard import images_of
 from sparring.audit.run.verify_breaks import break_findings
+from sparring.audit.run.verify_certificates import certificate_findings
 from sparring.audit.run.verify_head import head_findings, look_again, probe_findings
 from sparring.audit.run.verify_points import Radius, Witness, points_at
 from sparring.audit.run.verify_report import differences, forms_findings, report_findings
@@ -57,6 +58,7 @@ class Verification:
         standing: images that nothing in the run breaks, as proved here; claimed: as report.json says, None without one.
         findings: all else that does not hold, a line each. not_covered: what could not be checked, and why.
         verdict: what follows from the shards, by this version of the code; "" if the run is not finished.
+        certificates: images that are proved, in shards where all of it was proved again; None = the run has no proof.
     """
 
     folder: str
@@ -70,6 +72,7 @@ class Verification:
     findings: tuple[str, ...] = ()
     not_covered: tuple[str, ...] = ()
     verdict: str = ""
+    certificates: int | None = None
 
     @property
     def holds(self) -> bool:
@@ -117,6 +120,11 @@ def verify(
         raise InputError(f"{folder} is not as sparring writes it ({type(error).__name__}: {error})") from error
 
 
+def _requirements(stored: Mapping[str, Any]) -> list[Requirement]:
+    """Those that a stored report has judged."""
+    return [Requirement(one["metric"], one["least"], one["eps"], one["counted"]) for one in stored["requirements"]]
+
+
 class _Verifier:
     """One verification on its way."""
 
@@ -138,6 +146,7 @@ class _Verifier:
         self.findings: list[str] = []
         self.not_covered: list[str] = []
         self.verdict = ""
+        self.certificates: int | None = None
         self.size = int(store.plan["shard_size"])
         self.n = int(store.plan["data"]["n"])
         self.finished = (store.folder / FILE).exists()
@@ -169,7 +178,7 @@ class _Verifier:
             shard = self._load(number) if self.store.done(number) else None
             if shard is None:
                 continue
-            here, correct = self._shard(number, shard, run.plan, head, witness, whole)
+            here, correct = self._shard(number, shard, run.plan, head, witness, whole, same["data"])
             radii = [a + b for a, b in zip(radii, here, strict=True)]
             images += len(correct)
             right += int(correct.sum())
@@ -199,6 +208,7 @@ class _Verifier:
         return Verification(
             str(self.store.folder), done, len(self.store), images, radii, same, standing, claimed,
             tuple(dict.fromkeys(self.findings)), tuple(self.not_covered), self.verdict,
+            self.certificates,
         )  # fmt: skip
 
     def _same_model(self) -> bool:
@@ -224,9 +234,12 @@ class _Verifier:
             return None
 
     def _shard(
-        self, number: int, record: Record, plan: Plan, head: Prepared, witness: Witness, whole: bool
+        self, number: int, record: Record, plan: Plan, head: Prepared, witness: Witness, whole: bool, same_data: bool
     ) -> tuple[list[Radius], Tensor]:
-        """Its breaks by radius, and which of its images are right. `whole`: ask what is said of its breaks, too."""
+        """Its breaks by radius, and which of its images are right.
+
+        `whole`: ask what is said of its breaks, too. `same_data`: its images are those of the run, so that certificates
+        can be proved again."""
         tensors, values = record
         rows = plan.span(number)
         x, y = self.source.part(rows.start, rows.stop)
@@ -246,6 +259,15 @@ class _Verifier:
             part = unpack(plan, record)
             clean, _ = images_of(plan, head, number)
             self.findings += break_findings(self.model, clean, part, self.batch_size)
+        if same_data:
+            clean, _ = images_of(plan, head, number)
+            in_curve = max(0, plan.suite.subset - rows.start)
+            part = unpack(plan, record)
+            found = list(certificate_findings(plan, clean, part, in_curve))
+            self.findings += found
+            if part.certificate is not None:
+                proved = 0 if found else int(part.certificate.certified.sum())
+                self.certificates = (self.certificates or 0) + proved
         return radii, correct
 
     # --- the report -------------------------------------------------------------------------------------------
@@ -259,13 +281,15 @@ class _Verifier:
             )
         derived = self._derived(run)
         self.verdict = derived.verdict
-        plain = derived.to_dict()
-        self.findings += report_findings(self.store.folder, plain, self.store.plan["code"], same_code)
         try:
             stored = read(self.store.folder)
         except InputError as error:
+            self.findings += report_findings(self.store.folder, derived.to_dict(), self.store.plan["code"], same_code)
             self.findings.append(str(error))
             return
+        derived = derived.requiring(_requirements(stored))  # which may raise a doubt
+        plain = derived.to_dict()
+        self.findings += report_findings(self.store.folder, plain, self.store.plan["code"], same_code)
         self.findings += list(self._by_options(derived, stored)) if same_code else []
         if same_code:
             self.findings += forms_findings(self.store.folder, stored)
@@ -280,10 +304,8 @@ class _Verifier:
 
     def _by_options(self, derived: Report, stored: dict[str, Any]) -> Iterator[str]:
         """Requirements, settings and the command of the report."""
-        required = [
-            Requirement(one["metric"], one["least"], one["eps"], one["counted"]) for one in stored["requirements"]
-        ]
-        judged = [one.to_dict() for one in derived.requiring(required).requirements]
+        required = _requirements(stored)
+        judged = [one.to_dict() for one in derived.requirements]
         if list(differences(judged, stored["requirements"])):
             yield f"{FILE} judges a requirement otherwise than its figures do"
         settings = dict(stored["settings"])

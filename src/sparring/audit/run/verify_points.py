@@ -12,7 +12,7 @@ from torch import Tensor
 from sparring.audit.cascade.majority_vote import looks, votes
 from sparring.errors import InputError
 from sparring.model import Model
-from sparring.threat import Threat, Untargeted
+from sparring.threat import Threat, Untargeted, eps_text
 
 SLACK = 1e-5
 "of eps: forgiven to rounding, as by the referee"
@@ -115,10 +115,10 @@ def points_at(
     stored = tensors[f"worst/{k}/distance"].double()
     off = claimed & ((stored - size).abs() > 1e-4 * size.clamp(min=1e-6))
     if bool(off.any()):
-        findings.append(f"at eps {eps:.4g}, {int(off.sum())} stored distances are not those of the stored points")
+        findings.append(f"at eps {eps_text(eps)}, {int(off.sum())} stored distances are not those of the stored points")
     lost = ~claimed & correct & stored.isfinite()
     if bool(lost.any()):
-        findings.append(f"at eps {eps:.4g}, {int(lost.sum())} images have a distance but no success")
+        findings.append(f"at eps {eps_text(eps)}, {int(lost.sum())} images have a distance but no success")
     return radius, findings
 
 

@@ -15,11 +15,16 @@ full, and the receipt re-runs random images without any shortcut. `full` gives u
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
+from sparring.attack import REGISTRY
+from sparring.attacks import FITTED
 from sparring.attacks import attack as build
 from sparring.audit.suites.random_noise import RandomNoise
 from sparring.audit.suites.replay import Replay
 from sparring.audit.suites.stage import Family, Stage, Suite
+from sparring.blocks.learned.attack import LearnedAttack
+from sparring.blocks.learned.weights import holds_attack
 
 
 def _long(title: str, spec: str, family: Family, min_progress: float) -> Stage:
@@ -144,8 +149,13 @@ def black_box() -> Suite:
 
 def stage_of(spec: str) -> Stage:
     """A stage of an attack that somebody names."""
-    attack = build(spec)
+    is_folder = REGISTRY.get_any(spec) is None and holds_attack(spec)
+    attack = build(f"{FITTED}:{quote(spec)}" if is_folder else spec)
     fields = attack.settings()
+    if isinstance(attack, LearnedAttack):
+        attack.card  # noqa: B018  (refuses one that was not fitted)
+        name = attack.spec if attack.weights is None or attack.weights.folder is None else attack.weights.folder.name
+        return Stage(f"{attack.info.title}, {name}", attack.spec, "transfer", excluded=True)
     if isinstance(attack, RandomNoise):
         return Stage(attack.info.title, spec, "noise")
     if attack.info.sees != "gradient":

@@ -74,7 +74,8 @@ def descend(bout: Bout, start: Tensor, size: Tensor, c: Tensor, _: None, plan: P
         if plan.solver == "newton":
             move = g / (2 + row["c"][:, None] * slopes.second).clamp(min=FLOOR)
         else:
-            row, move = _adam(row, g, at)
+            row, move = _adam(row, g / bout.ball.width, at)
+            move = bout.ball.width * move
         row["z"] = z.flatten(1).scatter_add(1, at, -plan.lr * move).reshape(z.shape).clamp(*box)
         row = bout.active(row, done=row["age"] >= max(plan.steps // 3, 1))
         if not len(bout):

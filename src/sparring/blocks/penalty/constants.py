@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sparring.blocks.penalty.bisect import Bisect
 from sparring.bout import Bout
+from sparring.kernels import nonzero
 from sparring.losses import margin
 from sparring.norms import L2
 
@@ -92,7 +93,12 @@ def first_constant(bout: Bout, c: float | None, times: float = 3.0) -> Tensor:
     Logits that are a hundred times larger, as those of a distilled net, have a c that is a hundred times smaller: the
     search is the same.
     """
-    if c is not None:
-        return torch.full_like(bout.eps, c)
+    return torch.full_like(bout.eps, c) if c is not None else first_look(bout, None, times)[0]
+
+
+def first_look(bout: Bout, c: float | None, times: float = 3.0) -> tuple[Tensor, Tensor]:
+    """The same, and how far a linear model sees the boundary: [b], for one query and one gradient in any case."""
     gap, g = bout.value_and_grad(bout.x, margin)
-    return fair(-gap, g, times)
+    away = -gap / nonzero(bout.ball.norm.dual_size(g))
+    first = fair(-gap, g, times) if c is None else torch.full_like(bout.eps, c)
+    return first, away.nan_to_num(torch.inf)

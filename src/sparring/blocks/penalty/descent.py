@@ -13,12 +13,19 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from sparring.ball import Ball
 from sparring.blocks.directions import Memory, adam
 from sparring.blocks.penalty.constants import Ledger
 from sparring.blocks.penalty.tanh_box import TanhBox
 from sparring.bout import Bout, View
+from sparring.kernels import nonzero
 from sparring.losses import margin
 from sparring.norms import L2
+
+FASTEST = 0.1
+"the largest rate that is chosen: a tenth of tanh's range a step"
+DRAWN_IN = 0.1
+"of the rate: how far pixels are drawn in off their bounds, less than a step moves them"
 
 
 class Short(NamedTuple):
@@ -33,12 +40,14 @@ class _State(NamedTuple):
     """One run, per row.
 
     Attributes:
-        w: the point in tanh space [b, ...]. c: [b] the weight of what is missing. extra: what `ask` needs.
-        at: [b] the row's number in the ledger. lowest: [b] the lowest cost. age: [b] steps since it was set.
+        w: the point in tanh space [b, ...]. c: [b] the weight of what is missing. lr: [b] Adam's rate.
+        extra: what `ask` needs. at: [b] the row's number in the ledger.
+        lowest: [b] the lowest cost. age: [b] steps since it was set.
     """
 
     w: Tensor
     c: Tensor
+    lr: Tensor
     extra: Any
     at: Tensor
     lowest: Tensor
@@ -57,9 +66,21 @@ def through(box: TanhBox, z: Tensor, slope: Tensor) -> Tensor:
     return slope * (box.half - (z - box.middle).square() / box.half)
 
 
-def loose(box: TanhBox, z: Tensor, by: float) -> Tensor:
-    """w of `z`, drawn in by a share of the box: the nearer a pixel is to its bound, the longer it takes to leave it."""
+def loose(box: TanhBox, z: Tensor, by: float | Tensor) -> Tensor:
+    """w of `z`, drawn in by a share of the box, one for all or a column.
+
+    The nearer a pixel is to its bound, the longer it takes to leave it.
+    """
     return box.inverse(box.middle + (1 - by) * (z - box.middle))
+
+
+def rate_for(ball: Ball, away: Tensor) -> Tensor:
+    """[b] a rate for Adam in tanh space with which its first steps go about so far: `away` [b], in the ball's norm.
+
+    A rate that does for digits, whose boundary is far, leaps over one a hundred times nearer and does not find back.
+    """
+    across = ball.norm.size((ball.high > ball.low).to(ball.x.dtype)) * ball.width / 2
+    return torch.minimum(away / nonzero(across), torch.full_like(away, FASTEST))
 
 
 def refresh(memory: Memory, rows: Tensor, bout: Bout) -> Memory:
@@ -77,10 +98,10 @@ def descend(
     c: Tensor,
     extra: Any,
     steps: int,
-    lr: float,
+    lr: float | Tensor,
     ask: Callable[[Bout, Tensor, Any], Short],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """A run for `search_constant`: `steps` of Adam at the rate `lr`.
+    """A run for `search_constant`: `steps` of Adam at the rate `lr`, one for all or [b].
 
     A row leaves when its cost has set no new low, by 0.01 %, for a fifth of the steps.
 
@@ -92,7 +113,9 @@ def descend(
     memory: Memory = {}
     ledger = Ledger(start, size)
     rows = torch.arange(len(c), device=c.device)
-    row = _State(loose(box, start, 0.001), c, extra, rows, torch.full_like(c, torch.inf), torch.zeros_like(c))
+    rate = torch.zeros_like(c) + lr
+    loosened = loose(box, start, bout.ball.column((DRAWN_IN * rate).clamp(max=0.001)))
+    row = _State(loosened, c, rate, extra, rows, torch.full_like(c, torch.inf), torch.zeros_like(c))
     for _ in range(steps):
         z = bout.ball.restrict_to_region(box(row.w))
         missing, slope, enough = ask(bout, z, row.extra)
@@ -100,10 +123,10 @@ def descend(
         ledger.note(row.at, z, distance, enough)
         cost = distance.square() + row.c * missing
         lower = cost < row.lowest * (1 - 1e-4)
-        slope = through(box, z, 2 * (z - bout.x) + bout.ball.column(row.c) * slope)
+        slope = through(box, z, 2 * (z - bout.x) + bout.ball.column(row.c) * slope) / bout.ball.width**2
         direction, memory = rule(slope, memory)
         row = row._replace(
-            w=row.w - lr * direction,
+            w=row.w - bout.ball.column(row.lr) * direction,
             lowest=torch.where(lower, cost, row.lowest),
             age=torch.where(lower, 0, row.age + 1),
         )

@@ -30,4 +30,6 @@ def proximal_step(ball: Ball, r: Tensor, memory: Memory, price: Tensor) -> Tenso
         after = torch.where(ball.column(moving), after, u)
         moving = moving & (L2.size(after - u) > STILL * L2.size(after - ball.x))
         u = after
+        if not bool(moving.any()):
+            break
     return u

@@ -6,13 +6,13 @@ Views are joined by `|`, left first: `SI(5) | DI()` shows each scale copy resize
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sparring.bout import View, turns
+from sparring.bout import View, in_box, turns
 from sparring.errors import InputError
 from sparring.norms import per
 from sparring.rng import Noise
@@ -45,6 +45,9 @@ class Joined(Joinable):
     def __call__(self, z: Tensor, noise: Noise) -> Tensor:
         return self.second(self.first(z, noise), noise)
 
+    def in_box(self, box: tuple[float, float]) -> Joined:
+        return Joined(in_box(self.first, box), in_box(self.second, box))
+
     def __str__(self) -> str:
         return f"{self.first}+{self.second}"
 
@@ -55,7 +58,7 @@ class SI(Joinable):
 
     Args:
         copies: how many, the point itself among them.
-        center: what they fade to: 0 = black (the common ports), 0.5 = grey (the authors' code, in a box from 0 to 1).
+        center: what they fade to, a part of the box: 0 = black (the common ports), 0.5 = grey (the authors' code).
     """
 
     copies: int = 5
@@ -74,6 +77,9 @@ class SI(Joinable):
         factor = per(0.5 ** noise.below(self.copies, 1).squeeze(1).to(z.dtype), z)
         return self.center + (z - self.center) * factor
 
+    def in_box(self, box: tuple[float, float]) -> SI:
+        return replace(self, center=_part(self.center, box))
+
     def __str__(self) -> str:
         return f"si{self.copies}" + (f"@{self.center}" if self.center else "")
 
@@ -89,6 +95,9 @@ class _Scaled:
     def __call__(self, z: Tensor, noise: Noise) -> Tensor:
         return self.center + (z - self.center) * self.factor
 
+    def in_box(self, box: tuple[float, float]) -> _Scaled:
+        return _Scaled(self.factor, _part(self.center, box))
+
 
 @dataclass(frozen=True)
 class DI(Joinable):
@@ -101,7 +110,7 @@ class DI(Joinable):
         p: how likely a row is changed at all.
         rate: > 1: the image grows by up to this factor inside a canvas of this size, which is then shrunk back, as in
             the paper (330 / 299); < 1: it shrinks to no less than this inside a canvas of its own size.
-        pad: the value around it.
+        pad: the value around it, a part of the box: 0 = black.
     """
 
     p: float = 0.5
@@ -132,5 +141,13 @@ class DI(Joinable):
         changed = F.grid_sample(z - self.pad, grid, align_corners=False) + self.pad
         return torch.where(per(coin < self.p, z), changed, z)
 
+    def in_box(self, box: tuple[float, float]) -> DI:
+        return replace(self, pad=_part(self.pad, box))
+
     def __str__(self) -> str:
         return f"di{self.p}" + ("" if self.rate == DI.rate else f"@{self.rate}")
+
+
+def _part(share: float, box: tuple[float, float]) -> float:
+    """The pixel at this part of the box."""
+    return box[0] + share * (box[1] - box[0])

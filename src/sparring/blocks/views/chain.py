@@ -33,6 +33,10 @@ class Transform:
     def __call__(self, z: Tensor, noise: Noise) -> Tensor:
         raise NotImplementedError
 
+    def in_box(self, box: tuple[float, float]) -> Transform:
+        """The same on pixels of `box`: lengths and values are parts of it (0 = its low end, 1 = its high end)."""
+        return self
+
     def __or__(self, other: Show) -> Chain:
         return Chain((*_steps(self), *_steps(other)))
 
@@ -66,6 +70,9 @@ class Chain(Transform):
             moves = [step for step in steps if isinstance(step, Warp)]
             z = _moved(z, noise, moves) if kind else reduce(lambda shown, step: step(shown, noise), steps, z)
         return z
+
+    def in_box(self, box: tuple[float, float]) -> Chain:
+        return Chain(tuple(step.in_box(box) if isinstance(step, Transform) else step for step in self.steps))
 
     def __str__(self) -> str:
         return "+".join(map(spelled, self.steps)) or "identity"

@@ -14,7 +14,7 @@ from sparring.blocks.sources import Ask, Source
 from sparring.blocks.views.augment import Joinable
 from sparring.blocks.views.chain import Show, spelled
 from sparring.blocks.views.lab import lab
-from sparring.bout import Bout
+from sparring.bout import Bout, in_box
 from sparring.losses import cross_entropy
 from sparring.norms import per
 from sparring.rng import Noise
@@ -35,6 +35,9 @@ class EOT(Joinable):
 
     def __call__(self, z: Tensor, noise: Noise) -> Tensor:
         return z if self.transform is None else self.transform(z, noise)
+
+    def in_box(self, box: tuple[float, float]) -> EOT:
+        return replace(self, transform=in_box(self.transform, box))
 
     def __str__(self) -> str:
         return f"eot{self.copies}" + ("" if self.transform is None else f"({spelled(self.transform)})")
@@ -71,7 +74,8 @@ def faithful(source: Source, show: Show, weight: float) -> Source:
             return z, g, memory
         tag = bout.noise.drawn
         point = z.detach().requires_grad_()
-        seen, clean = (show(picture, bout.noise.fold(tag)) for picture in (point, bout.x))
+        shown = in_box(show, bout.ball.box)
+        seen, clean = (shown(picture, bout.noise.fold(tag)) for picture in (point, bout.x))
         difference = lab(seen, bout.ball.box) - lab(clean, bout.ball.box)
         (away,) = torch.autograd.grad(torch.linalg.vector_norm(difference.flatten(1), dim=1).sum(), point)
         return z, g - weight * away, memory

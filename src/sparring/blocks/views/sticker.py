@@ -49,8 +49,9 @@ class Press:
     the norm has to be held against, and the steps do not depend on the net. Points behind a view are not judged.
 
     Args:
-        steps: how many. rate: of each, as a part of the box. weight: on the norm. sparse: the same, but in units of the
-            gradient's root mean square. printable: on the non-printability score. alone: of the change itself.
+        steps: how many. rate: of each, as a part of the box. weight: on the norm, in widths of the box.
+        sparse: the same, but in units of the gradient's root mean square. printable: on the non-printability score.
+        alone: of the change itself.
     """
 
     steps: int
@@ -64,7 +65,7 @@ class Press:
 
     def __call__(self, bout: Bout, place: Tensor, norm: Norm) -> Tensor:
         """Points [b, ...] that differ from the images only in `place`, bool [b, ...], for all rows of the bout."""
-        length = self.rate * bout.ball.width
+        width, length = bout.ball.width, self.rate * bout.ball.width
         final, at, z = bout.x.clone(), torch.arange(len(bout), device=bout.x.device), bout.x
         mean, square = torch.zeros_like(z), z.new_zeros(len(z))
         for k in range(1, self.steps + 1):
@@ -77,7 +78,7 @@ class Press:
             square = SLOW * square + (1 - SLOW) * g.square().flatten(1).sum(1) / place.flatten(1).sum(1).clamp(min=1)
             scale = (square / (1 - SLOW**k)).sqrt().clamp(min=torch.finfo(z.dtype).tiny)
             d = z - bout.x + length * mean / (1 - FAST**k) / per(scale, z)
-            d = norm.prox(d, length * (self.sparse + self.weight / scale))
+            d = norm.prox(d, length * (self.sparse + self.weight / (width * scale)))
             z = bout.ball.project(torch.where(place, bout.x + d, bout.x))
             final[at] = z
         return final

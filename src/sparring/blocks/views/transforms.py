@@ -2,13 +2,14 @@
 
 A transform is called as `transform(z, noise)`: points [b, ...] and their noise in, what is shown instead out, drawn
 afresh for each sample. Joined with `|`, first to last. By name: "rotation:22.5|scale:0.9:1.4"; "+" does as well as "|".
+Lengths and values of pixels are parts of the box, from 0 to 1, whatever pixels the model takes.
 Camera moves leave inputs without height and width ([b, d]) alone; brightness and noise work on any.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -86,7 +87,7 @@ class Perspective(Warp):
 
 @dataclass(frozen=True)
 class Brightness(Transform):
-    """All pixels brighter or darker by one number, uniform in [-most, most]."""
+    """All pixels brighter or darker by one number, uniform in [-most, most], in widths of the box."""
 
     most: float = 0.05
     name: ClassVar[str] = "brightness"
@@ -97,10 +98,13 @@ class Brightness(Transform):
     def __call__(self, z: Tensor, noise: Noise) -> Tensor:
         return z + per(self.most * _either_way(noise, z), z)
 
+    def in_box(self, box: tuple[float, float]) -> Brightness:
+        return replace(self, most=self.most * (box[1] - box[0]))
+
 
 @dataclass(frozen=True)
 class Gaussian(Transform):
-    """Normal noise on each pixel, its standard deviation uniform in [0, most]."""
+    """Normal noise on each pixel, its standard deviation uniform in [0, most], in widths of the box."""
 
     most: float = 0.1
     name: ClassVar[str] = "noise"
@@ -111,10 +115,13 @@ class Gaussian(Transform):
     def __call__(self, z: Tensor, noise: Noise) -> Tensor:
         return z + per(self.most * _uniform(noise, z), z) * noise.normal(*z.shape[1:], dtype=z.dtype)
 
+    def in_box(self, box: tuple[float, float]) -> Gaussian:
+        return replace(self, most=self.most * (box[1] - box[0]))
+
 
 @dataclass(frozen=True)
 class Clip(Transform):
-    """Pixels back between two bounds, as a camera gives them; gradients pass as if there were none."""
+    """Pixels back between two parts of the box, as a camera gives them; gradients pass as if there were none."""
 
     low: float = 0.0
     high: float = 1.0
@@ -125,6 +132,10 @@ class Clip(Transform):
 
     def __call__(self, z: Tensor, noise: Noise) -> Tensor:
         return z + (z.clamp(self.low, self.high) - z).detach()
+
+    def in_box(self, box: tuple[float, float]) -> Clip:
+        low, width = box[0], box[1] - box[0]
+        return Clip(low + self.low * width, low + self.high * width)
 
 
 def paper_2d() -> Chain:

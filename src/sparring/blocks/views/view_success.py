@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sparring.blocks.views.chain import Show
 from sparring.blocks.views.transforms import transform as named
+from sparring.bout import in_box
 from sparring.class_numbers import integers
 from sparring.errors import InputError
 from sparring.model import Model, wrap
@@ -57,7 +58,7 @@ def fresh_views(
     x: Tensor, transform: Show | str, draws: int, box: tuple[float, float] = (0.0, 1.0), seed: int = 0
 ) -> Iterator[Tensor]:
     """`draws` views [N, ...] of pictures, all seen from the same places, clipped to the box: what is counted above."""
-    show = named(transform) if isinstance(transform, str) else transform
+    show = in_box(named(transform) if isinstance(transform, str) else transform, box)
     noise = Noise(Noise.of(x.new_zeros(1, 1), seed).keys.expand(len(x)))
     for _ in range(draws):
         yield show(x, noise).clamp(*box)

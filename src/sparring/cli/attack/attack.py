@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sparring.cli.app import app
+from sparring.cli.attack.fitting import Fitting
 from sparring.cli.attack.options import Budgets, Output, Reach
 from sparring.cli.loading import LoadOptions
 from sparring.cli.options import BatchSizeOption, SeedOption, takes_options
@@ -33,6 +34,7 @@ def attack(
     ] = "best",
     *,
     budgets: Budgets,
+    fitting: Fitting,
     output: Output,
 ) -> None:
     """Run one attack and print its result.
@@ -48,14 +50,24 @@ def attack(
 
     [dim]sparring attack pgd --model mnist-cnn --n 20 --eps 0.3 --defense "jpeg:quality=75|bits:4"[/dim]
 
+    Attacks that learn are fitted first, and then tried on any model and images:
+
+    [dim]sparring attack uap --fit --model mnist-cnn --data mnist5k --eps 0.3 --out runs/uap[/dim]
+
+    [dim]sparring attack uap --weights runs/uap --model mnist-cnn --n 1000 --eps 0.3[/dim]
+
     Exit code: 0 = done, 2 = bad input, 3 = the model raised an error.
     """
+    from sparring.cli.attack.fitting import fit_and_write
     from sparring.cli.attack.perform import Run
     from sparring.cli.attack.show import print_result
     from sparring.cli.console import stderr
 
     log = stderr(output.quiet)
     run = Run(spec, load, reach, seed=seed, batch_size=batch_size, keep=keep, budget=budgets.budget())
+    if fitting.fit:
+        fit_and_write(run.chosen, run.load, reach, fitting, output, seed, log)
+        return
     output.check()
     found = run.attack(log)
     saved = output.write(found, log)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparring.cli.app import app
+from sparring.cli.options import PluginOption, run_plugins
 
 if TYPE_CHECKING:
     from sparring.attack import AttackInfo
@@ -21,6 +22,7 @@ def attacks(
     norm: Annotated[
         str | None, typer.Option(metavar="NORM", help="List only attacks under Linf, L2, L1 or L0.")
     ] = None,
+    plugin: PluginOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table, as in the README.")] = False,
 ) -> None:
@@ -32,6 +34,7 @@ def attacks(
     from sparring.errors import InputError
     from sparring.model import LEVELS
 
+    run_plugins(plugin)
     if sees is not None and sees not in LEVELS:
         raise InputError(f"--sees {sees} is not known; it is one of {', '.join(LEVELS)}")
     if json and markdown:

@@ -110,6 +110,13 @@ def examples(info: AttackInfo) -> list[str]:
     eps = f" --eps {EXAMPLE_EPS[norm]}" if info.aim == "budget" else ""
     on = f"--model mnist-cnn --data mnist5k --n 100 --norm {norm}{eps}"
     spec = info.name
+    if info.learns is not None:
+        folder = f"runs/{spec}"
+        data = "--model mnist-cnn --data mnist5k"
+        return [
+            f"sparring attack {spec} --fit {data} --norm {norm}{eps} --out {folder}",
+            f"sparring attack {spec} --weights {folder} {on}",
+        ]
     defaults = info.cls().settings()
     changed = next(((k, v) for k, v in defaults.items() if type(v) is int), None)
     lines = [f"sparring attack {spec} {on}"]

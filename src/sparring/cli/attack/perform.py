@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparring.cli.attack.found import Found
 from sparring.cli.console import working
+from sparring.cli.loading import note_account
 from sparring.cli.progress import Bar
 
 if TYPE_CHECKING:
@@ -42,11 +43,12 @@ class Run:
         budget: Budget | None,
     ) -> None:
         from sparring.attacks import attack as make
+        from sparring.cli.attack.fitting import with_weights
         from sparring.cli.attack.setup import keep_of, surrogates_of, threat_of
         from sparring.errors import InputError
 
-        self.load, self.reach, self.seed, self.batch_size, self.budget = load, reach, seed, batch_size, budget
-        self.chosen = make(spec, surrogates=surrogates_of(reach.surrogate))
+        self.reach, self.seed, self.batch_size, self.budget = reach, seed, batch_size, budget
+        self.chosen, self.load = with_weights(make(spec, surrogates=surrogates_of(reach.surrogate)), load)
         self.threat = threat_of(self.chosen, reach.norm, reach.eps, reach.levels)
         self.keep = keep_of(keep)
         if reach.target is not None and "targeted" not in self.chosen.info.specificity:
@@ -60,7 +62,7 @@ class Run:
 
         reach = self.reach
         with working(log, self.load.title):
-            loaded, images = self.load.load()
+            loaded, images = self.load.load(log)
         model = loaded if reach.as_is else loaded.exposed()
         threat = self.threat
         if reach.region is not None:
@@ -75,6 +77,7 @@ class Run:
                 goal=policy, batch_size=self.batch_size, seed=self.seed, budget=self.budget, keep=self.keep,
                 progress=counting(bar),
             )  # fmt: skip
+        note_account(model, log)
         about = self._about(images, len(x))
         if goals:
             about["misclassified"] = _misclassified(model, result, y, self.batch_size)

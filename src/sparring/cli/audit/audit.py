@@ -34,6 +34,15 @@ def audit(
             rich_help_panel="Judgement",
         ),
     ] = False,
+    training_data: Annotated[
+        str | None,
+        typer.Option(
+            "--training-data",
+            metavar="SPEC",
+            help="Also look for poison in the data that the model was trained on; the audited images are the control.",
+            rich_help_panel="Judgement",
+        ),
+    ] = None,
     *,
     work: Work,
     files: Files,
@@ -61,5 +70,11 @@ def audit(
 
     if plan_only:
         forecast(options, files.json, quiet)
-    elif not perform(options, work, files, fail_under, quiet):
+        return
+    met = perform(options, work, files, fail_under, quiet)
+    if training_data is not None:
+        from sparring.cli.audit.training_data import inspect_training_data
+
+        inspect_training_data(options, training_data, work.out, quiet)
+    if not met:
         raise typer.Exit(1)

@@ -52,14 +52,16 @@ def held(a: Path, b: Path, json: Path | None = None, markdown: Path | None = Non
     for path in (json, markdown):
         if path is not None:
             check_writable(path)
-    found = find(doc.read(a), doc.read(b))
-    if json is not None:
-        write(json, doc.json_text(found.to_dict()))
-    if markdown is not None:
-        write(markdown, summary(found))
-    if not quiet:
-        _print(found)
-    return bool(found.regression)
+    documents = doc.read(a), doc.read(b)
+    with doc.using(a, b):
+        found = find(*documents)
+        if json is not None:
+            write(json, doc.json_text(found.to_dict()))
+        if markdown is not None:
+            write(markdown, summary(found))
+        if not quiet:
+            _print(found)
+        return bool(found.regression)
 
 
 def _print(found: Comparison) -> None:

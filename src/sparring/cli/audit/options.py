@@ -10,9 +10,20 @@ import typer
 
 from sparring.audit.inputs.settings import AuditSettings
 from sparring.cli.loading import LoadOptions
-from sparring.cli.options import DeviceOption, ThreatOptions, TrustOption, WeightsOption, built, flat, printed
+from sparring.cli.options import (
+    DeviceOption,
+    ThreatOptions,
+    TrustOption,
+    WeightsOption,
+    built,
+    flat,
+    printed,
+    run_plugins,
+)
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from sparring.audit.report.report import Report
     from sparring.audit.run.plan import Plan
 
@@ -41,12 +52,12 @@ class AuditOptions:
     threat: ThreatOptions
     settings: AuditSettings
 
-    def plan(self) -> Plan:
-        """What the audit will do; loads the model and the images."""
+    def plan(self, log: Console | None = None) -> Plan:
+        """What the audit will do; loads the model and the images. `log`: where notes about them go."""
         from sparring.audit.api import plan_of
         from sparring.threat import Threat
 
-        model, images = self.load.load()
+        model, images = self.load.load(log)
         return plan_of(model, images, Threat(self.threat.norm, self.threat.eps), self.settings)
 
     def on(self, report: Report) -> Report:
@@ -86,11 +97,23 @@ class InsteadOptions:
         from sparring.errors import InputError
 
         known = recorded(folder)
-        if not self.model and not self.trust and _runs_code(known["model"]):
+        if not self.model and not self.trust and _runs_or_asks(known["model"]):
             raise InputError(
-                f"the run in {folder} is about {known['model']}, which is code: to run it, name it (--model "
-                f"{known['model']}) or say --trust"
+                f"the run in {folder} is about {known['model']}, which is code or a web service: to use it, name it "
+                f"(--model {known['model']}) or say --trust"
             )
+        twin = known.get("twin")
+        if twin is not None and not self.trust and _runs_or_asks(str(twin)):
+            raise InputError(
+                f"the run in {folder} takes gradients from {twin}, which is code or a web service: to use it, say "
+                "--trust"
+            )
+        plugins = known.get("plugin") or []
+        if plugins and not self.trust:
+            raise InputError(
+                f"the run in {folder} uses plugins, which are code: {', '.join(plugins)}; to run them, say --trust"
+            )
+        run_plugins(plugins)
         chosen = {name: value for name, value in flat(self).items() if value}
         return built(AuditOptions, {**known, **chosen, "trust": self.trust})
 
@@ -114,11 +137,14 @@ def recorded(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read ({error}); give the folder of a run") from None
     if not isinstance(known, dict) or not isinstance(known.get("model"), str):
         raise InputError(f"{path} does not say which model was audited; give the folder of a run")
+    plugins = known.get("plugin") or []
+    if not isinstance(plugins, list) or not all(isinstance(one, str) for one in plugins):
+        raise InputError(f"{path} names the plugins {plugins!r}; a list of names is expected")
     return known
 
 
-def _runs_code(spec: str) -> bool:
+def _runs_or_asks(spec: str) -> bool:
     from sparring.zoo.loaders import SCHEMES
 
     scheme, colon, _ = spec.partition(":")
-    return bool(colon) and scheme not in SCHEMES
+    return bool(colon) and scheme not in set(SCHEMES) - {"http", "https"}

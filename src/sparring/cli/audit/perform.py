@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparring.cli.console import note, stderr, working
+from sparring.cli.loading import note_account
 
 if TYPE_CHECKING:
     from sparring.audit.inputs.requirements import Requirement
@@ -30,9 +31,10 @@ def perform(
     work.check()
     files.check()
     with working(log, options.load.title):
-        plan = options.plan()
+        plan = options.plan(log)
     with watching(log) as progress:
         report = work.carry_out(plan, options, progress, log)
+    note_account(plan.model, log)
     if report is None:
         if work.worker is None:
             note(log, f"this share is done; when all are: sparring merge {work.out}")
@@ -43,7 +45,9 @@ def perform(
     saved = report.save(work.out) if work.out is not None else {}
     if not quiet:
         print_report(document, saved.get("report.html"))
-    return bool(report.met)
+    if report.refuted:
+        note(log, "a certificate is broken: the proof, or its code, is wrong")
+    return bool(report.met) and not report.refuted
 
 
 def forecast(options: AuditOptions, path: Path | None, quiet: bool) -> None:
@@ -53,7 +57,7 @@ def forecast(options: AuditOptions, path: Path | None, quiet: bool) -> None:
     log = stderr(quiet)
     options.threat.check()
     with working(log, options.load.title):
-        plan = options.plan()
+        plan = options.plan(log)
     with working(log, "probing for 20 seconds"):
         print_forecast(plan, path, quiet)
 

@@ -39,7 +39,7 @@ def report(
 
     Exit code: 0 = done, 1 = a --require is not met, 2 = bad input.
     """
-    from sparring.audit.inputs.requirements import judge, parse_requirement
+    from sparring.audit.inputs.requirements import judge, parse_requirement, too_weak
     from sparring.audit.report import document as doc
     from sparring.audit.report.formats.all import save
     from sparring.cli.audit.show import print_report
@@ -47,19 +47,22 @@ def report(
     from sparring.storage import write
 
     plain = doc.read(run)
-    if require:
-        known = [parse_requirement(text).at(doc.eps(plain)) for text in require]
-        figures = {"clean": doc.clean(plain), "robust": doc.robust(plain)}
-        plain["requirements"] = [judge(one, figures[one.metric]).to_dict() for one in known]
     files.check()
     if out is not None:
         open_folder(out, force=force)
-    home = out if out is not None else (None if files.any else (run if run.is_dir() else run.parent))
-    saved = save(plain, home) if home is not None else {}
-    if out is not None:
-        write(out / doc.FILE, doc.json_text(plain))
-    files.write(plain)
-    if not quiet:
-        print_report(plain, saved.get("report.html", files.html))
-    if require and any(one["status"] != "met" for one in plain["requirements"]):
+    with doc.using(run):
+        if require:
+            known = [parse_requirement(text).at(doc.eps(plain)) for text in require]
+            figures = {"clean": doc.clean(plain), "robust": doc.robust(plain)}
+            weak = too_weak((one["family"], one["spec"]) for one in plain["attacks"] if not one["claimed"])
+            plain["requirements"] = [judge(one, figures[one.metric], weak).to_dict() for one in known]
+        home = out if out is not None else (None if files.any else (run if run.is_dir() else run.parent))
+        saved = save(plain, home) if home is not None else {}
+        if out is not None:
+            write(out / doc.FILE, doc.json_text(plain))
+        files.write(plain)
+        if not quiet:
+            print_report(plain, saved.get("report.html", files.html))
+        met = all(one["status"] == "met" for one in plain["requirements"])
+    if require and not met:
         raise typer.Exit(1)

@@ -36,7 +36,7 @@ def rerun(
 ) -> None:
     """Repeat an audit, for instance after the model has changed, and compare the two.
 
-    [dim]sparring rerun runs/before --weights new.pt --out runs/after --fail-on-regression[/dim]
+    [dim]sparring rerun runs/before --model net.py:build --out runs/after --fail-on-regression[/dim]
 
     Exit code: 0 = done, 1 = worse and --fail-on-regression, 2 = bad input, 3 = the model raised an error.
     """

@@ -41,6 +41,13 @@ def print_report(document: Document, page: Path | None) -> None:
         console.print()
     if document.get("receipt"):
         console.print(Text(f"receipt: {document['receipt']['said']}\n"), soft_wrap=True)
+    elif document.get("receipt_not_checked"):
+        console.print(Text(f"receipt: not checked ({document['receipt_not_checked']})\n"), soft_wrap=True)
+    if "bracket" in document:
+        proof = document["bracket"]
+        style = "red" if proof["refuted"] else "green" if proof["closed"] else ""
+        said = f"{proof['lower']:.1%} to {proof['upper']:.1%} by {proof['method']}, {proof['open']} images open"
+        console.print(Text(f"proof: {said}, {proof['seconds']:.1f} s\n", style), soft_wrap=True)
     _print_doubts(document, console)
     _print_remedies(document, console)
     for one in document["requirements"]:
@@ -55,10 +62,11 @@ def print_report(document: Document, page: Path | None) -> None:
 def _attacks(document: Document) -> Table:
     from sparring.audit.report.document import figure
 
-    rows = table("attack", "tried on", "broke", "robust accuracy after", "alone", "passes", "seconds")
+    rows = table("attack", "images", "of them unbroken", "broke", "robust after", "alone", "passes", "seconds")
     for one in document["attacks"]:
         rows.add_row(
             one["attack"],
+            str(one.get("images", one["tried"])),
             str(one["tried"]),
             str(one["broke"]),
             f"{one['standing_after'] / document['n']:.2%}",
@@ -88,11 +96,12 @@ def _figures(document: Document) -> Table:
 
 def _claims(document: Document) -> Table:
     from sparring.audit.report.document import figure
+    from sparring.threat import eps_text
 
     rows = table("claim", "claimed", "the same attack here", "survives everything")
     for one in document["claims"]:
         clean = one["eps"] == 0
-        title = "clean accuracy" if clean else f"{one['title'] or 'any attack'} at eps {one['eps']:.4g}"
+        title = "clean accuracy" if clean else f"{one['title'] or 'any attack'} at eps {eps_text(one['eps'])}"
         again = "" if one["reproduced"] is None else f"{figure(one['reproduced']).value:.1%}"
         truth = f"{figure(one['truth']).value:.1%}" + (" (measured)" if clean else "")
         rows.add_row(title, f"{one['claimed']:.1%}", again, truth)

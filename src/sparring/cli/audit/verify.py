@@ -49,6 +49,7 @@ def verify(
     from sparring.audit.report.document import json_text
     from sparring.audit.run.verify import verify as prove
     from sparring.cli.audit.options import AuditOptions, recorded
+    from sparring.cli.console import stderr
     from sparring.cli.options import built
     from sparring.export.files import check_writable
     from sparring.storage import write
@@ -58,9 +59,9 @@ def verify(
     if is_bundle(run) or public_key is not None:
         _verify_bundle(run, public_key, json, quiet)
         return
-    kept = recorded(run)
+    options, kept = instead.of(run), recorded(run)
     command = built(AuditOptions, kept).command
-    found = prove(run, *instead.of(run).load.load(), batch_size, options=kept, command=command)
+    found = prove(run, *options.load.load(stderr(quiet)), batch_size, options=kept, command=command)
     if json is not None:
         write(json, json_text(found.to_dict()))
     if not quiet:
@@ -97,15 +98,18 @@ def _verify_bundle(folder: Path, public_key: Path | None, json: Path | None, qui
 def _print(found: Verification) -> None:
     from sparring.cli.console import Stdout
     from sparring.cli.tables import table
+    from sparring.threat import eps_text
 
     console = Stdout()
     title = f"{found.folder}: {found.shards} of {found.of} shards, {found.images} images"
     rows = table("eps", "breaks", "fool again", "inside the ball", "proved")
     for one in found.radii:
-        row = (f"{one.eps:.4g}", *map(str, (one.claimed, one.fooled, one.inside, one.proved)))
+        row = (eps_text(one.eps), *map(str, (one.claimed, one.fooled, one.inside, one.proved)))
         rows.add_row(*row, style=None if one.holds else "red")
     console.say(title)
     console.print(rows)
+    if found.certificates is not None:
+        console.say(f"certificates: {found.certificates} images proved again")
     for part, same in found.same.items():
         note = "the same" if same else ("another version" if part == "code" else "NOT the one that was audited")
         console.say(f"{part}: {note}", "green" if same else ("yellow" if part == "code" else "red"))

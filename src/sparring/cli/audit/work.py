@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +11,7 @@ import typer
 
 from sparring.cli.app import Stopped
 from sparring.cli.console import note
-from sparring.cli.options import ForceOption, OutOption, WorkersOption, flat, words_of
+from sparring.cli.options import ForceOption, OutOption, WorkersOption, flat, printed, words_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,12 +120,19 @@ class Work:
         """
         from sparring.audit.run.in_process import carry_out
 
-        if self.out is None:
-            return carry_out(plan, progress)
         try:
+            if self.out is None:
+                return carry_out(plan, progress)
             return self._around(self.out, plan, options, progress, log)
         except KeyboardInterrupt:
-            raise Stopped(f"the run lies in {self.out}; go on with the same command and --resume") from None
+            if self.out is None:
+                raise Stopped("nothing is kept; with --out DIR an audit can be gone on with") from None
+            raise Stopped(f"the run lies in {self.out}; go on with: {options.command} {printed(self.again)}") from None
+
+    @property
+    def again(self) -> Work:
+        """The same, to go on with what is there."""
+        return replace(self, resume=True, force=False)
 
     def _around(self, out: Path, plan: Plan, options: AuditOptions, progress: Callback, log: Console) -> Report | None:
         """The work around a folder."""

@@ -53,7 +53,7 @@ def distillation(
     [dim]sparring reproduce distillation --data mnist5k --epochs 8 --batch-size 32 --n 200 --out runs/small[/dim]
     """
     from sparring.cli.console import stderr
-    from sparring.cli.train.progress import display
+    from sparring.cli.epochs import display
     from sparring.data import load_data
     from sparring.export.files import check_writable
     from sparring.reproduce.distillation import distillation as run

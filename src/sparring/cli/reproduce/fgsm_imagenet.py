@@ -31,7 +31,9 @@ class PhotoModel(ModelOptions):
 @reproduce.command("fgsm-imagenet")
 @takes_options
 def fgsm_imagenet(
-    files: Annotated[list[str] | None, typer.Argument(metavar="[PICTURE]...", help="Picture files.")] = None,
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[PICTURE]...", help="Pictures, or folders of them.")
+    ] = None,
     pictures: Annotated[
         list[str] | None,
         typer.Option(metavar="FILE", help="Take these picture files too, or samples: chelsea, coffee, rocket, ..."),
@@ -43,6 +45,10 @@ def fgsm_imagenet(
     target: Annotated[
         str, typer.Option(metavar="CLASS", help="Aim at this class: a name, a number or least-likely.")
     ] = "least-likely",
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Check the model's answers by this table; default: labels.csv beside them."),
+    ] = None,
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Write PNG and JSON here.")] = Path(
         "fgsm-imagenet"
@@ -53,7 +59,7 @@ def fgsm_imagenet(
 ) -> None:
     """Figures 2.4 to 2.8: FGSM on photographs, label and confidence before and after.
 
-    The pictures have no labels: the model's answer to the clean picture counts as correct.
+    The model's answer to the clean picture counts as correct; a labels.csv beside the pictures tells whether it is.
     Without pictures, a cat and a cup of coffee from scikit-image are used.
     """
     from sparring.cli.console import note, stderr, working
@@ -65,18 +71,55 @@ def fgsm_imagenet(
     log = stderr()
     with working(log, f"loading {options.model}"):
         loaded = options.load_model()
-    photos = open_photos([*(pictures or []), *(files or [])] or list(DEFAULT_PICTURES), loaded.input_size)
+    wanted = listed([*(pictures or []), *(files or [])] or list(DEFAULT_PICTURES))
+    photos = open_photos(wanted, loaded.input_size, loaded.resize)
+    truths = true_labels(wanted, labels)
     check_fit(loaded, photos[0].image[None], photos[0].name)
     with working(log, f"attacking {len(photos)} pictures"):
         rows = run(loaded, photos, epsilons=epsilons, target=target, seed=seed)
     figure, data = out / "fgsm-imagenet.png", json or out / "fgsm-imagenet.json"
-    _save(data, rows, loaded.name, seed)
+    _save(data, rows, loaded.name, seed, truths)
     draw(rows, figure, loaded.name)
     _table(rows, loaded.name)
     note(log, f"figure: {figure}\nnumbers: {data}")
 
 
-def open_photos(wanted: list[str], input_size: tuple[int, ...] | None) -> list[Photo]:
+def listed(wanted: list[str]) -> list[str]:
+    """The picture files in folders, in order, in their place; all else as it is.
+
+    Raises:
+        InputError: a folder has none.
+    """
+    from sparring.data.pictures import suffixes
+    from sparring.errors import InputError
+
+    found = []
+    for name in wanted:
+        inside = sorted(str(one) for one in Path(name).glob("*") if one.suffix.lower() in suffixes())
+        if Path(name).is_dir() and not inside:
+            raise InputError(f"there is no picture in {name}")
+        found += inside if Path(name).is_dir() else [name]
+    return found
+
+
+def true_labels(wanted: list[str], table: Path | None) -> dict[str, str]:
+    """What the tables beside picture files say of them, by the names of the pictures.
+
+    Raises:
+        DataError: a table cannot be read.
+    """
+    from sparring.data.tables import read_table
+
+    tables = {table} if table is not None else {Path(name).parent / "labels.csv" for name in wanted}
+    truths: dict[str, str] = {}
+    for one in sorted(tables):
+        if one.is_file() or table is not None:
+            read = read_table(one, one.parent)
+            truths |= {path.stem: read.classes[k] for path, k in zip(read.paths, read.labels, strict=True)}
+    return truths
+
+
+def open_photos(wanted: list[str], input_size: tuple[int, ...] | None, resize: int | None = None) -> list[Photo]:
     """Picture files or samples by name, cut to what the model takes.
 
     Raises:
@@ -89,15 +132,18 @@ def open_photos(wanted: list[str], input_size: tuple[int, ...] | None) -> list[P
     if colours != 3 or height != width:
         raise InputError(f"the model takes {colours} x {height} x {width} pixels; square pictures in colour are needed")
     return [
-        sample_photos(width, [name])[0] if name in SAMPLES and not Path(name).exists() else open_photo(name, width)
+        sample_photos(width, [name], resize)[0]
+        if name in SAMPLES and not Path(name).exists()
+        else open_photo(name, width, resize)
         for name in wanted
     ]
 
 
-def _save(path: Path, rows: list[Row], model: str, seed: int) -> None:
+def _save(path: Path, rows: list[Row], model: str, seed: int, truths: dict[str, str]) -> None:
     from json import dumps
 
     from sparring._version import __version__
+    from sparring.reproduce.fgsm_imagenet import by_picture
 
     content: dict[str, Any] = {
         "experiment": "fgsm-imagenet",
@@ -106,6 +152,7 @@ def _save(path: Path, rows: list[Row], model: str, seed: int) -> None:
         "seed": seed,
         "truth": "the model's answer to the clean picture",
         "sparring": __version__,
+        "pictures": by_picture(rows, truths),
         "results": [record for row in rows for record in row.records()],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +167,7 @@ def _table(rows: list[Row], model: str) -> None:
     from sparring.reproduce.fgsm_figure import eps_text
 
     table = Table(title=Text(f"FGSM on {model}"), title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column in ("picture", "goal", "before", "", "eps", "after", "", "fooled"):
+    for column in ("picture", "goal", "before", "", "eps", "after", "", "fooled", "smallest eps"):
         table.add_column(column, justify="right" if column in ("", "eps") else "left")
     for row in rows:
         for shot in row.shots:
@@ -134,6 +181,7 @@ def _table(rows: list[Row], model: str) -> None:
                 shot.answer.label,
                 f"{shot.answer.confidence:.1%}",
                 Text("yes", "red") if shot.fooled else Text("no", "green"),
+                ("-" if row.smallest_eps is None else f"{row.smallest_eps:.2g}") if first else "",
                 end_section=shot is row.shots[-1],
             )
     Stdout(width=None if sys.stdout.isatty() else 110).print(table)  # piped, rich assumes 80 columns: labels would fold

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sparring.data import ImageData
+    from sparring.defenses.training.loss import TrainingLoss
     from sparring.defenses.training.recipes import Recipe
     from sparring.defenses.training.watch import Watch
     from sparring.threat import Threat
@@ -24,25 +25,44 @@ def watched(threat: Threat | None, recipe: Recipe, alarm: bool) -> Watch | None:
     return Watch(threat, stop=alarm and recipe.adversarial and recipe.name != "ensemble")
 
 
-def audited(
-    net: nn.Module, test: ImageData, count: int, threat: Threat, suite: str, seed: int, out: Path
-) -> dict[str, Any]:
-    """Audit the first `count` test images, leave the report beside the weights, and say what goes into the card."""
+def prover_of(loss: TrainingLoss) -> str | None:
+    """How a net that was trained for certificates is certified; None for other nets."""
+    from sparring.defenses.training.certified import IBP
 
+    return "crown" if isinstance(loss, IBP) else None
+
+
+def audited(
+    net: nn.Module,
+    test: ImageData,
+    count: int,
+    threat: Threat,
+    suite: str,
+    seed: int,
+    out: Path,
+    certify: str | None = None,
+) -> dict[str, Any]:
+    """Audit the first `count` test images, leave the report beside the weights, and say what goes into the card.
+
+    `certify`: prove what the attacks leave by this method.
+    """
     from sparring.audit.api import audit
     from sparring.cli.audit.progress import watching
     from sparring.cli.console import stderr
 
     first = test.first(min(count, len(test)))
     with watching(stderr()) as progress:
-        report = audit(net, first, threat, suite=suite, seed=seed, progress=progress, clean_floor=0)
+        report = audit(net, first, threat, suite=suite, seed=seed, progress=progress, clean_floor=0, certify=certify)
     report.to_html(out / "report.html")
     report.to_json(out / "report.json")
+    bracket = report.bracket
+    proved = None if bracket is None else {"accuracy": bracket.proved.value, **bracket.to_dict()}
     return {
         "accuracy": report.robust_accuracy,
         "interval": [report.robust.low, report.robust.high],
         "images": report.n,
         "correct_before": report.clean.hits,
+        **({} if proved is None else {"certified": proved}),
         "threat": threat.to_dict(),
         "seed": seed,
         "suite": report.suite,

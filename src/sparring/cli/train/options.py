@@ -22,7 +22,13 @@ class Learning:
     """Which net is trained, and what it learns."""
 
     net: Annotated[
-        str, typer.Option(help="Train this net: wong, trades, net-f, net-f-half or madry.", rich_help_panel=_TRAINING)
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Train this net: wong, trades, net-f, net-f-half, madry, or file.py:factory. Your factory gets those "
+            "of in_channels, num_classes and size that it takes.",
+            rich_help_panel=_TRAINING,
+        ),
     ]
     recipe: Annotated[
         str,

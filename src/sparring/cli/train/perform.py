@@ -32,14 +32,12 @@ class Training:
         from sparring.defenses.training.recipes import find_recipe
         from sparring.errors import InputError
         from sparring.model import wrap
-        from sparring.zoo.nets import make_net
+        from sparring.zoo.registered import untrained
 
         self.learning, self.data, self.fitting, self.files = learning, data, fitting, files
         self.seed, self.device = seed, device
         self.threat = learning.threat()
         self.recipe, values = find_recipe(learning.recipe)
-        if self.threat is not None:
-            find_suite(files.suite).fit(wrap(make_net(learning.net)), self.threat)  # refused now, not hours later
         if learning.steps is not None:
             values["steps"] = str(learning.steps)
         self.loss = self.recipe.loss(self.threat, values)
@@ -53,9 +51,11 @@ class Training:
             )
         self.size = height
         self.classes = self.images.classes
-        self.net = make_net(
+        self.net = untrained(
             learning.net, in_channels=self.channels, num_classes=len(self.classes), size=height, seed=seed
         )
+        if self.threat is not None:
+            find_suite(files.suite).fit(wrap(self.net), self.threat)  # refused now, not hours later
 
     def fit(self) -> Fitted:
         """Train."""
@@ -84,7 +84,7 @@ class Training:
         )
 
     def _callbacks(self) -> list[Callback]:
-        from sparring.cli.train.progress import display
+        from sparring.cli.epochs import display
         from sparring.defenses.training.curves import Curves, TensorBoard
 
         out = self.files.out
@@ -93,7 +93,7 @@ class Training:
 
     def card(self, fitted: Fitted) -> dict[str, Any]:
         """What came of it, measured on the test images."""
-        from sparring.cli.train.check import audited
+        from sparring.cli.train.check import audited, prover_of
         from sparring.defenses.training.card import NetCard, data_card, make_card
         from sparring.defenses.training.measure import clean_accuracy
         from sparring.zoo.nets import count_parameters
@@ -102,7 +102,8 @@ class Training:
         net.to(fitted.device)
         robust = None
         if self.threat is not None and files.check:
-            robust = audited(net, self.test, files.check, self.threat, files.suite, self.seed, files.out)
+            prover = prover_of(self.loss)
+            robust = audited(net, self.test, files.check, self.threat, files.suite, self.seed, files.out, prover)
         return make_card(
             name=files.out.resolve().name,
             recipe=self.recipe.title,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sparring.cli.app import app
-from sparring.cli.options import DeviceOption, SeedOption, takes_options
+from sparring.cli.options import DeviceOption, PluginOption, SeedOption, takes_options
 from sparring.cli.train.options import Fitting, Learning, TrainData, TrainFiles
 
 
@@ -19,14 +19,16 @@ def train(
     files: TrainFiles,
     seed: SeedOption = 0,
     device: DeviceOption = None,
+    plugin: PluginOption = None,
 ) -> None:
     """Train a net: DIR gets weights.safetensors, card.json, curves.png, history.csv, a checkpoint for every epoch.
 
     --resume continues a stopped run and ends with the same weights. With --eps, training ends with an audit. The card
     gives the robust accuracy of that audit, never the accuracy under the training attack alone.
 
-    Recipes: standard, label-smoothing, gaussian, jacobian, fgsm, pgd, attack, ensemble, trades, mart, awp, trades-awp,
-    free, fast, fast-gradalign, teacher, distillation. Options after a colon: fast:alpha=1.25, trades:beta=6,steps=10.
+    Recipes: standard, label-smoothing, gaussian, jacobian, clipped, fgsm, pgd, attack, ensemble, trades, mart, awp,
+    trades-awp, free, fast, fast-gradalign, teacher, distillation.
+    Options after a colon: fast:alpha=1.25, trades:beta=6,steps=10.
 
     [dim]sparring train --net wong --data mnist --recipe fast --eps 0.3 --epochs 10 -o runs/fast[/dim]
 
@@ -50,6 +52,7 @@ def _summary(card: dict[str, Any], out: Path) -> None:
     from rich.table import Table
 
     from sparring.cli.console import Stdout
+    from sparring.threat import eps_text
 
     net, metrics = card["net"], card["metrics"]
     clean, robust = metrics["clean"], metrics["robust"]
@@ -63,7 +66,7 @@ def _summary(card: dict[str, Any], out: Path) -> None:
     table.add_row("time", f"{card['seconds']:.0f} s on {card['device']}, epochs: {card['training']['epochs']}")
     table.add_row("clean accuracy", f"{clean['accuracy']:.2%} of {clean['images']:,} test images")
     if robust is not None:
-        threat = f"{robust['threat']['norm']} {robust['threat']['eps']:.4g}"
+        threat = f"{robust['threat']['norm']} {eps_text(robust['threat']['eps'])}"
         table.add_row("robust accuracy", f"at most {robust['accuracy']:.2%} of {robust['images']:,} at {threat}")
         table.add_row("audit", robust["verdict"])
     if card["stopped"]:

@@ -3,6 +3,7 @@
 from sparring.defenses.training.adversarial import Adversarial
 from sparring.defenses.training.awp import AWP
 from sparring.defenses.training.callbacks import Callback, RunInfo
+from sparring.defenses.training.clipping import ClippedNoise
 from sparring.defenses.training.curves import Curves, TensorBoard
 from sparring.defenses.training.distillation import Distillation, distillation_loss
 from sparring.defenses.training.ensemble import EnsembleAdversarialTraining
@@ -25,6 +26,7 @@ __all__ = [
     "Adversarial",
     "AdversarialTraining",
     "Callback",
+    "ClippedNoise",
     "Curves",
     "Distillation",
     "EnsembleAdversarialTraining",

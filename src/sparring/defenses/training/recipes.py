@@ -17,6 +17,7 @@ from sparring.attacks.gradient.fgsm import FGSM
 from sparring.attacks.gradient.pgd import PGD
 from sparring.defenses.training.awp import AWP
 from sparring.defenses.training.certified import IBP, SABR, CrownIBP
+from sparring.defenses.training.clipping import ClippedNoise
 from sparring.defenses.training.distillation import Distillation
 from sparring.defenses.training.ensemble import EnsembleAdversarialTraining
 from sparring.defenses.training.free import Free
@@ -128,6 +129,11 @@ def _smooth(smoothing: float = 0.1) -> TrainingLoss:
 @recipe("gaussian", "Gaussian noise", "doi:10.1162/neco.1995.7.1.108", adversarial=False)
 def _gaussian(sigma: float = 0.25) -> TrainingLoss:
     return GaussianNoise(sigma)
+
+
+@recipe("clipped", "clipped and noisy gradients", "arXiv:1607.00133", batch_size=64, adversarial=False)
+def _clipped(clip: float = 1.0, noise: float = 0.05) -> TrainingLoss:
+    return ClippedNoise(clip, noise)
 
 
 @recipe("jacobian", "Jacobian penalty", "arXiv:1908.02729", adversarial=False)

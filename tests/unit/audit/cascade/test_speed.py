@@ -16,8 +16,10 @@ from sparring.audit.api import plan_audit
 from sparring.audit.cascade.cascade import Cascade
 from sparring.audit.cascade.margin_progress import Headway
 from sparring.audit.cascade.outcome import STANDING
-from sparring.audit.cascade.receipt import LEAST, RECEIPT, lots, receipt_of, run_plainly
+from sparring.audit.cascade.progress import Step
+from sparring.audit.cascade.receipt import LEAST, RECEIPT, affordable, lots, receipt_of, run_plainly
 from sparring.audit.inputs.clean import Clean
+from sparring.audit.report.html.page import render
 from sparring.audit.run.forecast import forecast
 from sparring.audit.suites.builtin import SUITES
 from sparring.audit.suites.find import suite
@@ -309,14 +311,73 @@ def test_the_receipt_is_in_the_report(net: nn.Module, digits: tuple[Tensor, Tens
     plain: dict[str, Any] = json.loads(report.to_json())
     assert report.receipt is not None
     assert plain["receipt"]["said"] == str(report.receipt)
-    assert len(plain["receipt"]["images"]) == LEAST
+    assert 1 <= len(plain["receipt"]["images"]) <= LEAST
+    assert plain["receipt_not_checked"] is None
+    assert plain["cost"]["receipt"] + plain["cost"]["controls"] <= plain["cost"]["attacks"] / 3
     assert plain["cost"]["receipt"] == report.receipt.plain > 0
     assert plain["passes"] == sum(plain["cost"].values())
     assert all(one.place[0] != RECEIPT for one in report.attacks)
     assert report.robust.hits == int((~report.worst.success).sum())
     in_two = sp.audit(net, digits, sp.Threat("Linf", 0.05), suite=dataclasses.replace(small, receipt=False))
     assert in_two.receipt is None
+    assert "the suite s has no receipt" in in_two.to_json()
     assert in_two.robust == report.robust
+
+
+def test_a_receipt_can_be_switched_off_and_then_nothing_is_called_checked(
+    net: nn.Module, digits: tuple[Tensor, Tensor]
+) -> None:
+    small = Suite("s", "", SHORT, subset=10, curves=(), receipt=True)
+    report = sp.audit(net, digits, sp.Threat("Linf", 0.05), suite=small, receipt="off")
+    assert report.receipt is None
+    assert report.cost["receipt"] == 0
+    assert json.loads(report.to_json())["receipt_not_checked"] == "the receipt was switched off"
+    assert not any("shortcut" in said.lower() for said in report.in_order)
+    page = render(report.to_dict())
+    assert "not checked: the receipt was switched off" in page
+    with pytest.raises(InputError, match="receipt is 'no'; write auto or off"):
+        sp.audit(net, digits, sp.Threat("Linf", 0.05), suite=small, receipt="no")
+
+
+def test_a_receipt_that_would_cost_more_than_the_attacks_is_not_made(
+    net: nn.Module, digits: tuple[Tensor, Tensor]
+) -> None:
+    quick = Suite("s", "", (SHORT[0], Stage("Long", "pgd:steps=500", "iterative")), subset=0, curves=(), receipt=True)
+    report = sp.audit(net, (digits[0][:20], digits[1][:20]), sp.Threat("Linf", 0.5), suite=quick)
+    assert report.robust.hits == 0
+    assert report.receipt is None
+    assert "more than a third of the attacks" in str(report.to_dict()["receipt_not_checked"])
+
+
+def test_images_for_a_receipt_are_as_many_as_it_may_cost() -> None:
+    rows = torch.arange(100, 120)
+    stages = (*SHORT, Stage("Claimed", "pgd", "iterative", excluded=True))
+    prices = [stage.most_passes(10) for stage in SHORT]
+    each = sum(price + price // 8 + 3 for price in prices)
+    few = affordable(stages, rows, 10, 5 * each + each - 1, 0)
+    assert len(few) == 5
+    assert torch.equal(few, affordable(stages, rows, 10, 5 * each, 0))
+    assert bool(torch.isin(few, rows).all())
+    assert torch.equal(affordable(stages, rows, 10, 99 * each, 0), rows)
+    assert len(affordable(stages, rows, 10, each - 1, 0)) == 0
+
+
+def test_progress_forecasts_receipt_and_controls_and_ends_with_them(
+    net: nn.Module, digits: tuple[Tensor, Tensor]
+) -> None:
+    steps: list[Step] = []
+    suite = Suite("s", "", SHORT, subset=10, curves=(), receipt=True, transfer=True, longer=True)
+    sp.audit(net, digits, sp.Threat("Linf", 0.02), suite=suite, progress=steps.append)
+    titles = list(dict.fromkeys(step.title for step in steps))
+    extras = ["Receipt (random images in full)", "Examples of another net", "Second look", "Longer searches"]
+    assert titles == [*(stage.title for stage in SHORT), *extras]
+    assert steps[-1].last
+    assert not any(step.last for step in steps[:-1])
+    assert all(any(step.finished for step in steps if step.title == title) for title in titles)
+    before = next(step for step in steps if step.title == "Square" and step.finished)
+    assert before.left > 0, "what comes after the attacks is forecast before it starts"
+    after = next(step for step in steps if step.title == extras[0])
+    assert 0 < after.left <= before.seconds
 
 
 # --- the forecast -------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sparring as sp
-from sparring.audit.inputs.requirements import Requirement, judge, parse_requirement
+from sparring.audit.inputs.requirements import Requirement, judge, parse_requirement, too_weak
 from sparring.audit.report.report import Report
 from sparring.audit.statistics.proportion import Figure
 from sparring.errors import InputError
@@ -96,3 +96,42 @@ def test_the_report_carries_them(small_report: Report) -> None:
     more = small_report.requiring(["robust >= 1%"])
     assert len(more.requirements) == 3
     assert more.requirements[:2] == small_report.requirements
+
+
+# --- suites that cannot bear one ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("attacks", "weak"),
+    [
+        ([], True),
+        ([("single-step", "fgsm"), ("noise", "noise:draws=1000")], True),
+        ([("iterative", "pgd:steps=5")], True),
+        ([("query", "square:queries=20")], True),
+        ([("iterative", "pgd:steps=10")], False),
+        ([("single-step", "fgsm"), ("query", "square:queries=100")], False),
+    ],
+)
+def test_a_suite_without_a_search_bears_no_requirement(attacks: list[tuple[str, str]], weak: bool) -> None:
+    assert (too_weak(attacks) is not None) == weak
+
+
+def test_a_requirement_met_by_fgsm_alone_is_not_met_and_a_severe_doubt() -> None:
+    model, data = sp.load_model("mnist-cnn"), sp.load_data("mnist5k", n=40).tensors()
+    report = sp.audit(model, data, ("Linf", 0.001), suite=["fgsm"], require=["robust >= 60%", "clean >= 60%"])
+    robust, clean = report.requirements
+    assert report.robust_accuracy > 0.9
+    assert (robust.status, clean.status) == ("not settled", "met")
+    assert "no attack searched" in str(robust)
+    assert not report.met
+    plain = report.to_dict()
+    (doubt,) = [one for one in plain["doubts"] if one["code"] == "weak-suite"]
+    assert doubt["severe"]
+    counted = report.requiring([Requirement("robust", 0.5, counted=True)])
+    assert not counted.met, "--fail-under neither"
+    failed = report.requiring(["robust >= 100%"]).requirements[-1]
+    assert failed.status in ("failed", "not settled")
+    strong = sp.audit(model, data, ("Linf", 0.001), suite=["fgsm", "pgd:steps=10"], require=["robust >= 60%"])
+    assert strong.met
+    assert "weak-suite" not in [one.code for one in strong.doubts]
+    assert "weak-suite" not in [one.code for one in sp.audit(model, data, ("Linf", 0.001), suite=["fgsm"]).doubts]

@@ -134,3 +134,15 @@ def test_markdown(a: Plain) -> None:
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in rows}) == 1
     assert listed(tuple(range(50))).endswith("39 and 10 more")
+
+
+def test_the_interval_excludes_zero_if_and_only_if_the_test_finds_a_difference() -> None:
+    """5 against 14 of 100 images: p = 0.064, and Wald's interval alone would be 0.3 to 17.3 points."""
+    low, high = paired_interval(5, 14, 100)
+    assert low < 0 < high
+    for n in (8, 20, 100, 1000):
+        for pairs in range(1, min(n, 60) + 1):
+            for b in range(pairs + 1):
+                low, high = paired_interval(b, pairs - b, n)
+                assert (low <= 0 <= high) == (mcnemar(b, pairs - b) >= 0.05), (n, b, pairs - b)
+                assert low <= (pairs - 2 * b) / n <= high

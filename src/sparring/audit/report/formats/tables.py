@@ -33,6 +33,7 @@ def markdown(document: Document) -> str:
         f"{document['n']} images of {document['data']['name']}, {doc.threat(document)}, suite `{document['suite']}`, "
         f"seed {document['seed']}.",
         "",
+        *_proof(document),
         *_requirements(document),
         *_figures(document),
         *_claims(document),
@@ -46,6 +47,15 @@ def markdown(document: Document) -> str:
         f"{document['passes']:,} passes in {document['seconds']:.0f} s; {about}. Repeat it: `{document['command']}`"
     ]
     return "\n".join([*lines, ""])
+
+
+def _proof(document: Document) -> Iterator[str]:
+    if "bracket" in document:
+        proof = document["bracket"]
+        lower, upper = percent(proof["lower"]), percent(proof["upper"])
+        yield from ("| proved by | robust accuracy at least | at most | open | seconds |", "|---|---:|---:|---:|---:|")
+        yield f"| `{_cell(proof['method'])}` | {lower} | {upper} | {proof['open']} | {proof['seconds']:.1f} |"
+        yield ""
 
 
 def _requirements(document: Document) -> Iterator[str]:
@@ -97,10 +107,11 @@ def _remedies(document: Document) -> Iterator[str]:
 
 def _attacks(document: Document) -> Iterator[str]:
     yield from ("<details><summary>Attacks</summary>", "")
-    yield from ("| attack | tried on | broke | robust accuracy after |", "|---|---:|---:|---:|")
+    yield from ("| attack | images | of them unbroken | broke | robust accuracy after |", "|---|---:|---:|---:|---:|")
     for one in document["attacks"]:
         after = f"{one['standing_after'] / document['n']:.2%}"
-        yield f"| {_cell(one['attack'])} | {one['tried']} | {one['broke']} | {after} |"
+        seen = one.get("images", one["tried"])
+        yield f"| {_cell(one['attack'])} | {seen} | {one['tried']} | {one['broke']} | {after} |"
     survival = [f"{one['treatment']} {percent(figure(one['fooled']).value)}" for one in document["survival"]]
     if survival:
         yield from ("", f"Successes that still fool the model after: {'; '.join(survival)}.")

@@ -21,6 +21,7 @@ def stages(document: Document) -> list[dict[str, Any]]:
         {
             "title": one["attack"],
             "spec": one["spec"],
+            "images": one.get("images", one["tried"]),
             "tried": one["tried"],
             "broke": one["broke"],
             "left": one["standing_after"] / document["n"],

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 from sparring.audit.report.document import figure
 from sparring.audit.statistics.proportion import Figure, percent
+from sparring.threat import eps_text
 
 
 @dataclass(frozen=True)
@@ -73,23 +75,38 @@ def curve_svg(curve: Mapping[str, Any], eps: float, robust: Figure, chance: floa
     parts.append(f'<path class="raw" d="{frame.path([(at, raw.value) for at, raw, _ in regular])}"/>')
     parts.append(f'<path class="line" d="{frame.path([(at, envelope.value) for at, _, envelope in regular])}"/>')
     for at, raw, envelope in regular:
-        told = f"eps {at:.4g}: {percent(envelope.value)} survive, {percent(raw.value)} this attack alone"
+        told = f"eps {eps_text(at)}: {percent(envelope.value)} survive, {percent(raw.value)} this attack alone"
         parts.append(_dot(frame, Mark(told, at, envelope.value)))
+    proved = [(one["eps"], figure(one["certified"]).value) for one in curve["points"] if "certified" in one]
+    if proved:
+        parts.append(f'<path class="proved" d="{frame.path(downstairs(proved[: len(regular)]))}"/>')
     x, y = frame.x(eps), frame.y(robust.value)
     parts.append(_mark(frame, eps))
     parts.append(
         f'<line class="bar" x1="{x:.1f}" x2="{x:.1f}" y1="{frame.y(robust.low):.1f}" y2="{frame.y(robust.high):.1f}"/>'
     )
     parts.append(
-        f'<path class="diamond" d="M{x:.1f},{y - 7:.1f} l7,7 l-7,7 l-7,-7 Z"><title>All attacks at eps {eps:.4g}: '
-        f"{robust}</title></path>"
+        f'<path class="diamond" d="M{x:.1f},{y - 7:.1f} l7,7 l-7,7 l-7,-7 Z"><title>All attacks at '
+        f"eps {eps_text(eps)}: {robust}</title></path>"
     )
     label = (
         f"Robust accuracy falls from {percent(regular[0][2].value)} at eps 0 to "
-        f"{percent(regular[-1][2].value)} at eps {regular[-1][0]:.4g}; all attacks together leave "
-        f"{percent(robust.value)} at eps {eps:.4g}."
+        f"{percent(regular[-1][2].value)} at eps {eps_text(regular[-1][0])}; all attacks together leave "
+        f"{percent(robust.value)} at eps {eps_text(eps)}."
     )
     return _svg(frame.width, frame.height, label, "".join(parts), "wide" if wide else "narrow")
+
+
+def downstairs(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The same points as stairs whose share holds back to the value before: what is proved at a radius is proved below.
+
+    >>> downstairs([(0, 1.0), (1, 0.5)])
+    [(0, 1.0), (0, 0.5), (1, 0.5)]
+    """
+    stairs = list(points[:1])
+    for (before, _), (x, y) in pairwise(points):
+        stairs += [(before, y), (x, y)]
+    return stairs
 
 
 def lines_svg(

@@ -6,6 +6,7 @@ from typing import Any
 
 from sparring.audit.report import document as doc
 from sparring.audit.report.document import Document, figure
+from sparring.audit.report.html.curves import RIM
 
 CLASSES = 20
 "more classes than this are not all shown: those of which least survives are"
@@ -75,12 +76,26 @@ def confusion(document: Document) -> dict[str, Any] | None:
     return {"names": names, "rows": rows, "pairs": listed, "total": total}
 
 
+def _title(document: Document, kind: str) -> str:
+    """What the pictures of a kind show. Where even the smallest lie at the edge, none was looked for further in."""
+    smallest = min((one["distance"] for one in document["gallery"]), default=0.0)
+    if smallest >= RIM * doc.eps(document):
+        return {
+            "smallest": "Successes, one a class where there are enough; all lie at the edge of the radius, "
+            "as the attacks use all of it",
+        }.get(kind, "More successes, at the edge of the radius")
+    if kind == "smallest":
+        return "The smallest successes, one a class where there are enough"
+    return "Typical successes, near the median distance"
+
+
 def gallery(document: Document) -> list[dict[str, Any]]:
     """Pictures by kind, those without any left out."""
     kinds = dict.fromkeys(one["kind"] for one in document["gallery"])
     return [
         {
             "kind": kind,
+            "title": _title(document, kind),
             "shots": [
                 {
                     **one,

@@ -11,6 +11,7 @@ from sparring.audit.report.document import Document, figure
 from sparring.audit.report.html import attacks, classes, curves, top
 from sparring.audit.report.html.charts import interval_svg
 from sparring.audit.statistics.proportion import percent
+from sparring.threat import eps_text
 
 TONES = {
     "claim-holds": ("good", "Claim holds at this budget"),
@@ -67,7 +68,7 @@ def context(document: Document) -> dict[str, Any]:
         ],
         "gallery": classes.gallery(document),
         "taxonomy": [block for block in document["taxonomy"].values() if isinstance(block, dict)],
-        "eps": f"{doc.eps(document):.4g}",
+        "eps": eps_text(doc.eps(document)),
         "interval": interval_svg,
     }
 

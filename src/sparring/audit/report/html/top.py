@@ -8,6 +8,7 @@ from sparring.audit.report import document as doc
 from sparring.audit.report.document import Document, figure
 from sparring.audit.report.html.charts import limit_svg
 from sparring.audit.statistics.proportion import percent
+from sparring.threat import eps_text
 
 STATES = {"met": "good", "failed": "bad", "not settled": "warn"}
 
@@ -29,6 +30,8 @@ def cards(document: Document) -> list[dict[str, Any]]:
         about = f"of all images, proved; the truth lies between {low} and {high}"
         if any(one["code"] == "certificate-broken" for one in document["doubts"]):
             about = "of all images, said to be proved; attacks refute it"
+        elif "bracket" in document:
+            about = f"proved by {document['bracket']['method']}; the truth lies between {low} and {high}"
         cards.insert(2, ("Certified accuracy", certified, about, "plain"))
     strongest = document["strongest_attack_alone"]
     if strongest is not None:
@@ -52,7 +55,9 @@ def claims(document: Document) -> list[dict[str, Any]]:
     return [
         {
             **one,
-            "title": "Clean accuracy" if one["eps"] == 0 else f"{one['title'] or 'Any attack'} at eps {one['eps']:.4g}",
+            "title": "Clean accuracy"
+            if one["eps"] == 0
+            else f"{one['title'] or 'Any attack'} at eps {eps_text(one['eps'])}",
             "clean": one["eps"] == 0,
             "truth": figure(one["truth"]),
         }

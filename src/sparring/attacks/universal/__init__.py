@@ -1,0 +1,1 @@
+"""One perturbation, or one patch, for all images."""

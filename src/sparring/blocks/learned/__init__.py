@@ -1,0 +1,1 @@
+"""Attacks that learn: the shared part of all of them, the nets they train, and what they leave on disk."""

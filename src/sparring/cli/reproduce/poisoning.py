@@ -1,0 +1,90 @@
+"""`sparring reproduce poisoning`: attacks on the training data, what defenses leave, and what detectors are worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparring.cli.options import JsonOption, SeedOption
+from sparring.cli.reproduce.app import reproduce
+
+if TYPE_CHECKING:
+    from sparring.reproduce.poisoning import Findings
+
+
+@reproduce.command("poisoning")
+def poisoning(
+    part: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PART", help="Do this only: label-flip, backdoor, detectors or targets. May be repeated."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Take fewer images, shares, nets and defenses.")] = False,
+    knows: Annotated[
+        str,
+        typer.Option(metavar="PARTS", help="Let the adversary know this: everything, nothing, data+features, ..."),
+    ] = "everything",
+    seed: SeedOption = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write poisoning.html, .md and .json here.")
+    ] = None,
+    json: JsonOption = None,
+) -> None:
+    """Poison, sanitise, train and measure, each with a control model and three seeds.
+
+    Without --quick it takes about twenty minutes of one core.
+
+    [dim]sparring reproduce poisoning --quick --json poisoning.json --out runs/poisoning[/dim]
+    """
+    from dataclasses import replace
+
+    from sparring.cli.console import note, stderr
+    from sparring.errors import InputError
+    from sparring.export import check_writable
+    from sparring.poisoning.knowledge import Knowledge
+    from sparring.reproduce.poisoning import FULL, PARTS, QUICK
+    from sparring.reproduce.poisoning import poisoning as run
+    from sparring.reproduce.poisoning_page import page
+    from sparring.reproduce.poisoning_tables import text
+    from sparring.storage import write, write_json
+
+    parts = tuple(part or PARTS)
+    if not set(parts) <= set(PARTS):
+        raise InputError(f"--part is {', '.join(parts)}; the parts are {', '.join(PARTS)}")
+    Knowledge.parse(knows)
+    if json is not None:
+        check_writable(json)
+    settings = replace(QUICK if quick else FULL, seed=seed, seeds=(seed, seed + 1, seed + 2), knows=knows)
+    log = stderr()
+    found = run(settings, parts, lambda line: note(log, line))
+    if json is not None:
+        write_json(json, found.to_dict())
+    if out is not None:
+        write_json(out / "poisoning.json", found.to_dict())
+        write(out / "poisoning.html", page(found))
+        write(out / "poisoning.md", text(found))
+    _print(found)
+    if out is not None:
+        note(log, f"page: {out / 'poisoning.html'}")
+
+
+def _print(found: Findings) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from sparring.cli.console import Stdout
+    from sparring.reproduce.poisoning_tables import tables
+
+    console = Stdout()
+    if not console.is_terminal:
+        console = Stdout(width=max(console.width, 180))  # lines of a file need not fold
+    for title, table in tables(found):
+        console.print(Text(title, "bold"))
+        shown = Table(box=None, pad_edge=False, header_style="bold")
+        for k, column in enumerate(table[0]):
+            shown.add_column(column, justify="right" if k else "left", overflow="fold")
+        for row in table[1:]:
+            shown.add_row(*row)
+        console.print(shown)
+        console.print()

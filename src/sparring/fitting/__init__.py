@@ -1,0 +1,1 @@
+"""Fitting attacks that learn, and measuring them on images that they never saw."""

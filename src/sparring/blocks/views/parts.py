@@ -90,9 +90,7 @@ class SIA(Joinable):
         def change(picture: Tensor, dice: Dice) -> Tensor:
             widths = dice.cuts(picture.shape[2], self.parts)
             lines = torch.split(picture, dice.cuts(picture.shape[1], self.parts), 1)
-            return torch.cat(
-                [torch.cat([one(part, dice) for part in torch.split(line, widths, 2)], 2) for line in lines], 1
-            )
+            return torch.cat([torch.cat([one(part, dice) for part in torch.split(x, widths, 2)], 2) for x in lines], 1)
 
         def one(part: Tensor, dice: Dice) -> Tensor:
             changed = self.p >= 1 or dice.share() < self.p

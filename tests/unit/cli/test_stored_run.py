@@ -45,6 +45,7 @@ def test_its_options_are_those_of_today() -> None:
         "receipt": "auto",
         "threads": None,
         "twin": None,
+        "certify": None,
     }, "what is new has its default"
     assert InsteadOptions(model="net.py:build").of(RUN).load.model == "net.py:build"
 

@@ -16,6 +16,7 @@ from sparring.audit.inputs.claims import Claim, parse_claim
 from sparring.audit.inputs.requirements import Requirement, parse_requirement
 from sparring.audit.inputs.settings import AuditSettings, keywords_of, setting
 from sparring.audit.inputs.source import Data, Source
+from sparring.audit.probes.history import Memory
 from sparring.audit.probes.probe import training_modules
 from sparring.audit.report.report import Report
 from sparring.audit.run.folder import Run
@@ -82,7 +83,7 @@ def plan_of(
 ) -> Plan:
     """The plan of an audit with these settings, see `plan_audit`."""
     model = wrap(model)
-    training = training_modules(model)  # before anything is asked of it
+    training, memory = training_modules(model), Memory(model)  # before anything is asked of it
     threat = _audited(threat, model)
     requirements_of(settings, threat)
     chosen, learnt = find_suite(_suited(settings.suite, model)), None
@@ -115,6 +116,7 @@ def plan_of(
             "threads": torch.get_num_threads(),
             "stages": [stage.spec for stage in stages],
         },
+        memory,
     )
 
 

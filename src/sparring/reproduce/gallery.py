@@ -23,7 +23,6 @@ from sparring.audit.suites.stage import Stage, Suite
 from sparring.batches import run_batches
 from sparring.errors import OutputError
 from sparring.model import Model
-from sparring.norms import Linf
 from sparring.reproduce.gallery_members import GALLERY, Member
 from sparring.reproduce.gallery_models import Workshop
 from sparring.seeds import private_rng
@@ -78,6 +77,7 @@ class Row:
         return {
             "model": self.member.name,
             "about": self.member.about,
+            "norm": self.member.norm,
             "eps": self.member.eps,
             "expected": {"status": self.member.status, "cause": list(self.member.cause)},
             "seen": {"status": self.status, "cause": self.cause},
@@ -123,7 +123,7 @@ def run(
             report = audit(
                 model,
                 (x[some], y[some]),
-                (Linf, member.eps),
+                (member.norm, member.eps),
                 suite=suite,
                 claims=claims,
                 seed=seed,
@@ -141,7 +141,7 @@ def naive(member: Member, model: Model, x: Tensor, y: Tensor) -> float:
     assert member.claim is not None
     made, eps = (build("fgsm"), PART * member.eps) if member.fake else (build(member.claim), member.eps)
     with private_rng(torch.device("cpu"), 0):  # some members draw from torch's generator
-        return run_batches(made, model, (x, y), Threat(Linf, eps), keep="last").robust_accuracy()
+        return run_batches(made, model, (x, y), Threat(member.norm, eps), keep="last").robust_accuracy()
 
 
 def find(names: Iterable[str]) -> tuple[Member, ...]:

@@ -15,7 +15,7 @@ class Member:
     Attributes:
         name: among `BUILDERS`. about: why the verdict is known.
         status, cause: what the audit must say; several causes where each would be right. "refused": it must refuse.
-        eps: the audited radius, Linf.
+        eps: the audited radius. norm: that it is measured in.
         claim: the attack behind the claim, None = nothing is claimed. fake: it was made with one gradient, re-used.
         figure: the claim itself, where it is published and not measured here.
         signs: doubts that must be there, whatever the cause.
@@ -37,6 +37,7 @@ class Member:
     floor: float | None = None
     model: str | None = None
     images: int | None = None
+    norm: str = "Linf"
 
     def __str__(self) -> str:
         return self.name
@@ -47,6 +48,8 @@ class Member:
 
 
 MASKED = "gradient-masking"
+HIDDEN = ("piecewise-constant", "zero-gradients")
+TOLD = ("single-step-beats-iterative", "climbs-go-astray", "unfaithful-gradients", "transfer-beats-white-box")
 GALLERY: tuple[Member, ...] = (
     Member("plain", "ordinary training; nothing is claimed", "no-claim", honest=True),
     Member("pgd", "PGD adversarial training, with its own card's figure", "claim-holds", figure=0.885, honest=True),
@@ -135,5 +138,49 @@ GALLERY: tuple[Member, ...] = (
         fake=True,
         model="plain",
     ),
+    Member(
+        "turned confidence",
+        "confidence that rises again just before the class changes",
+        MASKED,
+        ("single-step-beats-iterative",),
+        0.15,
+        "pgd",
+        signs=("climbs-go-astray",),
+    ),
+    Member(
+        "flipped backward",
+        "a backward pass that changes sign where the margin is small",
+        MASKED,
+        ("single-step-beats-iterative",),
+        0.15,
+        "pgd",
+        signs=("climbs-go-astray",),
+    ),
+    Member("counter", "a plain net until its 300th question, a robust one then", MASKED, ("remembers-questions",)),
+    Member("cached answers", "answers kept by a coarse hash of the image", MASKED, ("remembers-questions",)),
+    Member("first of the batch", "robust for the first 20 images of a batch alone", MASKED, ("batch-dependent",)),
+    Member("grey is NaN", "no finite answer to images with many grey pixels", MASKED, ("non-finite",), claim="pgd"),
+    Member("20 / (1 + margin)", "a margin told upside down", MASKED, TOLD, 0.15, "pgd"),
+    Member("two decimals", "logits cut to two decimals through whole numbers", MASKED, HIDDEN, 0.15, "pgd"),
+    Member("hard labels", "the class alone", MASKED, HIDDEN, 0.2, "pgd"),
+    Member("margins alike", "margins beyond 1 look alike", MASKED, HIDDEN, 0.2, "pgd"),
+    Member("5 neighbours", "the 5 nearest of known images vote", MASKED, HIDDEN, 0.2, "pgd"),
+    Member("inference mode", "a net called in inference mode", MASKED, HIDDEN, 0.15, "pgd"),
+    Member("bare data", "a net called on its input's data", MASKED, HIDDEN, 0.15, "pgd"),
+    Member("1 bit, L2", "1-bit pixels under another norm", MASKED, HIDDEN, 1.5, "pgd", images=40, norm="L2"),
+    Member("binary CNN, L2", "pixels compared with one half", MASKED, HIDDEN, 1.5, "pgd", images=40, norm="L2"),
+    Member(
+        "zero backward, L1",
+        "no gradient, under another norm",
+        MASKED,
+        HIDDEN,
+        10.0,
+        "pgd",
+        norm="L1",
+        model="zero backward",
+    ),
+    Member("robust x 1,000", "a robust net, its logits scaled up", "claim-holds", figure=0.8, honest=True),
+    Member("robust, 8 bits", "a robust net behind 8-bit rounding", "claim-holds", figure=0.8, honest=True),
+    Member("robust, bfloat16", "a robust net in bfloat16", "claim-holds", figure=0.85, honest=True),
     Member("constant", "one class for every image", "inconclusive", ("constant-predictor",), floor=0.0),
 )

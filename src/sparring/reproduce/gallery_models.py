@@ -23,6 +23,7 @@ from sparring.defenses.training.madry import AdversarialTraining
 from sparring.defenses.training.standard import Standard
 from sparring.model import Model, wrap
 from sparring.preprocess import Stage
+from sparring.reproduce import gallery_masks as masks
 from sparring.reproduce.gallery_layers import BlockCosine, GradientKiller, ResizePad, Rounded, Same, Times
 from sparring.threat import Threat
 from sparring.zoo.loaders import load_model
@@ -109,6 +110,12 @@ def _plain(name: str) -> nn.Module:
     return net
 
 
+def neighbours() -> nn.Module:
+    """The 5 nearest of 1,500 training digits vote, in the last features of the plain net."""
+    x, y = load_data("mnist5k", "train", n=1500).tensors()
+    return masks.Neighbours(nn.Sequential(*list(_plain("mnist-cnn").children())[:-1]).eval(), x, y).eval()
+
+
 def left_on(net: nn.Module) -> Model:
     """A net in train mode, measured so."""
     return wrap(net.train(), mode="as_is")
@@ -139,6 +146,24 @@ BUILDERS: dict[str, Callable[[Workshop], Model | nn.Module]] = {
     "dropout on": lambda shop: left_on(shop.with_dropout()),
     "batch norm, train mode": lambda shop: left_on(shop.with_batch_norm()),
     "overfitted to one step": lambda shop: shop.overfitted(),
+    "turned confidence": lambda shop: before(masks.Turned()),
+    "flipped backward": lambda shop: before(masks.Flipped()),
+    "counter": lambda shop: masks.Counting(_plain("mnist-cnn"), _plain("mnist-cnn-fast")).eval(),
+    "cached answers": lambda shop: masks.Cached(_plain("mnist-cnn")).eval(),
+    "first of the batch": lambda shop: masks.FirstOfBatch(_plain("mnist-cnn-fast"), _plain("mnist-cnn")).eval(),
+    "grey is NaN": lambda shop: masks.Suspicious(_plain("mnist-cnn")).eval(),
+    "20 / (1 + margin)": lambda shop: before(masks.Told()),
+    "two decimals": lambda shop: before(masks.Cut()),
+    "hard labels": lambda shop: before(nn.Sequential(masks.Hard(), Times(10))),
+    "margins alike": lambda shop: before(masks.Alike()),
+    "5 neighbours": lambda shop: neighbours(),
+    "inference mode": lambda shop: masks.Detached(_plain("mnist-cnn"), "inference").eval(),
+    "bare data": lambda shop: masks.Detached(_plain("mnist-cnn"), "data").eval(),
+    "1 bit, L2": lambda shop: defend(load_model("mnist-cnn"), "bits:1"),
+    "binary CNN, L2": lambda shop: masks.BinaryCNN(_plain("mnist-cnn")).eval(),
+    "robust x 1,000": lambda shop: nn.Sequential(_plain("mnist-cnn-fast"), Times(1e3)).eval(),
+    "robust, 8 bits": lambda shop: behind(Rounded(256), "mnist-cnn-fast"),
+    "robust, bfloat16": lambda shop: _plain("mnist-cnn-pgd").bfloat16(),
     "constant": lambda shop: Same(1, 10),
 }
 "by the name of the gallery's member"

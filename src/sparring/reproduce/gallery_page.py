@@ -11,7 +11,8 @@ HEAD = """# The gallery: the audit's own regression suite
 
 `sparring reproduce gallery` builds honest and broken defenses with known verdicts and audits them. The claim of a
 broken defense is what a careless evaluation of this very model gives: one attack, run once and believed. The audit
-must name the right cause. It must not accuse the honest models (plain, pgd, fast). A refusal counts as a verdict too.
+must name the right cause. It must not accuse the honest models (plain, pgd, fast, robust ...). A refusal counts as a
+verdict too.
 """
 
 
@@ -38,7 +39,7 @@ def cells(row: Row) -> list[str]:
     claim = "" if row.claimed is None else f"{row.claimed:.1%} {member.claim or ''}".strip()
     return [
         member.name,
-        f"{member.eps:g}",
+        f"{member.eps:g}" if member.norm == "Linf" else f"{member.norm} {member.eps:g}",
         _said(member.status, " or ".join(cause or "-" for cause in member.cause)),
         _said(row.status, row.cause or "-"),
         "yes" if row.right else "NO",

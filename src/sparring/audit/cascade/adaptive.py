@@ -5,6 +5,7 @@
     no gradient, or flat to the last bit               past the stages as they declare (BPDA), else past all that is
                                                        found to hide a gradient (`detour`)
     random answers                                     gradients averaged over copies (EOT), judged by fresh looks
+    gradients or confidences not to be believed        scores inside the model; searches that see the class alone
     gradients that mislead or turn at every corner     averaged over neighbours; more restarts
 
 A defended model is attacked past its stages whatever was found (`Model.exposed`). Answers that depend on the batch,
@@ -29,6 +30,18 @@ COPIES = 10
 "passes a gradient, where gradients are averaged"
 DEFENDED = "defended"
 "code of the remedy for a model with stages that declare their backward, where the probes found nothing"
+DOUBTFUL = (
+    "piecewise-constant",
+    "zero-gradients",
+    "climbs-go-astray",
+    "unfaithful-gradients",
+    "unstable-outputs",
+    "remembers-questions",
+    "batch-dependent",
+)
+"signs after which gradients, and the confidence itself, are not to be believed: then the class alone is asked"
+QUERIES = 1000
+"an image, of each search without gradients"
 BENT = ("unfaithful-gradients", "misaligned-gradients", "unstable-outputs")
 
 
@@ -118,6 +131,19 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
                 *more,
             ),
         )
+    doubt = next((code for code in DOUBTFUL if code in signs), None)
+    if doubt is not None and not random:
+        if probes.inner is not None:
+            inner = f"inner:{probes.inner}:{probes.classes}"
+            yield Remedy(
+                doubt,
+                "gradients of a tensor inside the model that says what its answer says",
+                (
+                    _climb("PGD (margin, inner tensor)", f"pgd:loss=margin,steps={steps}", inner),
+                    _climb("APGD-DLR (inner tensor)", f"apgd-dlr:steps={steps}", inner, full_on_subset=False),
+                ),
+            )
+        yield Remedy(doubt, "searches that need no gradients", _blind_searches(steps))
     bent = next((code for code in BENT if code in signs), None)
     if bent is not None and not random and not hidden:
         view = f"view=eot{COPIES}(noise:{threat.eps:.6g})"
@@ -129,6 +155,15 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
                 _climb("APGD-DLR, more restarts", f"apgd-dlr:steps={steps},restarts=3", through, full_on_subset=False),
             ),
         )
+
+
+def _blind_searches(steps: int) -> tuple[Stage, ...]:
+    """Attacks on the class or the scores alone, for every norm, on what still stands."""
+    queries = QUERIES * (1 if steps <= SHORT else 3)
+    return tuple(
+        Stage(title, f"{name}:queries={queries}", "query", full_on_subset=False)
+        for title, name in (("RayS", "rays"), ("CGBA", "cgba"), ("GeoDA", "geoda"), ("Sparse-RS", "sparse-rs"))
+    )
 
 
 def _climb(title: str, spec: str, wrapper: str = "", full_on_subset: bool = True) -> Stage:

@@ -1,6 +1,6 @@
 """The cascade: one attack after the other, each on the images that still stand; the worst of all counts, per image.
 
-A few images, the sanity subset, are shown to most attacks in full, also after they are broken: only so can attacks
+Some images, the sanity subset, are shown to most attacks in full, also after they are broken: only so can attacks
 be compared with each other. One run serves both purposes, as a result never depends on who else is in the batch.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from sparring.audit.cascade.inner_tensor import judged_outside
 from sparring.audit.cascade.majority_vote import judged, keep_for
 from sparring.audit.cascade.margin_progress import Headway
 from sparring.audit.cascade.outcome import CLAIMED, LADDER, STANDING, WRONG, Outcome, Place
@@ -27,6 +28,7 @@ from sparring.batches import run_batches
 from sparring.model import Model
 from sparring.referee import Keep
 from sparring.result import PER_SAMPLE, Result
+from sparring.seeds import torch_seed
 from sparring.threat import Threat, Untargeted, eps_text
 
 
@@ -151,6 +153,8 @@ class Cascade:
             )
 
         result = search(Lowered(seen) if stage.precision else seen, torch.arange(len(at)), tell)
+        if stage.wrapper.startswith("inner:") and not self.draws:
+            return judged_outside(model, result, x, y, self.batch_size)
         if self.draws:
             return judged(model, result, x, y, self.draws, self.seed, self.batch_size)
         if not stage.precision:
@@ -237,9 +241,19 @@ def watched(clock: Clock | None, cascade: Cascade, of: int) -> AbstractContextMa
     return nullcontext() if clock is None else clock.control(of, lambda: cascade.robust.hits)
 
 
-def subset_of(clean: Clean, size: int) -> Tensor:
-    """[s] numbers of the first `size` images that the model gets right."""
-    return clean.correct.nonzero().squeeze(1)[:size]
+def subset_of(clean: Clean, size: int, seed: int = 0, sha256: str = "") -> Tensor:
+    """[s] numbers of `size` images that the model gets right, in order, drawn at random from all of them.
+
+    The draw is keyed by the seed and the data's SHA-256: nothing in the order of the images tells which they will be.
+    """
+    right = clean.correct.nonzero().squeeze(1)
+    return right[shuffled(len(right), seed, sha256)[:size]].sort().values
+
+
+def shuffled(n: int, seed: int, sha256: str = "") -> Tensor:
+    """[n] the numbers 0 to n - 1 in an order keyed by the seed and the data's SHA-256."""
+    key = torch_seed(seed ^ int(sha256[:12] or "0", 16))
+    return torch.randperm(n, generator=torch.Generator().manual_seed(key))
 
 
 def chosen(result: Result, rows: Tensor) -> Result:

@@ -13,12 +13,17 @@ from sparring.audit.cascade.cascade import Cascade
 from sparring.audit.cascade.certificate import Certificate
 from sparring.audit.cascade.outcome import STANDING, WRONG
 from sparring.audit.inputs.clean import Clean
+from sparring.audit.probes.history import answers, differ
 from sparring.audit.statistics.proportion import Figure
 from sparring.export.answers import ask
 from sparring.export.pngs import eight_bit
 from sparring.model import Model
 from sparring.result import Result
 from sparring.storage import finite
+
+NONE_ASKED = Figure(0, 0)
+AGAIN = 32
+"clean images of a shard that are asked again at the end"
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Proof:
     Attributes:
         prediction, confidence: of the class predicted. confirmed: successes that are wrong again, of all successes
             by an attack. undone: successes that are right again once rounded to 8 bits. passes: spent.
+        again: clean images that are answered now as they were at first, of those asked.
     """
 
     prediction: Tensor
@@ -35,6 +41,7 @@ class Proof:
     confirmed: Figure
     undone: Figure
     passes: int
+    again: Figure = NONE_ASKED
 
     def __add__(self, other: Proof) -> Proof:
         """Of these images and of others after them."""
@@ -44,6 +51,7 @@ class Proof:
             self.confirmed + other.confirmed,
             self.undone + other.undone,
             self.passes + other.passes,
+            self.again + other.again,
         )
 
 
@@ -67,8 +75,9 @@ class Example:
     kind: str = "smallest"
 
 
-def prove(model: Model, clean: Clean, worst: Result, batch_size: int) -> Proof:
-    """Show all worst points again, and those that fooled once more after rounding."""
+def prove(model: Model, clean: Clean, worst: Result, batch_size: int, steady: bool = True) -> Proof:
+    """Show all worst points again, and those that fooled once more after rounding; and some clean images, in another
+    order and another batch, unless a model is not `steady` anyway."""
     answers = ask(model, worst.x_adv, batch_size)
     hit = worst.success & worst.clean_correct
     again = ask(model, eight_bit(worst.x_adv[hit], clean.x[hit], worst.threat), batch_size).prediction
@@ -77,8 +86,16 @@ def prove(model: Model, clean: Clean, worst: Result, batch_size: int) -> Proof:
         answers.confidence,
         Figure(int((answers.prediction != clean.y)[hit].sum()), int(hit.sum())),
         Figure(int((again == clean.y[hit]).sum()), int(hit.sum())),
-        len(clean) + int(hit.sum()),
+        len(clean) + int(hit.sum()) + (again := _again(model, clean, batch_size) if steady else NONE_ASKED).of,
+        again,
     )
+
+
+def _again(model: Model, clean: Clean, batch_size: int) -> Figure:
+    """Clean images from the end to the front, that get the answer of the first look."""
+    rows = torch.arange(len(clean)).flip(0)[:: max(1, len(clean) // AGAIN)][:AGAIN]
+    apart = differ(model, answers(model, clean.x[rows], max(1, batch_size // 3)), clean.logits[rows])
+    return Figure(int((~apart).sum()), len(rows))
 
 
 def samples(

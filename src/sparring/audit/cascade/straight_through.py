@@ -2,7 +2,8 @@
 
 BPDA (Athalye, Carlini & Wagner 2018, arXiv:1802.00420) needs to know the stage that hides the gradient. Two searches
 find most: operations that are flat or cut the graph (round, sign, comparisons, detach, no_grad) are stood in for by
-the identity while the model runs; so are modules that hand on what they are given in the same shape, and give back
+the identity while the model runs (arg max and one-hot by the scores behind them), and what turns gradients off is
+passed over. So are modules that hand on what they are given in the same shape, and give back
 no gradient at all. Forwards nothing changes, to the last bit.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +28,26 @@ COMPARED = {"gt": 1.0, "ge": 1.0, "__gt__": 1.0, "__ge__": 1.0, "lt": -1.0, "le"
 LEAVES = {"numpy", "__array__", "tolist", "item"}
 "where values leave for another library; what comes back has no gradient in any case"
 CAST = {"float", "double", "to", "type", "type_as", "half", "bfloat16"}
+WHOLE = {"int", "long", "short", "byte", "char", "to", "type"}
+"casts to whole numbers"
+ARITHMETIC = {
+    "mul", "__mul__", "__rmul__", "div", "__truediv__", "true_divide", "add", "__add__", "__radd__", "sub", "__sub__",
+    "__rsub__", "__rtruediv__",
+}  # fmt: skip
+LIMITS = {"clamp", "clip", "clamp_min", "clamp_max"}
+"flat beyond their limits"
+
+
+DATA = torch.Tensor.data.__get__  # type: ignore[attr-defined]
+
+
+@contextmanager
+def without_inference_mode() -> Iterator[None]:
+    """Inside, `torch.inference_mode` does nothing: it is one more way to turn gradients off."""
+    with ExitStack() as stack:
+        for name in ("__enter__", "__exit__"):
+            stack.enter_context(patch.object(torch.inference_mode, name, lambda *args: None))
+        yield
 
 
 class Straight(TorchFunctionMode):
@@ -34,6 +56,7 @@ class Straight(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self._source: dict[int, tuple[Tensor, Tensor, float]] = {}  # truth values, what was compared, its direction
+        self._ranked: dict[int, tuple[Tensor, Tensor]] = {}  # numbers of the largest, and what they are the largest of
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
@@ -42,9 +65,33 @@ class Straight(TorchFunctionMode):
         first = args[0] if args and isinstance(args[0], Tensor) else None
         if name in LEAVES and first is not None and first.requires_grad:  # a detach before it was passed over
             return func(first.detach(), *args[1:], **(kwargs or {}))
+        if func == DATA and first is not None and first.requires_grad:  # x.data: x itself
+            return first
         answer = func(*args, **(kwargs or {}))
-        if first is None or not isinstance(answer, Tensor) or answer.shape != first.shape:
+        if first is None or not isinstance(answer, Tensor):
             return answer
+        if name == "argmax" and first.requires_grad and answer.dim() == first.dim() - 1:
+            self._ranked[id(answer)] = (answer, first)
+            return answer
+        if name == "one_hot" and id(first) in self._ranked:
+            ranked = self._ranked[id(first)][1]
+            if ranked.shape == answer.shape:
+                self._source[id(answer)] = (answer, ranked, 1.0)
+            return answer
+        if answer.shape != first.shape:
+            return answer
+        if name in ARITHMETIC and id(first) in self._source:
+            _, compared, way = self._source[id(first)]
+            smooth = func(way * compared, *args[1:], **(kwargs or {}))
+            if answer.is_floating_point():
+                return swap(answer.detach(), smooth)
+            self._source[id(answer)] = (answer, smooth, 1.0)
+            return answer
+        if name in WHOLE and first.requires_grad and not answer.is_floating_point():
+            self._source[id(answer)] = (answer, first, 1.0)
+            return answer
+        if name in LIMITS and first.requires_grad and not any(isinstance(one, Tensor) for one in args[1:]):
+            return swap(answer.detach(), first)
         if name in FLAT and first.requires_grad and answer.is_floating_point():
             return swap(answer.detach(), first)
         if name in COMPARED and first.requires_grad:
@@ -73,8 +120,13 @@ class Detoured(Model):
             for module in self.blind:
                 stack.callback(module.register_forward_hook(_pass_on).remove)
             if self.straight:
+                stack.enter_context(without_inference_mode())
                 stack.enter_context(Straight())
-            return self.inner.raw(x)
+            return self._asked(x)
+
+    def _asked(self, x: Tensor) -> Tensor:
+        """What the model answers with the detours in place."""
+        return self.inner.raw(x)
 
     def read(self, raw: Tensor) -> Tensor:
         return self.inner.read(raw)

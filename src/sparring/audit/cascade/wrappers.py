@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
+from sparring.audit.cascade.inner_tensor import climbed
 from sparring.audit.cascade.straight_through import detour
 from sparring.errors import InputError
 from sparring.model import Model
@@ -48,7 +49,8 @@ class Rescaled(Seen):
 
 
 def subject(model: Model, name: str, x: Tensor) -> Model:
-    """The model as `name` says: "" = as it is, "exposed", "detour", "rescaled:T".
+    """The model as `name` says: "" = as it is, "exposed", "detour", "rescaled:T", "inner:N:K" (the N-th
+    inner tensor, of K classes).
 
     `x`: a few images, to find a detour with.
     """
@@ -61,4 +63,7 @@ def subject(model: Model, name: str, x: Tensor) -> Model:
         return detour(model, x[:2])
     if kind == "rescaled":
         return Rescaled(model, float(value))
-    raise InputError(f"a model cannot be looked at as {name!r}; there are exposed, detour and rescaled:T")
+    if kind == "inner":
+        number, _, classes = value.partition(":")
+        return climbed(model, int(number), x, int(classes))
+    raise InputError(f"a model cannot be looked at as {name!r}; there are exposed, detour, rescaled:T and inner:N:K")

@@ -6,12 +6,18 @@ the others do not break.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from sparring.audit.checks.evidence import Evidence
 from sparring.audit.checks.registry import LEAST, WEAK, Found, Outcome, Skipped, check
+from sparring.audit.statistics.mcnemar import LEVEL, mcnemar
+from sparring.audit.statistics.proportion import percent
 
 SHARE = 0.01
+TO_COMPARE = 20
+APART, SURE = 0.1, 3.3
+"a difference of two shares that is worth a word, and in standard errors"
 GRADIENT = ("single-step", "iterative")
 "families of attacks that see gradients"
 
@@ -62,9 +68,50 @@ def _few(count: int, what: str, all_of: str) -> str:
     ),
 )
 def single_step_beats_iterative(seen: Evidence) -> Outcome:
-    """The b rule: FGSM against PGD on the same loss."""
+    """The b rule: FGSM against all iterative attacks on the same loss; or FGSM against any single iterative attack on
+    the same images, if it breaks significantly more than that one (McNemar's test, 5 %)."""
     text = "one step breaks {} of {} images that many steps do not"
-    return _compare(seen, seen.on.single, seen.on.iterative, text)
+    pooled = _compare(seen, seen.on.single, seen.on.iterative, text)
+    pairs = [found for one in seen.climbs if (found := _overtakes(seen, *one)) is not None]
+    if isinstance(pooled, Found):
+        return [pooled, *pairs]
+    return pairs or pooled
+
+
+def _overtakes(seen: Evidence, title: str, climb: Tensor) -> Found | None:
+    """One step beats this climb [s] on the same images."""
+    single = seen.on.single
+    if single is None or not seen.gradients:
+        return None
+    more, fewer = beats(single, climb), int((climb & ~single).sum())
+    if more <= fewer or mcnemar(more, fewer) >= LEVEL:
+        return None
+    return Found(f"one step breaks {more} of {len(single)} images that {title} does not", more / len(single))
+
+
+@check(
+    "climbs-go-astray",
+    severe=True,
+    title="Many steps lose what one step finds",
+    cause="iterations go astray: one step fools images that many steps do not",
+    means="FGSM fools images at once that PGD, which begins with the same step, does not fool in 20 steps. Away from "
+    "the image the gradient or the confidence turns round: whoever follows it is led back.",
+    remedy="Search without following the confidence: attacks on the class alone (RayS, HopSkipJump), or climb a tensor "
+    "inside the model.",
+    fine="Many steps find what one step finds",
+    note=lambda seen: f"PGD misses {seen.probes.overtaken} of {seen.probes.stepped} images that one step fools",
+    early=True,
+)
+def climbs_go_astray(seen: Evidence) -> Outcome:
+    """PGD with 20 steps, on cross-entropy or on the margin, misses at least 3 of up to 12 images that FGSM fools, and a
+    quarter of them."""
+    probes = seen.probes
+    if not probes.stepped:
+        return Skipped("FGSM fooled nothing")
+    if probes.overtaken < max(LEAST, 0.25 * probes.stepped):
+        return None
+    text = f"20 steps of PGD miss {probes.overtaken} of {probes.stepped} images that one step fools"
+    return Found(text, probes.overtaken / probes.stepped)
 
 
 @check(
@@ -122,6 +169,35 @@ def transfer_beats_white_box(seen: Evidence) -> Outcome:
     """The b rule: examples made for another net against all attacks that see gradients."""
     text = "examples made for another net break {} of {} images that gradient attacks do not"
     return _compare(seen, seen.on.transfer, seen.on.gradient, text)
+
+
+@check(
+    "subset-differs",
+    title="The sanity subset is unlike the rest",
+    means="Images of the sanity subset, which is drawn at random, fall more or less often than the others. It gets "
+    "more attacks (transfer, longer searches), which would break more of the rest, too; or the model treats some "
+    "images in another way.",
+    remedy="Run --suite full, or make the sanity subset as large as the data (a suite file with subset: N).",
+    fine="The sanity subset is like the rest",
+)
+def subset_differs(seen: Evidence) -> Outcome:
+    """The shares that survive, of the right images in the sanity subset and of all others, differ by 10 points and by
+    over 3.3 standard errors (p < 0.001)."""
+    worst = seen.worst
+    if worst is None or len(seen.standing) != len(worst.clean_correct):
+        return Skipped("there is nothing to compare")
+    inside = torch.zeros_like(seen.standing)
+    inside[seen.subset] = True
+    groups = [seen.standing[worst.clean_correct & rows].double() for rows in (inside, ~inside)]
+    if min(len(group) for group in groups) < TO_COMPARE:
+        return Skipped("all images are in the sanity subset, or nearly all")
+    here, there = (float(group.mean()) for group in groups)
+    pooled = float(torch.cat(groups).mean())
+    error = (pooled * (1 - pooled) * sum(1 / len(group) for group in groups)) ** 0.5
+    if abs(here - there) < APART or abs(here - there) <= SURE * error:
+        return None
+    text = f"{percent(here)} of the sanity subset survive, and {percent(there)} of the other images"
+    return Found(text, abs(here - there))
 
 
 @check(

@@ -26,7 +26,8 @@ class OnSubset:
     Attributes:
         single: single-step attacks on a saturating loss. iterative: iterative attacks on the same loss.
         gradient: all attacks that see gradients. query: attacks that do not. noise: random noise.
-        transfer: examples made for another net.
+        transfer: examples made for another net. adaptive: attacks that answer what the probes found.
+        blind: attacks of one step or many on a saturating loss.
     """
 
     single: Tensor | None = None
@@ -35,6 +36,8 @@ class OnSubset:
     query: Tensor | None = None
     noise: Tensor | None = None
     transfer: Tensor | None = None
+    adaptive: Tensor | None = None
+    blind: Tensor | None = None
 
     @classmethod
     def of(cls, cascade: Cascade) -> OnSubset:
@@ -46,6 +49,8 @@ class OnSubset:
             query=cascade.broken_on_subset("query"),
             noise=cascade.broken_on_subset("noise"),
             transfer=cascade.broken_on_subset("transfer"),
+            adaptive=cascade.broken_on_subset("adaptive"),
+            blind=cascade.broken_on_subset("single-step", "iterative", saturating_loss=True),
         )
 
 
@@ -55,10 +60,12 @@ class Evidence:
 
     Attributes:
         probes: what the model is like. classes: how many it has. claims: claims beside what was found.
-        on: who broke what on the sanity subset. families: of all attacks that were planned.
+        on: who broke what on the sanity subset. climbs: the same of each iterative attack that saw all of it, by title;
+            those whose loss is saturated are left out. families: of all attacks that were planned.
         outcomes: what each attack did. subset: [s] numbers of the sanity subset. standing: [N] bool, unbroken images.
         curve: the security curve. curve_family: of the attack that drew it.
         undone: successes that 8-bit rounding undoes. confirmed: successes that fool again when shown once more.
+        again: clean images that are answered at the end as at first, of those asked.
         worst: the worst case of each image. certified: [N] radii that somebody gave. proved: [N] radii
             that this audit has proved. receipt: what the plain loop found.
         draws: fresh looks that decide success; 0 = the model answers the same twice.
@@ -68,6 +75,7 @@ class Evidence:
     classes: int
     claims: tuple[Checked, ...] = ()
     on: OnSubset = field(default_factory=OnSubset)
+    climbs: tuple[tuple[str, Tensor], ...] = ()
     families: frozenset[str] = frozenset()
     outcomes: tuple[Outcome, ...] = ()
     subset: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
@@ -76,6 +84,7 @@ class Evidence:
     curve_family: str | None = None
     undone: Figure = NOTHING
     confirmed: Figure = NOTHING
+    again: Figure = NOTHING
     worst: Result | None = None
     certified: Tensor | None = None
     proved: Tensor | None = None

@@ -85,6 +85,31 @@ def random_outputs(seen: Evidence) -> Outcome:
 
 
 @check(
+    "remembers-questions",
+    severe=True,
+    title="Answers depend on what was asked before",
+    cause="the model's answers depend on what it was asked before",
+    means="The model keeps something from one question to the next: a counter, a cache, a running statistic. Put back "
+    "to what it was before the first question, it answers otherwise. It may know that it is being examined.",
+    remedy="Take the memory out. The audit puts the model back before each question, and judges the model as it came.",
+    fine="Answers do not depend on earlier questions",
+    measured="{} of the images are answered otherwise than by the model as it came",
+    early=True,
+)
+def remembers_questions(seen: Evidence) -> Outcome:
+    """Any of up to 32 clean images, and of as many points near them, is answered otherwise by the model as it came; or
+    clean images are answered otherwise at the end."""
+    share = seen.probes.remembers
+    if share:
+        return Found(f"{percent(share)} of the images are answered otherwise than by the model as it came", share)
+    again = seen.again
+    if again.hits == again.of:
+        return None
+    text = f"{again.of - again.hits} of {again.of} clean images are answered otherwise at the end than at first"
+    return Found(text, 1 - again.value)
+
+
+@check(
     "batch-dependent",
     severe=True,
     title="Images influence each other",

@@ -6,6 +6,7 @@ from sparring.audit.checks.evidence import Evidence
 from sparring.audit.checks.registry import CHECKS, LEAST, Found, Outcome, Skipped, check
 from sparring.result import Doubt
 
+SHARE = 0.05
 NONE = Skipped("no attack fooled the model")
 ELSEWHERE = ("zero-gradients", "budget-spent")
 "codes of the referee that are measured more exactly by checks, or say nothing of the model"
@@ -60,15 +61,21 @@ def successes_not_reproduced(seen: Evidence) -> Outcome:
 
 @check(
     "non-finite",
+    severe=True,
     title="NaN or Inf on the way",
-    means="Some perturbed images gave NaN or Inf in logits or gradients. Such points count as not fooled.",
-    remedy="Find the operation that overflows.",
+    cause="the model gives NaN or Inf for perturbed images, which stops attacks without an answer",
+    means="Some perturbed images gave NaN or Inf in logits or gradients. The referee counts such a point as not "
+    "fooled, so the figure only says that no wrong answer was found. An image that gets no finite answer is "
+    "not classified correctly either.",
+    remedy="Find the operation that overflows. If the model refuses perturbed images on purpose, give it a class for "
+    "refusals and audit that.",
+    measured="attacks met it on {} of their images",
     fine="No NaN or Inf on the way",
 )
 def non_finite(seen: Evidence) -> Outcome:
-    """Any attack met NaN or Inf in logits or gradients."""
+    """An attack met NaN or Inf in logits or gradients of at least 5 % of its images."""
     worst = _worst(seen).get("non-finite")
-    return None if worst is None else Found(worst.message, worst.share)
+    return None if worst is None or worst.share < SHARE else Found(worst.message, worst.share)
 
 
 def reported(seen: Evidence) -> list[Doubt]:

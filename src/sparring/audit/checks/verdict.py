@@ -7,6 +7,8 @@ promises: at best "no attack within this budget ...". Rules (gap = claimed - wha
     the model says one class for nearly every image                 inconclusive, unless a claim is 5 points too high
     gap within max(1 point, half the interval), nothing severe      claim-holds
     the same, but a severe doubt                                    inconclusive
+    the same, but the interval is wider than 10 points either way   inconclusive: too few images to tell
+    the same, but another claim is answered otherwise               inconclusive; each claim gets its own sentence
     gap above 5 points and a severe doubt, for 10 % of the images   gradient-masking, with its cause
     any other gap                                                   overestimated: the attack was too weak, or faulty
     no claim, a severe doubt, for 10 % of the images                gradient-masking
@@ -37,6 +39,9 @@ VOID = ("canary-missed", "control-stands")
 "doubts after which no figure means anything"
 MASKING_GAP = 0.05
 MASKING_SHARE = 0.1
+SAYS_ENOUGH = frozenset({*VOID, "constant-predictor", "random-outputs", "weak-suite"})
+"severe doubts that do not mean that attacks were led astray"
+FAR = "The true figure may be far lower"
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class Facts:
     Attributes:
         threat: as text, like "Linf 0.3". clean, robust: accuracy on all images, before and after all attacks.
         claims: claims beside what was found. doubts: found. alone: what attacks leave on the sanity subset.
+        settled: severe signs that do not put the figure in doubt, see `settled`; they explain too high a claim, and
+            accuse nobody else. deceived: attacks on a saturated loss miss many images.
         tried: remedies. notes: what was measured about a doubt, in a few words, by its code.
         access: the most that the attacker saw of the model. queries: that the attacks took. spent: that the whole audit
             took, both over all images. bracket: what is proved.
@@ -68,6 +75,8 @@ class Facts:
     alone: Sequence[Alone] = ()
     tried: Sequence[Tried] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
+    settled: frozenset[str] = frozenset()
+    deceived: bool = False
     access: Access = "gradient"
     queries: int = 0
     spent: int = 0
@@ -89,12 +98,14 @@ class Verdict:
 
     Attributes:
         headline: one short sentence. evidence: more sentences, each with its counts.
+        facts: signs that the verdict takes for facts about the model, and not for doubts.
     """
 
     status: Status
     headline: str
     evidence: tuple[str, ...] = ()
     cause: str | None = None
+    facts: frozenset[str] = frozenset()
 
     @property
     def text(self) -> str:
@@ -117,11 +128,26 @@ def judge(facts: Facts) -> Verdict:
             "inconclusive", headline, (_sentence(void.message), "No figure of it means anything."), void.code
         )
     elif worst is None:
-        verdict = _of_model(facts, cause)
+        verdict = _of_model(facts, cause if cause is None or not _calm(facts) else None)
+    elif worst.gap <= worst.tolerance and _settled(facts, severe):
+        verdict = _of_claim(facts, worst, None)
     else:
         verdict = _of_claim(facts, worst, cause)
-    evidence = (*verdict.evidence, *_attacker(facts), *_ill_defined(facts))
-    return Verdict(verdict.status, verdict.headline, evidence, verdict.cause)
+    calm = void is None and cause is not None and verdict.cause is None and _settled(facts, severe)
+    known = facts.settled if calm else frozenset()
+    others = tuple(_of_others(facts, worst)) if worst is not None and void is None else ()
+    evidence = (*verdict.evidence, *others, *_attacker(facts), *_ill_defined(facts))
+    return Verdict(verdict.status, verdict.headline, evidence, verdict.cause, known)
+
+
+def _settled(facts: Facts, severe: Sequence[Doubt]) -> bool:
+    return all(doubt.code in facts.settled for doubt in severe)
+
+
+def _calm(facts: Facts) -> bool:
+    """No sign is left that accuses, and nobody was misled by those that do not."""
+    severe = [doubt for code in causes() if (doubt := facts.found(code)) is not None]
+    return _settled(facts, severe) and not facts.deceived
 
 
 def _attacker(facts: Facts) -> Iterator[str]:
@@ -141,8 +167,44 @@ def _ill_defined(facts: Facts) -> Iterator[str]:
         note = facts.notes.get("train-mode")
         yield "The model came in train mode" + (f": {note}." if note else ".")
     for one in facts.claims:
-        if one.claim.clean and abs(one.gap) > one.tolerance:
-            yield f"Clean accuracy was claimed as {percent(one.claim.accuracy)}; it is {percent(one.truth.value)}."
+        if one.claim.clean:
+            yield _answered(one, facts)
+
+
+def _of_others(facts: Facts, worst: Checked) -> Iterator[str]:
+    """An answer to each other claim about attacked images, and which of them contradict each other."""
+    claims = [one for one in facts.claims if not one.claim.clean]
+    for one in claims:
+        if one is not worst:
+            yield _answered(one, facts)
+    for one, other in _contradictions(claims):
+        yield f"The claims of {percent(one.claim.accuracy)} and {percent(other.claim.accuracy)} contradict each other."
+
+
+def _contradictions(claims: Sequence[Checked]) -> list[tuple[Checked, Checked]]:
+    return [(a, b) for k, a in enumerate(claims) for b in claims[k + 1 :] if a.contradicts(b)]
+
+
+def _answered(one: Checked, facts: Facts) -> str:
+    """One claim by itself, in a sentence."""
+    claimed, found = percent(one.claim.accuracy), percent(one.truth.value)
+    if one.claim.clean:
+        if one.answer == "differs":
+            return f"Clean accuracy was claimed as {claimed}; it is {found}."
+        tail = "agrees with" if one.answer == "holds" else "is too few images to tell from"
+        return f"The clean accuracy of {found} {tail} the claimed {claimed}."
+    name = f"The claim of {claimed}" + (f" under {one.claim.title}" if one.claim.attack else "")
+    name += f" at {facts.threat.split()[0]} {one.eps:.4g}"
+    if one.answer == "too-high":
+        return f"{name} is too high: {_at_most(one.truth)} survive."
+    if one.answer == "too-few":
+        return f"{name}: too few images to tell; {_share(one.truth)}."
+    low = f" It is low: {found} survive." if -one.gap > one.tolerance else ""
+    return f"{name} holds within this budget.{low}"
+
+
+def _share(truth: Figure) -> str:
+    return f"{truth.hits} of {truth.of} survive ({truth.interval})"
 
 
 def _refuted(facts: Facts) -> Verdict:
@@ -172,7 +234,10 @@ def _of_claim(facts: Facts, one: Checked, cause: Doubt | None) -> Verdict:
     if one.gap > MASKING_GAP and cause is not None and cause.share >= MASKING_SHARE:
         failed = f"{one.claim.title} failed" if one.claim.attack else "attacks that report more fail"
         headline += f"{failed} because {_because(cause)}."
-        evidence = ("This is gradient masking.", left, *_measured(facts, cause), *_remedy(facts, cause))
+        evidence = (
+            "This is gradient masking.", left, *_far(facts, one.truth), *_measured(facts, cause),
+            *_remedy(facts, cause),
+        )  # fmt: skip
         return Verdict("gradient-masking", headline, evidence, cause.code)
     return Verdict("overestimated", f"{headline}{_weakness(facts, one)}.", (left, *_reproduced(one)))
 
@@ -189,6 +254,16 @@ def _proved(facts: Facts, one: Checked, left: str) -> Verdict | None:
 def _tenable(facts: Facts, one: Checked, cause: Doubt | None, left: str) -> Verdict:
     """A claim that nothing contradicts, or that a sign forbids to confirm."""
     claimed = percent(one.claim.accuracy)
+    if cause is None and one.answer == "too-few":
+        headline = f"Too few images to tell whether the claim of {claimed} holds."
+        return Verdict("inconclusive", headline, (left, "Audit more images."))
+    claims = [each for each in facts.claims if not each.claim.clean]
+    if cause is None and _contradictions(claims):
+        return Verdict("inconclusive", "The claims contradict each other.", (_answered(one, facts), left))
+    other = next((each for each in facts.claims if each.answer != "holds"), None)
+    if cause is None and other is not None:
+        headline = f"The claim of {claimed} holds within this budget, but not all claims do."
+        return Verdict("inconclusive", headline, (left,))
     if cause is None:
         within = " The claim is higher, but within the interval." if one.gap > 0 else ""
         return Verdict(
@@ -202,9 +277,17 @@ def _tenable(facts: Facts, one: Checked, cause: Doubt | None, left: str) -> Verd
     return Verdict(
         "inconclusive",
         f"This audit cannot confirm the claim of {claimed}: {_because(cause)}.",
-        (left, _sign(cause), *_measured(facts, cause)),
+        (left, *_far(facts, one.truth), _sign(cause), *_measured(facts, cause)),
         cause.code,
     )
+
+
+def _far(facts: Facts, truth: Figure) -> Iterator[str]:
+    """A figure that rests on searches which may have been led astray is never given without a word."""
+    blind = any(one.by == "scores" and one.figure.hits < one.figure.of for one in facts.alone)
+    doubtful = [one for one in facts.doubts if one.code in causes() and one.code not in facts.settled | SAYS_ENOUGH]
+    if truth.hits and doubtful:
+        yield FAR + (", as queries alone still break images." if blind else ".")
 
 
 def _weakness(facts: Facts, one: Checked) -> str:
@@ -246,7 +329,7 @@ def _of_model(facts: Facts, cause: Doubt | None) -> Verdict:
     if cause.share < MASKING_SHARE or cause.code == "constant-predictor":
         headline = f"{figure}, but this audit is inconclusive: {_because(cause)}."
         return Verdict("inconclusive", headline, (left, clean, _sign(cause), *_measured(facts, cause)), cause.code)
-    deceived = "Attacks that report more are deceived." if robust.hits == 0 else "The true figure may be far lower."
+    deceived = "Attacks that report more are deceived." if robust.hits == 0 else f"{FAR}."
     if bracket is not None and bracket.proved.hits:
         deceived = f"The true figure may be as low as {percent(bracket.proved.value)}, not lower."
     evidence = (f"This is gradient masking. {deceived}", left, clean, *_measured(facts, cause), *_remedy(facts, cause))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sparring.attacks import attack as build
 from sparring.audit.statistics.proportion import Figure, percent
@@ -12,6 +12,10 @@ from sparring.errors import InputError
 from sparring.referee import Keep
 from sparring.shares import parse_share
 from sparring.threat import eps_text, parse_eps
+
+Answer = Literal["holds", "too-high", "too-few", "differs"]
+NARROW = 0.1
+"half of a 95 % interval above which images are too few to say that a claim holds"
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,26 @@ class Checked:
         """A gap of this size proves nothing: a point, or half the interval."""
         return max(0.01, self.truth.half_width)
 
+    @property
+    def answer(self) -> Answer:
+        """What is to be said of this claim by itself.
+
+        too-high: the gap is above the tolerance. holds: it is not, and the interval is narrow enough to say so (half of
+        it is at most `NARROW`), or lies above the claim as a whole. too-few: it is too wide for that. A claim about
+        clean accuracy can also be too low: differs.
+        """
+        if self.claim.clean and abs(self.gap) > self.tolerance:
+            return "differs"
+        if self.gap > self.tolerance:
+            return "too-high"
+        settled = self.truth.half_width <= NARROW or self.claim.accuracy <= self.truth.low
+        return "holds" if settled else "too-few"
+
+    def contradicts(self, other: Checked) -> bool:
+        """Both are about the same attack at the same radius, and at most one of them can be right."""
+        same = (self.claim.attack, self.eps) == (other.claim.attack, other.eps)
+        return same and abs(self.claim.accuracy - other.claim.accuracy) > max(self.tolerance, other.tolerance)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
@@ -168,5 +192,6 @@ class Checked:
             "truth": self.truth.to_dict(),
             "by": self.by,
             "gap": self.gap,
-            "holds": self.gap <= self.tolerance,
+            "answer": self.answer,
+            "holds": self.answer == "holds",
         }

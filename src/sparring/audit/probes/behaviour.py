@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from sparring.outputs import unpack
 
 ALONE, TWICE = 16, 250
 "images shown one at a time, and twice"
-FAR = 1e-4
+FAR, FAR_IN_LOW_PRECISION = 1e-4, 5e-2
 "in logits, relative to the largest: more than rounding explains"
 
 
@@ -43,9 +43,22 @@ class Conduct:
     passes: int
 
 
-def observe(model: Model, x: Tensor, y: Tensor, random: bool, batch_size: int) -> Conduct:
-    """Show images x [n, ...] in several ways. `random`: two passes are known to differ."""
-    few, right = x[:ALONE], []
+def observe(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    random: bool,
+    batch_size: int,
+    sample: tuple[Tensor, Tensor] | None = None,
+) -> Conduct:
+    """Show images x [n, ...] in several ways.
+
+    Args:
+        random: two passes are known to differ.
+        sample: the images that are shown alone, with the logits that they got among all others; None = the first.
+    """
+    few = x[:ALONE] if sample is None else sample[0]
+    right = []
     spent = (3 if random else 2) * len(few)
     with model.guard(), torch.no_grad():
         for _ in range(2 if random else 1):
@@ -58,7 +71,7 @@ def observe(model: Model, x: Tensor, y: Tensor, random: bool, batch_size: int) -
     scale, more = (None, 0) if random else _better_scale(model, x[:64], y[:64], right[0])
     return Conduct(
         seedable=seedable,
-        crowded=None if random else _crowded(model, few, whole),
+        crowded=None if random else _crowded(model, few, (whole,) if sample is None else (whole, sample[1])),
         dynamic=asked[0] > 0,
         scale=scale,
         twice=(right[0], right[-1]),
@@ -72,15 +85,16 @@ def _answers(model: Model, x: Tensor) -> Tensor:
         return model.logits(model.accept(x)).float().cpu()
 
 
-def _crowded(model: Model, x: Tensor, whole: Tensor) -> float:
-    """P4: the share of images whose answer depends on who is beside them."""
+def _crowded(model: Model, x: Tensor, together: Sequence[Tensor]) -> float:
+    """P4: the share of images whose answer depends on who is beside them: alone, and as seen in company."""
     with model.guard(), torch.no_grad():
         try:
             alone = torch.cat([model.logits(model.accept(one)).float().cpu() for one in torch.split(x, 1)])
         except (ValueError, RuntimeError, SparringError):  # batch norm in train mode wants more than one value
             return 1.0
-    far = (alone - whole).abs().amax(1) > FAR * whole.abs().amax(1).clamp(min=1.0)
-    return float(far.double().mean())
+    bar = FAR_IN_LOW_PRECISION if model.dtype in (torch.float16, torch.bfloat16) else FAR
+    far = [(alone - whole).abs().amax(1) > bar * whole.abs().amax(1).clamp(min=1.0) for whole in together]
+    return float(torch.stack(far).any(0).double().mean())
 
 
 def _better_scale(model: Model, x: Tensor, y: Tensor, right: float) -> tuple[str | None, int]:

@@ -64,7 +64,7 @@ def look_around(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int) -
         passes = (1 + LOOKS + 2 * DRAWS) * len(x)
         faithful = aligned = None
         if model.access == "gradient":
-            faithful = _faithful(model, x, y, _stride(threat, width), noise)
+            faithful = faithfulness(model, x, y, _stride(threat, width), noise)
             aligned = _aligned(model, x, y, threat, noise)
             passes += (2 + 2 * WAYS + 4) * len(x)
     return Local(constant, faithful, aligned, unstable, passes, jump)
@@ -95,7 +95,7 @@ def _unstable(model: Model, x: Tensor, y: Tensor, clean: Tensor, threat: Threat,
     return float(relative.mean()), float(jump.clamp(max=1.0))
 
 
-def _faithful(model: Model, x: Tensor, y: Tensor, stride: float, noise: Noise) -> float:
+def faithfulness(model: Model, x: Tensor, y: Tensor, stride: float, noise: Noise) -> float:
     """G4: do slopes along random directions rank as the differences there do?"""
     slope = _slope(model, x, y, losses.margin)
     told, true = [], []

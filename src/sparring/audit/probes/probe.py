@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,10 +18,11 @@ from torch import Tensor, nn
 from sparring import losses
 from sparring.attacks import attack
 from sparring.audit.inputs.clean import Clean
-from sparring.audit.probes.behaviour import Conduct, observe
+from sparring.audit.probes.behaviour import ALONE, Conduct, observe
 from sparring.audit.probes.canary import Trial
 from sparring.audit.probes.eval_mode import measure_in_eval
 from sparring.audit.probes.gradient_quality import Local, look_around
+from sparring.audit.probes.history import ASKED, Memory, remembers
 from sparring.audit.statistics.proportion import Figure
 from sparring.ball import Ball
 from sparring.batches import batches, run_batches
@@ -32,6 +34,8 @@ from sparring.threat import Threat, Untargeted
 
 MODAL = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 "modules that behave differently in train mode"
+OVERTAKEN = 12
+"images fooled by one step that PGD is run on"
 REPEATED = 250
 "images that are shown twice, to see whether the model answers at random"
 
@@ -56,6 +60,13 @@ class Probes:
         rounded: the net's precision, where it is below float32 and the same weights in float32 have smooth logits and
             true gradients.
         renamed: share that is right once the classes are renamed one to one, where that is clearly more.
+        remembers: share of up to 32 images that are answered otherwise than by the model as it came.
+        stepped, overtaken: images that FGSM fools and that PGD was run on (up to 12), and how many of them it misses,
+            on the loss that misses more.
+        inner: number of the first tensor inside the model that says what its answer says, see `inner_tensor`; None =
+            there is none, or the probes found nothing to doubt. classes: the model has.
+        rescued: as `local.faithful`, of the gradients past what hides them, where they are hidden; None = they are not.
+        levels: thresholds of a code of single pixels, see `coded.thresholds`; none = there is no such code.
         canary: what the suite's attacks made of what was planted, see `canary`; the control is among them.
     """
 
@@ -82,6 +93,13 @@ class Probes:
     canary: tuple[Trial, ...] = ()
     rounded: str | None = None
     renamed: float | None = None
+    remembers: float = 0.0
+    stepped: int = 0
+    overtaken: int = 0
+    inner: int | None = None
+    classes: int = 0
+    rescued: float | None = None
+    levels: tuple[float, ...] = ()
 
     @property
     def random(self) -> bool:
@@ -93,6 +111,7 @@ class Probes:
         return {
             **self.__dict__,
             "training": list(self.training),
+            "levels": list(self.levels),
             "local": None if self.local is None else asdict(self.local),
             "conduct": None if self.conduct is None else asdict(self.conduct),
             "in_eval": None if self.in_eval is None else [figure.to_dict() for figure in self.in_eval],
@@ -108,6 +127,7 @@ class Probes:
             **{
                 **plain,
                 "training": tuple(plain["training"]),
+                "levels": tuple(plain.get("levels", ())),
                 "local": None if local is None else Local(**local),
                 "conduct": None if conduct is None else Conduct(**{**conduct, "twice": tuple(conduct["twice"])}),
                 "in_eval": None if right is None or standing is None else (right, standing),
@@ -118,9 +138,12 @@ class Probes:
 
 def saturated(probes: Probes) -> bool:
     """P3 and G3: cross-entropy gradients vanish where those of the margin do not, or logits are 100 apart."""
-    ce, margin = probes.flat_ce, probes.flat_margin
-    more = ce is not None and margin is not None and ce - margin > 0.01 and (ce - margin) * probes.n >= 2.5
-    return more or probes.gap > 100
+    return _saturated(probes.flat_ce, probes.flat_margin, probes.gap, probes.n)
+
+
+def _saturated(ce: float | None, margin: float | None, gap: float, n: int) -> bool:
+    more = ce is not None and margin is not None and ce - margin > 0.01 and (ce - margin) * n >= 2.5
+    return more or gap > 100
 
 
 def training_modules(model: Model) -> tuple[str, ...]:
@@ -134,38 +157,68 @@ def training_modules(model: Model) -> tuple[str, ...]:
 
 
 def probe(
-    model: Model, clean: Clean, subset: Tensor, threat: Threat, seed: int, batch_size: int, training: tuple[str, ...]
+    model: Model,
+    clean: Clean,
+    subset: Tensor,
+    threat: Threat,
+    seed: int,
+    batch_size: int,
+    training: tuple[str, ...],
+    memory: Memory | None = None,
+    pixels: Tensor | None = None,
 ) -> Probes:
-    """Measure everything. `training`: see `training_modules`, asked for before anything else was done."""
-    x, y = clean.x[subset], clean.y[subset]
+    """Measure everything.
+
+    Args:
+        subset: [s] numbers of the sanity subset, in the order in which the probes take them: some only look at the
+            first. pixels: [s, ...] of these images, None = those that `clean` holds.
+        training: see `training_modules`, asked for before anything else was done. memory: taken then, too.
+    """
+    x, y = clean.x[subset] if pixels is None else pixels, clean.y[subset]
     top2 = clean.logits[subset].topk(2, 1).values
     certain = F.softmax(clean.logits[subset], 1).amax(1) == 1.0
     counts = torch.bincount(clean.prediction)
     top = int(counts.argmax())
     passes = 2 * min(REPEATED, len(clean))
     flat_ce = flat_margin = moved = filled = None
+    gap = float((top2[:, 0] - top2[:, 1]).median()) if len(x) else float("nan")
     cut, changed = False, _changed(model, clean, batch_size)
+    remembered, stepped, overtaken = 0.0, 0, 0
+    asked = memory is not None and len(x) > 0 and model.access != "decision"
+    if asked and changed:  # by memory, or at random?
+        remembered, more = remembers(model, memory, *_points(model, x[:ASKED], threat, seed), batch_size)
+        passes += more
+        changed = 0.0 if remembered else changed
     if model.access == "gradient" and len(x):
         points = _points(model, x, threat, seed)
         flat_ce, _ = _flat(model, points, y, losses.cross_entropy, batch_size)
         flat_margin, cut = _flat(model, points, y, losses.margin, batch_size)
-        moved, filled = _moved(model, x, y, threat, seed, batch_size)
+        moved, filled, fooled = _moved(model, x, y, threat, seed, batch_size)
+        if not changed:
+            losses_tried = ("margin",) if _saturated(flat_ce, flat_margin, gap, len(x)) else ("ce", "margin")
+            found = _overtaken(model, x, y, fooled, threat, seed, losses_tried)
+            stepped, overtaken = found[0], found[1]
+            passes += found[2]
         passes += (2 * 2 * len(points) + 3) * len(x)
     smooth = model.access == "gradient" and not changed  # classes and rounded scores are flat, and mislead nobody
     local = look_around(model, x, y, threat, seed) if len(x) and smooth else None
-    conduct = observe(model, clean.x, clean.y[: len(clean.x)], changed > 0, batch_size)
+    few = (x[:ALONE], clean.logits[subset][:ALONE])
+    conduct = observe(model, clean.x, clean.y[: len(clean.x)], changed > 0, batch_size, few)
     passes += conduct.passes + (0 if local is None else local.passes)
     rounded, more = _rounded(model, x, y, threat, seed, batch_size) if len(x) and not changed else (None, 0)
     passes += more
     active = bool(training) and model.mode == "as_is"
     in_eval, extra = measure_in_eval(model, clean, threat, seed, batch_size) if active else (None, 0)
     passes += extra
+    if asked and not remembered:  # by now the model has been asked a lot
+        remembered, more = remembers(model, memory, *_points(model, x[:ASKED], threat, seed), batch_size)
+        passes += more
     return Probes(
         n=len(x),
         training=training,
         active=active,
         changed=changed,
-        gap=float((top2[:, 0] - top2[:, 1]).median()) if len(x) else float("nan"),
+        gap=gap,
         certain=_share(certain),
         flat_ce=flat_ce,
         flat_margin=flat_margin,
@@ -183,6 +236,9 @@ def probe(
         in_eval=in_eval,
         rounded=rounded,
         renamed=_renamed(clean),
+        remembers=remembered,
+        stepped=stepped,
+        overtaken=overtaken,
     )
 
 
@@ -264,23 +320,43 @@ def _flat(model: Model, points: list[Tensor], y: Tensor, loss: LossFunction, bat
     return _share(zero), not whole
 
 
-def _moved(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, batch_size: int) -> tuple[float, float]:
-    """Shares of the images that FGSM moved at all, and as far as the threat allows."""
+def _overtaken(
+    model: Model, x: Tensor, y: Tensor, fooled: Tensor, threat: Threat, seed: int, tried: Sequence[str]
+) -> tuple[int, int, int]:
+    """Images that one step fools, how many of them PGD misses on the worse of these losses, and the passes spent.
+
+    Cheap for honest models: PGD, which begins anew, fools these images within a step or two and stops there.
+    """
+    rows = fooled.nonzero().squeeze(1)[:OVERTAKEN]
+    if not len(rows):
+        return 0, 0, 0
+    missed, passes = [], 0
+    for loss in tried:
+        found = attack(f"pgd:steps=20,loss={loss}")(model, x[rows], y[rows], threat, seed=seed)
+        missed.append(int((~found.success).sum()))
+        passes += int((found.queries + found.gradients).sum())
+    return len(rows), max(missed), passes
+
+
+def _moved(
+    model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, batch_size: int
+) -> tuple[float, float, Tensor]:
+    """Shares of the images that FGSM moved at all, and as far as the threat allows; and those [n] that it fooled."""
     threat = replace(threat, levels=None)
     clean = model.accept(x).cpu()
 
-    def size(eps: float) -> Tensor:
+    def stepped(eps: float) -> tuple[Tensor, Tensor]:
         there = replace(threat, eps=eps)
         last = run_batches(attack("fgsm"), model, (x, y), there, batch_size=batch_size, seed=seed, keep="last")
-        return threat.norm.size(last.x_adv - clean)
+        return threat.norm.size(last.x_adv - clean), last.success
 
     assert threat.eps is not None
     usable = math.floor(threat.eps * (1 + 1e-6)) if threat.norm is L0 else threat.eps
-    far = size(threat.eps)
+    far, fooled = stepped(threat.eps)
     most = torch.full_like(far, usable)
     if bool((far < 0.99 * usable).any()):  # the box, or the region, may not let it any further along the gradient
-        most = torch.minimum(most, size(threat.within(model.box).reach(clean[0].numel())))
-    return _share(far > 0), _share((far >= 0.99 * most) & (far > 0))
+        most = torch.minimum(most, stepped(threat.within(model.box).reach(clean[0].numel()))[0])
+    return _share(far > 0), _share((far >= 0.99 * most) & (far > 0)), fooled
 
 
 def _share(flags: Tensor) -> float:

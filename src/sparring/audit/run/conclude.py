@@ -25,11 +25,14 @@ from sparring.audit.cascade.survival import together
 from sparring.audit.cascade.trace_summary import joined
 from sparring.audit.checks.bracket import Bracket, refuted
 from sparring.audit.checks.evidence import Evidence, OnSubset
+from sparring.audit.checks.registry import causes
 from sparring.audit.checks.run import run_checks
+from sparring.audit.checks.settled import deceived, settled
 from sparring.audit.checks.verdict import Alone, Facts, judge
 from sparring.audit.inputs.certificates import proved
 from sparring.audit.inputs.claims import Checked
 from sparring.audit.inputs.provenance import versions
+from sparring.audit.probes.probe import saturated
 from sparring.audit.report.report import Report
 from sparring.audit.run.plan import Plan
 from sparring.audit.run.prepare import Prepared
@@ -65,6 +68,7 @@ def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: P
         classes=head.clean.classes,
         claims=tuple(checked),
         on=OnSubset.of(main),
+        climbs=_climbs(main, saturated(head.probes)),
         families=frozenset(one.family for one in stages_of(plan, head) if not one.excluded),
         outcomes=tuple(main.outcomes),
         subset=main.subset,
@@ -73,6 +77,7 @@ def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: P
         curve_family=None if stage is None else stage.family,
         undone=proof.undone,
         confirmed=proof.confirmed,
+        again=proof.again,
         worst=worst,
         certified=plan.certified,
         proved=radius,
@@ -95,6 +100,7 @@ def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: P
         "proof": proof.passes,
         "survival": sum(one.passes for one in survival),
     }
+    severe = frozenset(doubt.code for doubt in checks.doubts if doubt.code in causes())
     facts = Facts(
         str(plan.threat),
         clean,
@@ -108,8 +114,11 @@ def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: P
         queries=cost["attacks"],
         spent=sum(cost.values()),
         bracket=bracket,
+        settled=settled(seen, severe),
+        deceived=deceived(seen),
     )
     verdict = judge(facts)
+    checks = checks.without(verdict.facts)
     strongest = main.strongest()
     return Report(
         verdict=verdict.text,
@@ -259,6 +268,19 @@ def _alone(cascade: Cascade) -> list[Alone]:
         for one in cascade.outcomes
         if one.stage.full_on_subset and one.stage.family not in apart
     ]
+
+
+def _climbs(main: Cascade, blind: bool) -> tuple[tuple[str, torch.Tensor], ...]:
+    """What each iterative attack broke on the sanity subset. `blind`: the cross-entropy is saturated, its attacks are
+    known to fail."""
+    found = []
+    for one in main.outcomes:
+        stage = one.stage
+        if stage.family == "iterative" and stage.full_on_subset and not (blind and stage.saturating_loss):
+            broken = torch.zeros(len(main.clean), dtype=torch.bool)
+            broken[one.rows[one.result.success]] = True
+            found.append((stage.title, broken[main.subset]))
+    return tuple(found)
 
 
 def _single_step(cascade: Cascade) -> float | None:

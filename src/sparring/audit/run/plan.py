@@ -21,6 +21,8 @@ from sparring.audit.inputs.claims import Claim
 from sparring.audit.inputs.provenance import about_model, code_name, tensor_sha256
 from sparring.audit.inputs.settings import AuditSettings
 from sparring.audit.inputs.source import Source
+from sparring.audit.probes.history import Memory, Restored
+from sparring.audit.probes.probe import Probes
 from sparring.audit.suites.replay import Replay
 from sparring.audit.suites.stage import Stage, Suite
 from sparring.certify.methods import Method
@@ -39,7 +41,7 @@ class Plan:
         stages, left_out: of the suite, what can run here, and why the others cannot.
         asked: the settings as the user gave them. training: modules found in train mode.
         certified: [N] radii that somebody has proved, see `audit.certified`; None = none.
-        settings: what came of them, for the report.
+        settings: what came of them, for the report. memory: what the model kept when nothing had been asked of it.
     """
 
     model: Model
@@ -53,6 +55,15 @@ class Plan:
     training: tuple[str, ...] = ()
     certified: Tensor | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    memory: Memory | None = field(default=None, compare=False, repr=False)
+
+    def seen(self, probes: Probes) -> Model:
+        """The model as attacks and judges see it: put back before each question if it remembers questions."""
+        return Restored(self.model, self.memory) if probes.remembers and self.memory is not None else self.model
+
+    def as_seen(self, probes: Probes) -> Plan:
+        """The plan with the model as it is seen."""
+        return replace(self, model=self.seen(probes))
 
     @property
     def seed(self) -> int:

@@ -9,18 +9,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.audit.cascade.cascade import subset_of
+from sparring.audit.cascade.adaptive import DOUBTFUL
+from sparring.audit.cascade.cascade import shuffled, subset_of
+from sparring.audit.cascade.hidden import look_inside
 from sparring.audit.cascade.majority_vote import DRAWS, looks, votes
+from sparring.audit.checks.run import early_doubts
 from sparring.audit.inputs.clean import Clean, known, look, refuse_chance
 from sparring.audit.inputs.provenance import about_data, about_model
 from sparring.audit.probes.canary import Trial, canary, control
 from sparring.audit.probes.gradient_quality import MOST
+from sparring.audit.probes.history import answers
 from sparring.audit.probes.probe import Probes, probe
 from sparring.audit.run.plan import Plan
 from sparring.batches import while_it_fits
 from sparring.errors import InputError
 from sparring.scale.store import Record
 
+DEEPER = 32
+"images that what hides gradients is looked for with"
 AGAIN = 64
 "images that a resumed run shows the model again"
 SAME, SAME_IN_LOW_PRECISION = 2e-3, 5e-2
@@ -109,7 +115,7 @@ def _prepare(plan: Plan) -> Prepared:
     _refuse_unreachable(plan, clean)
     refuse_chance(plan.model, clean, plan.clean_floor)
     trials = rehearse(plan, clean)
-    clean, subset, probes = measure(plan, clean)
+    clean, subset, probes = measure(plan, clean, sha256)
     probes = replace(probes, canary=trials)
     return Prepared(
         replace(clean, x=clean.x[:0]),
@@ -126,16 +132,52 @@ def _prepare(plan: Plan) -> Prepared:
     )
 
 
-def measure(plan: Plan, clean: Clean) -> tuple[Clean, Tensor, Probes]:
+def measure(plan: Plan, clean: Clean, sha256: str) -> tuple[Clean, Tensor, Probes]:
     """Probe the model: its answers to the clean images (votes, if it answers at random), the sanity subset, the
-    probes."""
-    subset = subset_of(clean, plan.suite.subset)
-    probes = probe(plan.model, clean, subset, plan.threat, plan.seed, plan.batch_size, plan.training)
+    probes. `sha256`: of the data."""
+    subset = subset_of(clean, plan.suite.subset, plan.seed, sha256)
+    mixed = subset[shuffled(len(subset), plan.seed + 1, sha256)]
+    known = plan.threat, plan.seed, plan.batch_size, plan.training, plan.memory, _pixels(plan, clean, mixed)
+    probes = probe(plan.model, clean, mixed, *known)
+    if probes.remembers:  # from here on it is judged as it came
+        clean, subset, probes = _as_it_came(plan, clean, sha256, probes)
+    probes = _deeper(plan, clean, mixed if len(mixed) == len(subset) else subset, probes)
     if probes.random:  # one look decides nothing: a majority of several does
         clean = replace(clean, logits=_voted(plan, clean))
-        subset = subset_of(clean, plan.suite.subset)
+        subset = subset_of(clean, plan.suite.subset, plan.seed, sha256)
         probes = replace(probes, passes=probes.passes + DRAWS * len(clean))
     return clean, subset, probes
+
+
+def _deeper(plan: Plan, clean: Clean, rows: Tensor, probes: Probes) -> Probes:
+    """With a look inside where there is something to doubt."""
+    probes = replace(probes, classes=clean.classes)
+    if not {doubt.code for doubt in early_doubts(probes, clean.classes)} & set(DOUBTFUL):
+        return probes
+    some = rows[:DEEPER]
+    known = plan.threat, plan.seed, probes
+    return look_inside(plan.seen(probes), _pixels(plan, clean, some), clean.y[some], *known)
+
+
+def _as_it_came(plan: Plan, clean: Clean, sha256: str, before: Probes) -> tuple[Clean, Tensor, Probes]:
+    """The same of the model put back before each question."""
+    model = plan.seen(before)
+    spans = [plan.span(number) for number in range(plan.shards)]
+    logits = [answers(model, plan.source.part(span.start, span.stop)[0], plan.batch_size) for span in spans]
+    clean = replace(clean, logits=torch.cat(logits))
+    subset = subset_of(clean, plan.suite.subset, plan.seed, sha256)
+    mixed = subset[shuffled(len(subset), plan.seed + 1, sha256)]
+    known = plan.threat, plan.seed, plan.batch_size, plan.training, None, _pixels(plan, clean, mixed)
+    probes = probe(model, clean, mixed, *known)
+    passes = probes.passes + before.passes + len(clean)
+    return clean, subset, replace(probes, remembers=before.remembers, passes=passes)
+
+
+def _pixels(plan: Plan, clean: Clean, rows: Tensor) -> Tensor:
+    """[r, ...] the images of these numbers, read again where they are not held."""
+    if len(clean.x) == len(clean) or not len(rows):
+        return clean.x[rows]
+    return torch.cat([plan.model.accept(plan.source.part(i, i + 1)[0]).cpu() for i in rows.tolist()])
 
 
 def _refuse_unreachable(plan: Plan, clean: Clean) -> None:
@@ -159,8 +201,9 @@ def refuse_another_model(plan: Plan, head: Prepared) -> None:
     if head.probes.random:
         return
     x, _ = plan.source.part(0, min(AGAIN, plan.span(0).stop))
-    with plan.model.guard(), torch.no_grad():
-        now = plan.model.logits(plan.model.accept(x)).float().cpu()
+    model = plan.seen(head.probes)
+    with model.guard(), torch.no_grad():
+        now = model.logits(model.accept(x)).float().cpu()
     then = head.clean.logits[: len(now)]
     bar = SAME_IN_LOW_PRECISION if plan.model.dtype in (torch.float16, torch.bfloat16) else SAME
     same_shape = now.shape == then.shape

@@ -63,6 +63,7 @@ def pack(part: ShardResult) -> Record:
         "trials": trials,
         "confirmed": _counts(part.proof.confirmed),
         "undone": _counts(part.proof.undone),
+        "again": _counts(part.proof.again),
         "passes": part.proof.passes,
         **({} if part.certificate is None else {"certificate": [part.certificate.method, part.certificate.seconds]}),
         "survival": [[one.treatment, _counts(one.fooled), _counts(one.right)] for one in part.survival],
@@ -96,6 +97,7 @@ def unpack(plan: Plan, record: Record) -> ShardResult:
         Figure(*values["confirmed"]),
         Figure(*values["undone"]),
         values["passes"],
+        Figure(*values.get("again", (0, 0))),
     )
     worst = (_get(tensors, f"worst/{k}", known, plan.at(radii[k])) for k, known in enumerate(values["worst"]))
     return ShardResult(

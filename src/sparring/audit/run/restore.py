@@ -11,6 +11,7 @@ from sparring.audit.inputs.claims import Claim, parse_claim
 from sparring.audit.inputs.provenance import tensor_sha256
 from sparring.audit.inputs.settings import AuditSettings
 from sparring.audit.inputs.source import Source
+from sparring.audit.probes.history import Memory
 from sparring.audit.probes.probe import training_modules
 from sparring.audit.run.plan import Plan
 from sparring.audit.suites.stage import Stage, Suite
@@ -66,6 +67,7 @@ def plan_of(known: dict[str, Any], model: Model, source: Source, threat: Threat,
         ),
         training_modules(model),
         certified=certified,
+        memory=Memory(model),
     )
 
 

@@ -13,7 +13,7 @@ from sparring.threat import eps_text
 def remedies_for(plan: Plan, prepared: Prepared) -> tuple[Remedy, ...]:
     """The adaptive attacks that answer what the probes found."""
     signs = [doubt.code for doubt in early_doubts(prepared.probes, prepared.clean.classes)]
-    return remedies(signs, prepared.probes, plan.model, plan.threat, plan.stages)
+    return remedies(signs, prepared.probes, plan.seen(prepared.probes), plan.threat, plan.stages)
 
 
 def stages_of(plan: Plan, prepared: Prepared) -> tuple[Stage, ...]:

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sparring.audit.cascade.adaptive import DOUBTFUL
 from sparring.audit.cascade.cascade import Cascade
 from sparring.audit.cascade.certificate import SEARCH, Certificate, prove_rest
+from sparring.audit.cascade.coded import run_coded
 from sparring.audit.cascade.controls import (
     CONTROLS,
     allowance,
@@ -29,10 +31,13 @@ from sparring.audit.cascade.progress import Clock
 from sparring.audit.cascade.proof import Proof, prove
 from sparring.audit.cascade.receipt import RECEIPT, affordable, lots, run_plainly
 from sparring.audit.cascade.survival import Survival, survive
+from sparring.audit.cascade.wrappers import subject
+from sparring.audit.checks.run import early_doubts
 from sparring.audit.inputs.clean import Clean, data_sha256
+from sparring.audit.probes.probe import Probes
 from sparring.audit.run.plan import Plan
 from sparring.audit.run.prepare import Prepared
-from sparring.audit.run.schedule import stages_of
+from sparring.audit.run.schedule import remedies_for, stages_of
 from sparring.errors import InputError
 from sparring.result import Result
 from sparring.rng import digest
@@ -84,6 +89,7 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
         InputError: its images are not those that the head has seen.
     """
     began = time.perf_counter()
+    plan = plan.as_seen(head.probes)
     plan = plan if plan.model.fits is None else plan.in_batches_of(min(plan.batch_size, plan.model.fits))
     clean, subset = images_of(plan, head, number)
     in_curve = max(0, min(plan.suite.subset - plan.span(number).start, len(clean)))
@@ -94,6 +100,7 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
             cascade.run_claimed(plan.model, claim.stage, claim.keep, clock, k)
         cascades.append(cascade.run(plan.model, stages_of(plan, head), clock))
     run_latent(cascades[0], plan.model)
+    run_coded(cascades[0], plan.model, head.probes.levels)
     clock.over()
     _look_again(plan, head, number, cascades[0], subset, clock)
     outcomes = tuple(tuple(cascade.outcomes) for cascade in cascades)
@@ -106,7 +113,7 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
         tuple(tuple(replace(one, result=light(one.result)) for one in each) for each in outcomes),
         worst,
         None if trials is None else replace(trials, results=tuple(light(one) for one in trials.results)),
-        prove(plan.model, clean, worst[0], plan.batch_size),
+        prove(plan.model, clean, worst[0], plan.batch_size, steady(head.probes)),
         survive(plan.model, clean, worst[0], plan.batch_size),
         digest(clean.x),
         time.perf_counter() - began,
@@ -122,7 +129,9 @@ def _look_again(plan: Plan, head: Prepared, number: int, cascade: Cascade, subse
         rows = inside(lots(head.clean, plan.seed), plan.span(number))
         run_plainly(cascade, plan.model, plan.stages, affordable(plan.stages, rows, classes, spare, plan.seed), clock)
     if plan.suite.transfer:
-        run_transfer(cascade, plan.model, subset, clock)
+        signs = {doubt.code for doubt in early_doubts(head.probes, classes)}
+        left = cascade.standing.nonzero().squeeze(1) if signs & set(DOUBTFUL) else subset
+        run_transfer(cascade, plan.model, torch.cat([subset, left]).unique(), clock)
     run_second_look(cascade, plan.model, subset, allowed - passes_of(cascade, RECEIPT, CONTROLS), clock)
     if plan.suite.longer:
         left = allowed - passes_of(cascade, RECEIPT, CONTROLS)
@@ -146,6 +155,12 @@ def images_of(plan: Plan, head: Prepared, number: int) -> tuple[Clean, Tensor]:
     return clean, inside(head.subset, span)
 
 
+def steady(probes: Probes) -> bool:
+    """The model must give the same answers at the end: it neither draws nor sees who is beside, and gives scores."""
+    crowded = probes.conduct is not None and bool(probes.conduct.crowded)
+    return not (probes.random or crowded) and probes.flat_ce is not None
+
+
 def inside(numbers: Tensor, span: slice) -> Tensor:
     """Those of the image `numbers` that are in a shard, counted from its first image."""
     here: Tensor = numbers[(numbers >= span.start) & (numbers < span.stop)] - span.start
@@ -164,7 +179,12 @@ def _trials(plan: Plan, head: Prepared, clean: Clean, n: int, standing: int, clo
         "clock": clock,
         "draws": head.draws,
     }
-    return attack_all(plan.model, clean, plan.threat, stage, n, **known)  # type: ignore[arg-type]
+    seen = plan.model
+    if stage.family != "query":  # a curve along gradients that are hidden would show nothing
+        ways = [one.wrapper for remedy in remedies_for(plan, head) for one in remedy.stages]
+        past = next((way for way in ways if way in ("exposed", "detour")), "")
+        seen = subject(seen, past, clean.x)
+    return attack_all(seen, clean, plan.threat, stage, n, **known)  # type: ignore[arg-type]
 
 
 def _proved(

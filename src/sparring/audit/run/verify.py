@@ -166,13 +166,13 @@ class _Verifier:
         run = self._run(record)
         head = Prepared.of_record(run.plan, record)
         again = look_again(run.plan)
-        known = list(head_findings(again, head, run.plan.suite.subset))
+        known = list(head_findings(again, head, run.plan.suite.subset, run.plan.seed))
         self.findings += known
         if same["code"]:  # another version may measure in another way
             self.findings += probe_findings(again, head)
         same["data"] = again.parts == head.parts
         whole = same["data"] and same["code"] and not head.draws and not known
-        witness = Witness(self.model, head.draws, run.plan.seed, head.clean.classes, self.batch_size)
+        witness = Witness(run.plan.seen(head.probes), head.draws, run.plan.seed, head.clean.classes, self.batch_size)
         images = right = done = 0
         for number in range(len(self.store)):
             shard = self._load(number) if self.store.done(number) else None
@@ -258,7 +258,7 @@ class _Verifier:
         if whole and radii[0].holds and bool(tensors["worst/0/x_adv"].isfinite().all()):
             part = unpack(plan, record)
             clean, _ = images_of(plan, head, number)
-            self.findings += break_findings(self.model, clean, part, self.batch_size)
+            self.findings += break_findings(plan.as_seen(head.probes).model, clean, part, self.batch_size)
         if same_data:
             clean, _ = images_of(plan, head, number)
             in_curve = max(0, plan.suite.subset - rows.start)

@@ -20,12 +20,13 @@ def break_findings(model: Model, clean: Clean, part: ShardResult, batch_size: in
     Args:
         clean: the images of the shard, with pixels.
     """
-    again = prove(model, clean, part.worst[0], batch_size)
+    again = prove(model, clean, part.worst[0], batch_size, part.proof.again.of > 0)
     other = again.prediction != part.proof.prediction
     sure = again.confidence > 0.5 + SLACK  # no other class comes near
     if bool((other & sure).any()) or int(other.sum()) > _slack(len(other)):
         yield f"{int(other.sum())} stored points are taken for another class than the run says"
     pairs = [("fool again", again.confirmed, part.proof.confirmed), ("are undone", again.undone, part.proof.undone)]
+    pairs.append(("(clean images) are answered as at first", again.again, part.proof.again))
     here, there = survive(model, clean, part.worst[0], batch_size), part.survival
     if [one.treatment for one in here] != [one.treatment for one in there]:
         yield "the treatments of the breaks are not those of this version"

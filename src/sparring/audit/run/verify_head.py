@@ -26,23 +26,25 @@ APART = ("canary", "passes", "training")
 
 @dataclass(frozen=True)
 class Again:
-    """What is seen now: the answers to all images, the sanity subset, the probes, SHA-256 of each shard's images."""
+    """What is seen now: answers to all images, the sanity subset, the probes, SHA-256 of each shard's images and of
+    all."""
 
     clean: Clean
     subset: Tensor
     probes: Probes
     parts: tuple[str, ...]
+    sha256: str
 
 
 def look_again(plan: Plan) -> Again:
     """Look at all images and probe the model, as the run did."""
     with seeded(plan.seed):
-        clean, _, parts = look(plan.model, plan.source, plan.batch_size, plan.shard_size, plan.suite.subset)
-        clean, subset, probes = measure(plan, clean)
-    return Again(clean, subset, probes, tuple(parts))
+        clean, sha256, parts = look(plan.model, plan.source, plan.batch_size, plan.shard_size, plan.suite.subset)
+        clean, subset, probes = measure(plan, clean, sha256)
+    return Again(clean, subset, probes, tuple(parts), sha256)
 
 
-def head_findings(again: Again, head: Prepared, subset: int) -> Iterator[str]:
+def head_findings(again: Again, head: Prepared, subset: int, seed: int) -> Iterator[str]:
     """What is wrong with labels, answers to the clean images and the sanity subset (of `subset` images)."""
     off = int((again.clean.y != head.clean.y).sum())
     if off:
@@ -61,8 +63,8 @@ def head_findings(again: Again, head: Prepared, subset: int) -> Iterator[str]:
         off = int(((here - there).abs().amax(1) > CLOSE * there.abs().amax().clamp(min=1.0)).sum())
         if off:
             yield f"the model answers {off} clean images otherwise than the run says"
-    if not torch.equal(head.subset, subset_of(head.clean, subset)):
-        yield "the sanity subset is not the first images that the model gets right"
+    if not torch.equal(head.subset, subset_of(head.clean, subset, seed, again.sha256)):
+        yield "the sanity subset is not the one that seed and data give"
 
 
 def probe_findings(again: Again, head: Prepared) -> Iterator[str]:

@@ -154,3 +154,44 @@ def test_a_short_headline_and_no_promise(survive: float, claimed: float | None, 
     assert len(verdict.headline) < 130
     assert all(sentence.endswith(".") for sentence in (verdict.headline, *verdict.evidence))
     assert "is robust" not in verdict.text
+
+
+def counted(hits: int, of: int, *claims: float, clean: Figure | None = None, clean_claim: float | None = None) -> Facts:
+    """Claims about a model of which `hits` of `of` images survive."""
+    found = [Checked(Claim(each, 0.3), 0.3, Figure(hits, of)) for each in claims]
+    clean = clean or Figure(of, of)
+    if clean_claim is not None:
+        found.append(Checked(Claim(clean_claim, 0.0), 0.0, clean))
+    return Facts("Linf 0.3", clean, Figure(hits, of), tuple(found))
+
+
+@pytest.mark.parametrize(("hits", "of", "claimed"), [(4, 6, 0.9), (2, 3, 0.99), (22, 24, 0.99), (2, 3, 0.6)])
+def test_a_wide_interval_confirms_nothing(hits: int, of: int, claimed: float) -> None:
+    verdict = judge(counted(hits, of, claimed))
+    assert (verdict.status, verdict.cause) == ("inconclusive", None)
+    assert "oo few images to tell" in verdict.headline
+
+
+@pytest.mark.parametrize(("hits", "of", "claimed"), [(6, 6, 0.5), (20, 20, 0.9), (56, 60, 0.885)])
+def test_a_claim_holds_where_the_interval_is_narrow_or_above_it(hits: int, of: int, claimed: float) -> None:
+    assert judge(counted(hits, of, claimed)).status == "claim-holds"
+
+
+def test_each_claim_is_answered_by_itself() -> None:
+    verdict = judge(counted(450, 500, 0.95, 0.9, 0.5))
+    assert verdict.status == "overestimated"
+    assert "The claim of 90.0 % at Linf 0.3 holds within this budget." in verdict.text
+    assert "The claim of 50.0 % at Linf 0.3 holds within this budget. It is low: 90.0 % survive." in verdict.text
+    assert "The claims of 95.0 % and 50.0 % contradict each other." in verdict.text
+
+
+def test_contradictory_claims_do_not_hold_together() -> None:
+    both = judge(counted(455, 500, 0.9, 0.1, clean_claim=0.5))
+    assert both.status == "inconclusive"
+    assert "contradict" in both.headline
+    assert "Clean accuracy was claimed as 50.0 %; it is 100.0 %." in both.evidence
+    clean = judge(counted(455, 500, 0.9, clean_claim=0.5))
+    assert (clean.status, "not all claims do" in clean.headline) == ("inconclusive", True)
+    fine = judge(counted(455, 500, 0.9, clean_claim=1.0))
+    assert fine.status == "claim-holds"
+    assert "The clean accuracy of 100.0 % agrees with the claimed 100.0 %." in fine.text

@@ -1,0 +1,54 @@
+"""Probe of what hides gradients: asked only where the other probes found something to doubt.
+
+Three things are looked for: a tensor inside the model that says what its answer says, the thresholds of a code of
+single pixels, and whether gradients past what hides them match the model (then attacks that use them are sound).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from sparring.audit.cascade.coded import thresholds
+from sparring.audit.cascade.inner_tensor import inner_tensors
+from sparring.audit.cascade.wrappers import subject
+from sparring.audit.probes.gradient_quality import MOST, faithfulness
+from sparring.audit.probes.probe import Probes
+from sparring.errors import SparringError
+from sparring.model import Model
+from sparring.rng import Noise
+from sparring.threat import Threat
+
+STRIDE = 0.1
+"of the box, in every pixel: across many steps of a fine rounding, not of a coarse one"
+
+
+def look_inside(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, probes: Probes) -> Probes:
+    """The probes with what was found behind what hides the gradients of images x [n, ...].
+
+    `rescued` is measured at `STRIDE` of the box, at most at a third of a Linf radius.
+    """
+    if model.access != "gradient" or len(x) < 2 or probes.random:
+        return probes
+    inner = inner_tensors(model, x)
+    found = replace(probes, inner=inner[0] if inner else None, passes=probes.passes + 2 * min(len(x), 32))
+    coded = probes.local is not None and probes.local.constant > 0.5
+    if not coded and not (probes.flat_margin or 0.0) >= 0.05:
+        return found
+    levels = thresholds(model, x) if coded else ()
+    return replace(found, levels=levels, rescued=_rescued(model, x, y, threat, seed))
+
+
+def _rescued(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int) -> float | None:
+    exposed = model.exposed()
+    way = exposed if exposed is not model else subject(model, "detour", x)
+    width = model.box[1] - model.box[0]
+    eps = threat.eps or width
+    stride = min(STRIDE * width, eps / 3) if str(threat.norm) == "Linf" else STRIDE * width
+    try:
+        with way.guard():
+            point = way.accept(x[:MOST])
+            return faithfulness(way, point, y[:MOST].to(point.device), stride, Noise.of(point, seed).fold(0x1D0))
+    except (RuntimeError, SparringError):
+        return None

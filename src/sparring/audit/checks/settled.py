@@ -1,0 +1,64 @@
+"""Signs that accuse nobody: what would show the harm was tried, and found no more.
+
+A sign of the probes (saturated, rounded, no gradient) says that some attacks cannot work. It accuses only if attacks
+that are immune to it find more than the figure rests on. Where those that know the way past it have run, and neither
+queries nor noise nor transfer beat them, the figure is as good as without the sign, which is then a fact about the
+model:
+
+    loss-saturation, budget-not-used   margin and DLR losses ran in full and see gradients
+    zero-gradients, piecewise-constant, and what follows from them (see `FOLLOW`)
+                                       attacks past what hides the gradient ran, and its gradients match the model
+    low-precision                      queries find nothing that gradients miss
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sparring.audit.checks.comparisons import beats
+from sparring.audit.checks.evidence import Evidence
+
+HIDDEN = frozenset({"zero-gradients", "piecewise-constant"})
+FOLLOW = HIDDEN | {
+    "budget-not-used",
+    "unfaithful-gradients",
+    "unstable-outputs",
+    "black-box-beats-white-box",
+    "noise-beats-gradient",
+    "transfer-beats-white-box",
+}
+"signs that hidden gradients bring along"
+SCALE = frozenset({"loss-saturation", "saturated-outputs"})
+FAITHFUL = 0.5
+"rank correlation from which gradients past what hides them are taken to match the model"
+HARMLESS = 0.2
+"of the sanity subset: attacks on a saturated loss may miss so many images before they are called deceived"
+
+
+def settled(seen: Evidence, codes: frozenset[str]) -> frozenset[str]:
+    """Those of the severe signs `codes` that do not put the figure in doubt."""
+    white = _either(seen.on.gradient, seen.on.adaptive)
+    others = [one for one in (seen.on.query, seen.on.noise, seen.on.transfer) if one is not None]
+    if white is None or not others or any(beats(one, white) for one in others):
+        return frozenset()
+    hidden = codes & HIDDEN
+    if hidden:
+        found = seen.probes.rescued
+        sound = seen.on.adaptive is not None and found is not None and found >= FAITHFUL
+        return codes & (FOLLOW | SCALE) if sound else frozenset()
+    quiet = codes & (SCALE | {"low-precision"})
+    return quiet | (codes & {"budget-not-used"} if codes & SCALE else frozenset())
+
+
+def deceived(seen: Evidence) -> bool:
+    """Attacks on a saturated loss miss many images that others break."""
+    blind, all_found = seen.on.blind, _either(_either(seen.on.gradient, seen.on.adaptive), seen.on.query)
+    if blind is None or all_found is None or not len(blind):
+        return False
+    return int((all_found & ~blind).sum()) > HARMLESS * len(blind)
+
+
+def _either(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return one | other

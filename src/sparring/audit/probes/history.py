@@ -1,0 +1,149 @@
+"""Probe of memory: does the model answer by what it was asked before?
+
+A counter, a cache of answers or a running statistic makes a model look at its examiner instead of the image. So what a
+net keeps beside its weights is copied before the first question, and images are shown twice: to the model as it is
+now, and to the model as it came. Any model can be put back so before each question (`Restored`).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparring.batches import batches
+from sparring.model import Model
+
+ASKED = 32
+"images that are shown to the model as it came"
+FAR, FAR_IN_LOW_PRECISION = 1e-3, 5e-2
+"in logits, relative to the largest: more than rounding explains"
+TORCH = set(vars(nn.Module())) - {"training"}
+"what torch keeps in a module: weights, buffers (a guard restores them), parts and hooks"
+
+
+class Memory:
+    """What a model keeps beside its weights, as it was when this was made."""
+
+    def __init__(self, model: Model) -> None:
+        self._kept: list[tuple[dict[str, Any], dict[str, Any], set[str]]] = []
+        self._cells: list[tuple[Any, Any]] = []
+        parts = list(_parts(model))
+        self._shared = {id(part): part for part in parts}
+        for part in parts:
+            if isinstance(part, nn.Module):
+                self._shared |= {id(one): one for one in (*part._parameters.values(), *part._buffers.values())}
+        for part in parts:
+            own = getattr(part, "__dict__", None)
+            skipped = TORCH if isinstance(part, nn.Module) else set()
+            if isinstance(own, dict):
+                self._kept.append((own, self._copied(own, skipped), skipped))
+            for cell in getattr(part, "__closure__", None) or ():
+                self._cells += [(cell, value) for value in self._copied({"": cell.cell_contents}, set()).values()]
+
+    def restore(self) -> None:
+        """Put everything back."""
+        for own, kept, skipped in self._kept:
+            for name in [name for name in own if name not in kept and name not in skipped]:
+                del own[name]
+            own.update(self._copied(kept, set()))
+        for cell, value in self._cells:
+            cell.cell_contents = self._copied({"": value}, set())[""]
+
+    def _copied(self, values: dict[str, Any], skipped: set[str]) -> dict[str, Any]:
+        found = {}
+        for name, value in list(values.items()):
+            if name in skipped:
+                continue
+            try:
+                found[name] = copy.deepcopy(value, dict(self._shared))
+            except Exception:
+                found[name] = value
+        return found
+
+
+def _parts(model: Model) -> Iterator[Any]:
+    """The objects whose attributes may remember: modules, callables, stages before the net."""
+    seen: set[int] = set()
+    queue: list[Any] = [model.net, *(stage.run for stage in getattr(model, "stages", ()))]
+    if isinstance(inner := getattr(model, "inner", None), Model):
+        queue += list(_parts(inner))
+    while queue:
+        part = queue.pop()
+        if id(part) in seen or part is None:
+            continue
+        seen.add(id(part))
+        if isinstance(part, nn.Module):
+            queue += list(part.modules())
+        if hasattr(part, "__dict__") and not isinstance(part, type):
+            yield part
+        if hasattr(part, "__self__"):  # a bound method
+            queue.append(part.__self__)
+
+
+class Restored(Model):
+    """The same model, put back before each question to what it was when `memory` was made."""
+
+    def __init__(self, asked: Model, memory: Memory) -> None:
+        self.__dict__.update(asked.__dict__)
+        self.asked = asked
+        self.memory = memory
+
+    def raw(self, x: Tensor) -> Tensor:
+        self.memory.restore()
+        return self.asked.raw(x)
+
+    def read(self, raw: Tensor) -> Tensor:
+        return self.asked.read(raw)
+
+    def exposed(self) -> Model:
+        """See `Model.exposed`."""
+        other = self.asked.exposed()
+        return self if other is self.asked else Restored(other, self.memory)
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """As for the model itself."""
+        with self.asked.guard():
+            yield
+
+
+def remembers(model: Model, memory: Memory, x: Tensor, z: Tensor, batch_size: int) -> tuple[float, int]:
+    """Share of images that the model answers otherwise than it did, or would have done, when it came.
+
+    Args:
+        x, z: [n, ...] clean images that it has been asked about, and points near them that it has not.
+
+    Returns:
+        The share, 0 for a model whose answers always change; and the forward passes that it took.
+    """
+    now = answers(model, z, batch_size), answers(model, x, batch_size)
+    again = answers(model, x, batch_size)
+    if bool(differ(model, now[1], again).any()) and bool(differ(model, again, answers(model, x, batch_size)).any()):
+        return 0.0, 5 * len(x)
+    memory.restore()
+    fresh_z = answers(model, z, batch_size)
+    memory.restore()
+    fresh = fresh_z, answers(model, x, batch_size)
+    apart = differ(model, now[0], fresh[0]) | differ(model, now[1], fresh[1])
+    return (float(apart.double().mean()) if len(x) else 0.0), 5 * len(x)
+
+
+def answers(model: Model, x: Tensor, batch_size: int) -> Tensor:
+    """Logits [n, K] on the CPU, all asked under one guard."""
+    ask: Callable[[Tensor], Tensor] = model.logits
+    with model.guard(), torch.no_grad():
+        parts = [ask(model.accept(part)).float().cpu() for part, _ in batches((x, torch.zeros(len(x))), batch_size)]
+    return torch.cat(parts) if parts else torch.zeros(0, 1)
+
+
+def differ(model: Model, one: Tensor, other: Tensor) -> Tensor:
+    """[n] bool: these logits are apart by more than rounding explains; NaN is like NaN."""
+    low = model.dtype in (torch.float16, torch.bfloat16)
+    one, other = (each.nan_to_num(nan=-1e30, posinf=1e30, neginf=-1e30) for each in (one, other))
+    bar = FAR_IN_LOW_PRECISION if low else FAR
+    return (one - other).abs().amax(1) > bar * one.abs().amax(1).clamp(min=1e-6)

@@ -23,6 +23,7 @@ QUICK = (
     "minimum_norm_peers.py --net mnist-cnn,mnist-cnn-pgd --n 50",
     "minimum_norm_curve.py --net mnist-cnn-pgd --n 20 --passes 1000",
     "published_figures.py --only jsma,deepfool,ead --n 5 --live",
+    "league.py --models mnist-cnn --n 20 --queries 100,300",
     "audit_workers.py 100",
     "low_precision.py --n 60 --turns 2",
 )
@@ -37,6 +38,9 @@ FULL = (
     "minimum_norm_peers.py --n 500 --cache runs/peers.json",
     "minimum_norm_curve.py --n 100 --cache runs/peers.json --figure",
     "published_figures.py --n 20 --live",
+    "league.py --adba --n 200",
+    "league.py --n 100",
+    "transfer.py",
     "audit_workers.py 400",
     "audit_memory.py",
 )

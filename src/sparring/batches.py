@@ -70,14 +70,13 @@ def run_batches(
             limit = Budget(budget.queries, budget.gradients, budget.passes, max(0.0, left))
         aim = Untargeted(y) if goal is None else goal(x, y)
         here = threat.rows(slice(done, done + len(x)))
+        said: str | None = None
         try:
             results.append(attack(model, x, aim, here, seed=seed, budget=limit, keep=keep, trace=trace))
         except Exception as error:  # whatever the model's library raises
             if not out_of_memory(error):
                 raise
             said = str(error)
-        else:
-            said = None
         if said is not None:  # outside of the handler, which holds on to the tensors of the batch
             shrink(model, len(x), said)
             halves.append((x, y))

@@ -100,7 +100,7 @@ def train_substitute(
 
 def _labels(model: Model, x: Tensor) -> Tensor:
     """The classes that the model names: [N]."""
-    labels = torch.cat([model.labels(part) for part in x.split(256)])
+    labels = torch.cat([model.labels(part) for part in torch.split(x, 256)])
     model.refuse_broken(labels < 0)
     return labels
 
@@ -108,7 +108,7 @@ def _labels(model: Model, x: Tensor) -> Tensor:
 def _moved(net: nn.Module, x: Tensor, y: Tensor, by: float) -> Tensor:
     """Images moved along the signs of the gradient of the output of their class."""
     parts = []
-    for image, label in zip(x.split(256), y.split(256), strict=True):
+    for image, label in zip(torch.split(x, 256), torch.split(y, 256), strict=True):
         point = image.clone().requires_grad_()
         (g,) = torch.autograd.grad(net(point).gather(1, label[:, None]).sum(), point)
         parts.append(image + by * g.sign())

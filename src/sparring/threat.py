@@ -11,7 +11,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from numbers import Real
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ def parse_eps(text: str | float | None) -> float | None:
             return float(Fraction(plain))
         except (ValueError, ZeroDivisionError, OverflowError):
             raise InputError(f"eps {_short(text)} is not a number that fits; write it like 0.3 or 8/255") from None
-    count = text.numel() if isinstance(text, Tensor) else int(np.size(text))  # type: ignore[arg-type]
+    count = text.numel() if isinstance(text, Tensor) else int(np.size(text))
     each = "" if count < 2 else f"; {count} radii were given: call it once for each, on the images that it is for"
     wanted = InputError(f"eps is {_short(text)}; it must be one number, like 0.3 or '8/255'{each}")
     if isinstance(text, bool) or not isinstance(text, Real | Tensor | np.ndarray):
@@ -51,15 +51,15 @@ def parse_eps(text: str | float | None) -> float | None:
         raise wanted from None
 
 
-def settled_box(box: object) -> Box:
+def settled_box(box: Any) -> Box:
     """(low, high) as two floats.
 
     Raises:
         InputError: it is not two numbers with low < high; a box for each channel has a hint.
     """
     try:
-        low, high = box  # type: ignore[misc]
-        low, high = (float(bound) for bound in (low, high))
+        first, second = box
+        low, high = float(first), float(second)
     except (TypeError, ValueError, RuntimeError):
         raise InputError(
             f"box is {_short(box)}; it must be two numbers, (low, high), for all channels. Where channels differ, let "

@@ -31,10 +31,13 @@ from sparring.cli.generate.train import parse_method
 from sparring.data import list_data
 from sparring.data.registry import parse_spec as read_data_spec
 from sparring.defenses import stages
+from sparring.defenses.data import sanitizers
+from sparring.defenses.training.learners import LINEAR, learner
 from sparring.defenses.training.recipes import RECIPES, find_recipe
 from sparring.errors import InputError
 from sparring.generators.objectives import METHODS as GENERATOR_METHODS
 from sparring.model import Model
+from sparring.poisoning import poisons
 
 STAGES = stages()
 
@@ -99,6 +102,9 @@ def builders(name: str) -> list[Callable[[str], object]]:
         (CERTIFY_METHODS, find_method),
         (GENERATOR_METHODS, parse_method),
         ({one.name.partition(":")[0] for one in list_data() if one.options}, build_data),
+        ({one.name for one in poisons()}, sp.poison),
+        (sanitizers(), sp.sanitizer),
+        ((*LINEAR, "wong"), learner),
     ):
         if name in register:
             found.append(build)

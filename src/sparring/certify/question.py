@@ -60,7 +60,7 @@ class Question:
         ball, region = self.ball[rows], self.region[rows]
         columns = (value[rows] for value in (self.y, self.size, self.error, self.noise))
         target = None if self.target is None else self.target[rows]
-        return Question(self.model, self.graph, ball, region, *columns, target)
+        return Question(self.model, self.graph, ball, region, *columns, target=target)
 
     def doubled(self) -> Question:
         """The same in float64."""

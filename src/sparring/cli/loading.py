@@ -111,11 +111,11 @@ class LoadOptions(ModelOptions):
 
             loaded = defend(loaded, self.defense)
         columns = check_fit(loaded, images[0][0][None], self.data, lambda: remedy(loaded, images, self.data))
-        settle_threads(self.threads, loaded, images[0][0][None])
         images = images.named_as(loaded.classes)
         if loaded.classes is None and columns is not None:
             images = images.coded_for(columns)
         check_classes(loaded, images, columns)
+        settle_threads(self.threads, loaded, images[0][0][None])
         return loaded, images
 
     @property

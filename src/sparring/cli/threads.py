@@ -20,6 +20,8 @@ SECONDS = 1.0
 IMAGES, ROUNDS = 32, 3
 PAYS = 1.2
 "so many times as fast several threads must be: one leaves the others to other work"
+LEAST = 1e-4
+"seconds that they must save at least: less is noise"
 SMALL = 5_000_000
 "weights; with more, threads pay, and nothing is measured"
 
@@ -57,7 +59,7 @@ def faster_threads(work: Callable[[], object], most: int) -> int:
                 best[threads] = min(best[threads], time.perf_counter() - before)
         if time.perf_counter() - started > SECONDS:
             break
-    return most if best[most] * PAYS < best[1] else 1
+    return most if best[most] * PAYS + LEAST < best[1] else 1
 
 
 def _copied(model: Model) -> Model | None:

@@ -76,7 +76,7 @@ def read_table(path: Path, root: Path) -> Labelled:
             f"({', '.join(FILES[:4])}; {', '.join(NUMBERS[:4])}; {', '.join(NAMES[:4])})"
         )
     paths = [_found(root, str(row.get(file) or ""), path) for row in rows]
-    if number is None and all(_whole(row.get(name)) is not None for row in rows):
+    if number is None and name is not None and all(_whole(row.get(name)) is not None for row in rows):
         number, name = name, None
     names = None if name is None else [str(row.get(name) or "").strip() for row in rows]
     if number is None:

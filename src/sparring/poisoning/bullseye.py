@@ -51,7 +51,8 @@ class Bullseye(Poison):
             wanted = body(aim.x[None])[0]
 
         def objective(z: torch.Tensor) -> torch.Tensor:
-            return (body(z).mean(0) - wanted).square().sum() / wanted.square().sum().clamp(min=1e-12)
+            gap: torch.Tensor = (body(z).mean(0) - wanted).square().sum() / wanted.square().sum().clamp(min=1e-12)
+            return gap
 
         images, value = descend(objective, base, self.eps, self.steps, self.step, view.seed)
         return Change(rows, images, target=aim, aim=aim.label, notes={"objective": value})

@@ -55,7 +55,8 @@ class FeatureCollision(Poison):
 
         def objective(z: torch.Tensor) -> torch.Tensor:
             apart = (body(z) - wanted).square().mean(1) + self.beta * (z - base).square().flatten(1).mean(1)
-            return apart.sum()
+            total: torch.Tensor = apart.sum()
+            return total
 
         images, value = descend(objective, base, self.eps, self.steps, self.step, view.seed)
         return Change(rows, images, target=aim, aim=aim.label, notes={"objective": value / len(rows)})

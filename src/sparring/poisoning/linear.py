@@ -30,7 +30,8 @@ def features(x: Tensor, exact: bool = True, components: int = COMPONENTS) -> Ten
     if rows.shape[1] <= components:
         return rows
     _, vectors = torch.linalg.eigh(rows.T @ rows)
-    return rows @ vectors[:, -components:]
+    reduced: Tensor = rows @ vectors[:, -components:]
+    return reduced
 
 
 def losses(logits: Tensor, kind: str = "logistic") -> Tensor:
@@ -81,7 +82,7 @@ class Linear:
             value.backward()  # type: ignore[no-untyped-call]
             return value
 
-        solver.step(objective)  # type: ignore[arg-type]  # L-BFGS takes tensors as well
+        solver.step(objective)  # type: ignore[no-untyped-call]
         return weights.detach()
 
     @staticmethod

@@ -43,7 +43,7 @@ class Settings:
     data: str = "mnist5k"
     flip_images: int = 1000
     shares: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4)
-    victims: tuple[str, ...] = ("logistic", "wong:epochs=6")
+    victims: tuple[str, ...] = ("logistic", "wong:epochs=8")
     flip_defenses: tuple[str, ...] = (
         "knn",
         "trimmed:share={share},rounds=1",

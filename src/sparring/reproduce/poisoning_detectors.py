@@ -56,7 +56,7 @@ def spectral_score(net: nn.Module, data: ImageData) -> float:
 def neighbour_score(data: ImageData) -> float:
     """The largest share of a label's samples that their neighbours contradict: the samples of a backdoor share one."""
     keep = NearestNeighbours()(data).keep
-    return max(float((~keep[data.labels == label]).double().mean()) for label in data.labels.unique().tolist())
+    return max(float((~keep[data.labels == label]).double().mean()) for label in sorted(set(data.labels.tolist())))
 
 
 def detect(

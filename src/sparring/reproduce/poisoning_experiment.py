@@ -190,6 +190,7 @@ class Bench:
             return Figure(int(answers(net, change.target.x[None])[0] == change.target.label), 1)
         assert change.trigger is not None
         x, y = self.test.tensors()
+        assert change.aim is not None
         others = x[y != change.aim]
         return Figure(int((answers(net, change.trigger(others)) == change.aim).sum()), len(others))
 
@@ -207,7 +208,8 @@ def answers(net: nn.Module, x: Tensor, batch_size: int = 500) -> Tensor:
     """The classes that a net gives to pixels [B, C, H, W], in eval mode."""
     model = wrap(net)
     with model.guard(), torch.no_grad():
-        return torch.cat([model.labels(model.accept(part)).cpu() for part in x.split(batch_size)])
+        starts = range(0, len(x), batch_size)
+        return torch.cat([model.labels(model.accept(x[k : k + batch_size])).cpu() for k in starts])
 
 
 def _detection(runs: Sequence[_Run]) -> tuple[float | None, float | None, float | None]:

@@ -142,7 +142,7 @@ def _rocs(found: Findings) -> str:
 
 def roc_points(one: Roc, most: int = 200) -> list[tuple[float, float]]:
     """(false alarms, detections) at every threshold, from (0, 0) to (1, 1), at most so many."""
-    bounds = torch.cat([one.clean, one.attacked]).unique().flip(0)
+    bounds = torch.tensor(sorted({*one.clean.tolist(), *one.attacked.tolist()}, reverse=True), dtype=torch.float64)
     if len(bounds) > most:
         bounds = bounds[torch.linspace(0, len(bounds) - 1, most).long()]
     points = [

@@ -6,13 +6,13 @@ from typing import Any
 
 import gradio as gr
 
-import sparring as sp
 from sparring.attack import AttackInfo
-from sparring.attacks import find
+from sparring.attacks import attacks, find
 from sparring.errors import SparringError
 from sparring.threat import Threat
 from sparring.web.forms import Field, fields_of, spec_of
 from sparring.web.one_picture import Seen, attack, drawn, load, sample, uploaded
+from sparring.zoo import list_models
 
 DEFENSES = ["", "jpeg:quality=75", "bits:1", "bits:4", "median:size=3"]
 EPS = {"Linf": (0.3, 1.0, 0.005), "L2": (2.0, 10.0, 0.05), "L1": (10.0, 100.0, 0.5), "L0": (25.0, 200.0, 1.0)}
@@ -30,7 +30,7 @@ def attack_tab(trust: bool) -> None:
     with gr.Row():
         with gr.Column(scale=1):
             model = gr.Dropdown(
-                [one.name for one in sp.list_models()],
+                [one.name for one in list_models()],
                 value="mnist-cnn",
                 label="Model",
                 allow_custom_value=True,
@@ -111,7 +111,7 @@ def attack_tab(trust: bool) -> None:
 
 def attack_names() -> list[str]:
     """The attacks that can be tried on one picture."""
-    return [info.name for info in sp.attacks() if tried_alone(info)]
+    return [info.name for info in attacks() if tried_alone(info)]
 
 
 def tried_alone(info: AttackInfo) -> bool:

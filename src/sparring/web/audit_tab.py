@@ -13,14 +13,17 @@ from typing import Any
 
 import gradio as gr
 
-import sparring as sp
+from sparring.audit.api import audit
 from sparring.audit.cascade.progress import Step
 from sparring.audit.report.document import Document
 from sparring.audit.report.html.page import render
+from sparring.audit.report.report import Report
+from sparring.data import load_data
 from sparring.durations import duration
 from sparring.errors import SparringError
 from sparring.threat import Threat
 from sparring.web.one_picture import SAMPLES, load
+from sparring.zoo import list_models
 
 HEIGHT = 900
 "pixels of a report on the page"
@@ -30,7 +33,7 @@ def audit_tab(runs: Path, trust: bool) -> None:
     """Fill the tab."""
     with gr.Row():
         model = gr.Dropdown(
-            [one.name for one in sp.list_models()],
+            [one.name for one in list_models()],
             value="mnist-cnn-distilled",
             label="Model",
             allow_custom_value=True,
@@ -58,14 +61,14 @@ def audited(
     Raises:
         gr.Error: an input is wrong; one line says which.
     """
-    steps: queue.Queue[Step | Exception | sp.Report] = queue.Queue()
+    steps: queue.Queue[Step | Exception | Report] = queue.Queue()
 
     def work() -> None:
         try:
             net = load(model.strip(), defense.strip(), trust)
-            data = sp.load_data(SAMPLES, n=n)
+            data = load_data(SAMPLES, n=n)
             claims = [one.strip() for one in claim.split(";") if one.strip()]
-            found = sp.audit(
+            found = audit(
                 net, data, Threat("Linf", eps), suite="quick", claims=claims, progress=steps.put, folder=folder
             )
             found.save(folder)
@@ -82,7 +85,7 @@ def audited(
             raise gr.Error(" ".join(str(step).split()), print_exception=False)
         if isinstance(step, Exception):
             raise step
-        if isinstance(step, sp.Report):
+        if isinstance(step, Report):
             yield f"### {step.verdict}\n\nThe run lies in `{folder}`.", framed(step.to_dict())
             return
         yield (

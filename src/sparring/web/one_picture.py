@@ -12,11 +12,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-import sparring as sp
+from sparring.attacks import attack as made
+from sparring.data import load_data
 from sparring.data.pictures import Recipe, read_picture
+from sparring.defenses import defend
 from sparring.errors import InputError
 from sparring.model import Model
+from sparring.result import Result
 from sparring.threat import Goal, Targeted, Threat, Untargeted
+from sparring.zoo import load_model
+from sparring.zoo.loaders import SCHEMES
 
 SAMPLES = "mnist5k"
 LARGE = 280
@@ -50,13 +55,11 @@ def load(spec: str, defense: str, trust: bool) -> Model:
     Raises:
         InputError: the spec would run code, or is none.
     """
-    from sparring.zoo.loaders import SCHEMES
-
     scheme, colon, _ = spec.partition(":")
     if colon and scheme not in SCHEMES and not trust:
         raise InputError(f"{spec} is code; it runs only if the page was started with --trust")
-    model = sp.load_model(spec, trust=trust)
-    return sp.defend(model, defense) if defense else model
+    model = load_model(spec, trust=trust)
+    return defend(model, defense) if defense else model
 
 
 def sample(number: int) -> tuple[Tensor, int]:
@@ -113,7 +116,7 @@ def attack(
     if target is not None and target == int(y):
         raise InputError(f"class {target} is what the picture is; choose another target")
     goal: Goal = Untargeted(y) if target is None else Targeted(torch.tensor([target]), y)
-    result = sp.attack(spec)(model, x, goal, threat, seed=seed, trace=True)
+    result = made(spec)(model, x, goal, threat, seed=seed, trace=True)
     with torch.no_grad():
         fooled = model(result.x_adv).cpu()
     return Seen(
@@ -153,7 +156,7 @@ def _centred(change: Tensor) -> Tensor:
     return change / change.abs().max().clamp(min=1e-12) / 2 + 0.5
 
 
-def _sentence(model: Model, result: sp.Result, clean: Tensor, fooled: Tensor, y: Tensor, target: int | None) -> str:
+def _sentence(model: Model, result: Result, clean: Tensor, fooled: Tensor, y: Tensor, target: int | None) -> str:
     before, after = name(int(clean.argmax()), model), name(int(fooled.argmax()), model)
     cost = f"{int(result.queries)} forward and {int(result.gradients)} backward passes"
     if not bool(result.clean_correct) and target is None:
@@ -163,7 +166,7 @@ def _sentence(model: Model, result: sp.Result, clean: Tensor, fooled: Tensor, y:
     return f"Not fooled: it still says {after}, after {cost}. Another attack, or more steps, may succeed."
 
 
-def _margins(result: sp.Result) -> tuple[tuple[int, float], ...]:
+def _margins(result: Result) -> tuple[tuple[int, float], ...]:
     trace = result.trace
     if trace is None:
         return ()
@@ -173,7 +176,7 @@ def _margins(result: sp.Result) -> tuple[tuple[int, float], ...]:
 
 @lru_cache(maxsize=1)
 def _samples() -> tuple[Tensor, Tensor]:
-    x, y = sp.load_data(SAMPLES, n=1000).tensors()
+    x, y = load_data(SAMPLES, n=1000).tensors()
     return x, y
 
 

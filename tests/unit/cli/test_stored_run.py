@@ -43,6 +43,8 @@ def test_its_options_are_those_of_today() -> None:
     assert {name: today[name] for name in today if name not in known} == {
         "plugin": [],
         "receipt": "auto",
+        "twin": None,
+        "certify": None,
         "threads": None,
     }, "what is new has its default"
     assert InsteadOptions(model="net.py:build").of(RUN).load.model == "net.py:build"

@@ -14,7 +14,17 @@ from sparring.data import DataError, ImageData, Source, list_data, load_data, re
 from sparring.data.registry import parse_spec
 from sparring.errors import InputError
 
-NAMES = ["mnist5k", "mnist", "fashion_mnist", "cifar10", "folder:PATH", "npz:FILE", "csv:FILE", "webdataset:FILE.tar"]
+NAMES = [
+    "mnist5k",
+    "mnist",
+    "fashion_mnist",
+    "cifar10",
+    "folder:PATH",
+    "npz:FILE",
+    "csv:FILE",
+    "webdataset:FILE.tar",
+    "poisoned:DIR",
+]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import sparring.zoo.shipped as zoo
 from sparring.attacks import attack
+from sparring.certify.api import certify
 from sparring.cli import app
 from sparring.data import load_data
 from sparring.defenses.training.measure import clean_accuracy
@@ -69,6 +70,20 @@ def test_one_stands_where_the_other_falls() -> None:
     left = {name: pgd(zoo.shipped(name), x, y, threat).robust_accuracy() for name in ("mnist-cnn", "mnist-cnn-pgd")}
     assert left["mnist-cnn"] <= 0.02
     assert left["mnist-cnn-pgd"] >= 0.75
+
+
+def test_the_certified_net_is_certified_as_its_card_says() -> None:
+    """By the fastest method, on digits that are not in its training data."""
+    (info,) = [one for one in INFOS if one.certified_accuracy is not None]
+    assert info.robust_accuracy is not None
+    assert info.certified_accuracy is not None
+    assert 0.8 < info.certified_accuracy <= info.robust_accuracy
+    x, y = load_data("mnist5k", "test", 200).tensors()
+    proved = certify(zoo.shipped(info.name), x, y, ("Linf", 0.3), "ibp")
+    spread = math.sqrt(info.certified_accuracy * (1 - info.certified_accuracy) / 200)
+    assert abs(proved.certified_accuracy - info.certified_accuracy) < 3 * spread
+    attacked = attack("pgd:steps=5")(zoo.shipped(info.name), x, y, Threat("Linf", 0.3))
+    assert not bool((attacked.success & proved.certified).any())
 
 
 def test_each_load_is_a_net_of_its_own() -> None:

@@ -23,7 +23,7 @@ PORTFOLIO: dict[Norm, tuple[Turn, ...]] = {
     L0: (Turn("pointwise:restarts=1000"),),
     L1: (Turn("geoda", 0.5), Turn("geoda:frequencies=1")),
     L2: (Turn("geoda", 0.5), Turn("surfree")),
-    Linf: (Turn("adba", 0.5), Turn("rays", 0.4), Turn("adba")),
+    Linf: (Turn("adba", most=1500), Turn("rays", 0.3), Turn("adba")),
 }
 """Attacks in their order, each with its share of the queries that are left."""
 

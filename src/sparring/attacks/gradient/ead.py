@@ -6,11 +6,12 @@
 S moves every pixel towards the image by beta box widths, not beyond it, and into the box; P is the box. Chen, Sharma,
 Zhang, Yi, Hsieh 2018, arXiv:1709.04114.
 
-Differs from the paper: y_k is kept inside the box and is the point that is shown and judged (there: outside, and x_k
-costs a pass of its own); the first c comes from the gradient at the image (the paper's: c=0.001), so that the scale of
-the logits does not matter; a search step goes on from the nearest success so far. The decision rule says what nearest
-is: "en", |d|_2^2 + beta * |d|_1, or "l1". That point is handed over, so keep="last" reports the rule's choice; as
-always, the least L1 of all that was seen is reported otherwise, which is no worse than either.
+Differs from the paper: 200 steps a constant (the paper's: 1,000); beta, in box widths, is 0.01 (the paper compares
+several); y_k is kept inside the box and is the point that is shown and judged (there: outside, and x_k costs a pass of
+its own); the first c comes from the gradient at the image (the paper's: c=0.001), so that the scale of the logits does
+not matter; a search step goes on from the nearest success so far. The decision rule says what nearest is: "en",
+|d|_2^2 + beta * |d|_1, or "l1". That point is handed over, so keep="last" reports the rule's choice; as always, the
+least L1 of all that was seen is reported otherwise, which is no worse than either.
 Fails on: gradients that are zero or mislead.
 """
 

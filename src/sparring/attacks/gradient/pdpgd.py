@@ -7,8 +7,9 @@
 a_k: exponential 0.1 to 0.001, b_k: linear 0.1 to 0.01. Under L0 the prox is that of the 2/3 quasi-norm, in closed form.
 Matyasko & Chau 2021, arXiv:2106.01538. It starts from the image, or from what the bout has found before.
 
-Differs from the paper: lengths are in widths of the box, the prox of the 2/3 quasi-norm is the global minimum; warm and
-adversarial starts, and a closing bisection, see `blocks.primal_dual.descent`.
+Differs from the paper: 300 steps (a common port: 500, its other settings are the defaults here); lengths are in widths
+of the box, the prox of the 2/3 quasi-norm is the global minimum; warm and adversarial starts, and a closing bisection,
+see `blocks.primal_dual.descent`.
 Fails on: few steps, as the price needs some hundred to settle.
 """
 

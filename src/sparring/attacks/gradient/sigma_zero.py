@@ -6,9 +6,9 @@
 Cina, Villani, Pintor, Schoenherr, Biggio & Pelillo 2025, arXiv:2402.01879. It starts from the image, or from what the
 bout has found before, with smaller steps.
 
-Differs from the paper: d and tau are in widths of the box; rows that have found nothing after a quarter of the steps go
-on from an adversarial start, paid for with their last steps. (In the authors' code tau never changes: it is written to
-a copy.)
+Differs from the paper: 300 steps (the paper's: 1,000; its other settings are the defaults here); d and tau are in
+widths of the box; rows that have found nothing after a quarter of the steps go on from an adversarial start, paid for
+with their last steps. (In the authors' code tau never changes: it is written to a copy.)
 Fails on: nets that a single pixel can fool at many places, where greedy searches are cheaper.
 """
 

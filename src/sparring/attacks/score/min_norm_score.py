@@ -1,7 +1,7 @@
 """The smallest perturbation that several attacks find together that see scores, under one budget.
 
-One after the other in one bout, each from the nearest point found so far: first one that needs no score, as it comes
-near in few queries, then random search in a ball that shrinks (as AttackBench does for gradients, Cina et al. 2025,
+One after the other in one bout, each from the nearest point found so far: random search in a ball that shrinks, and
+attacks that need no score, where those come near in few queries (as AttackBench does for gradients, Cina et al. 2025,
 arXiv:2404.19460).
 
 Differs from the paper's best-of ensemble: there each attack starts anew, and all of them run in full.
@@ -22,8 +22,8 @@ QUERIES = 2000
 PORTFOLIO: dict[Norm, tuple[Turn, ...]] = {
     L0: (Turn("pointwise:restarts=1000"),),
     L1: (Turn("geoda", most=200), Turn("square-min")),
-    L2: (Turn("geoda", most=200), Turn("square-min")),
-    Linf: (Turn("rays", most=200), Turn("square-min")),
+    L2: (Turn("square-min", 0.8), Turn("surfree")),
+    Linf: (Turn("rays", most=300), Turn("square-min")),
 }
 """Attacks in their order, see `Turn`."""
 

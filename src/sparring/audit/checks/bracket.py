@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from sparring.audit.checks.evidence import Evidence
 from sparring.audit.statistics.proportion import Figure, percent
 
 
@@ -62,3 +66,19 @@ class Bracket:
             "seconds": self.seconds,
             "said": self.sentence,
         }
+
+
+def refuted(seen: Evidence, radii: Tensor) -> Tensor:
+    """[N] bool: right, and broken inside its certified radius by any attack at any radius."""
+    assert seen.worst is not None
+    return seen.worst.clean_correct & (nearest(seen) <= radii)
+
+
+def nearest(seen: Evidence) -> Tensor:
+    """[N] the smallest success; inf = none."""
+    assert seen.worst is not None
+    nearest = torch.where(seen.worst.success, seen.worst.distance.double(), torch.inf)
+    if seen.curve is not None:
+        n = len(seen.curve.nearest)
+        nearest[:n] = torch.minimum(nearest[:n], nearest.new_tensor(seen.curve.nearest))
+    return nearest

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from sparring.audit.checks.bracket import nearest, refuted
 from sparring.audit.checks.evidence import Evidence
 from sparring.audit.checks.registry import Found, Outcome, Skipped, check
 
@@ -36,22 +36,6 @@ def _broken(seen: Evidence, radii: Tensor) -> Found | None:
     count, first = int(broken.sum()), int(broken.nonzero()[0, 0])
     return Found(
         f"{count} of {certified} certified images are broken inside their radius; the first is image {first}, "
-        f"certified to {float(radii[first]):.4g} and broken at {float(_nearest(seen)[first]):.4g}",
+        f"certified to {float(radii[first]):.4g} and broken at {float(nearest(seen)[first]):.4g}",
         count / certified,
     )
-
-
-def refuted(seen: Evidence, radii: Tensor) -> Tensor:
-    """[N] bool: right, and broken inside its certified radius by any attack at any radius."""
-    assert seen.worst is not None
-    return seen.worst.clean_correct & (_nearest(seen) <= radii)
-
-
-def _nearest(seen: Evidence) -> Tensor:
-    """[N] the smallest success; inf = none."""
-    assert seen.worst is not None
-    nearest = torch.where(seen.worst.success, seen.worst.distance.double(), torch.inf)
-    if seen.curve is not None:
-        n = len(seen.curve.nearest)
-        nearest[:n] = torch.minimum(nearest[:n], nearest.new_tensor(seen.curve.nearest))
-    return nearest

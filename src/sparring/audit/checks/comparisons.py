@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sparring.audit.checks.evidence import Evidence
-from sparring.audit.checks.registry import LEAST, Found, Outcome, Skipped, check
+from sparring.audit.checks.registry import LEAST, WEAK, Found, Outcome, Skipped, check
 from sparring.audit.statistics.mcnemar import LEVEL, mcnemar
 from sparring.audit.statistics.proportion import percent
 
@@ -18,8 +18,6 @@ SHARE = 0.01
 TO_COMPARE = 20
 APART, SURE = 0.1, 3.3
 "a difference of two shares that is worth a word, and in standard errors"
-WEAK = "weak-suite"
-"the code of the doubt that only requirements raise"
 GRADIENT = ("single-step", "iterative")
 "families of attacks that see gradients"
 

@@ -19,6 +19,8 @@ from sparring.audit.checks.evidence import Evidence
 from sparring.errors import InputError
 from sparring.result import Doubt
 
+WEAK = "weak-suite"
+"the code of the doubt that only requirements raise"
 LEAST = 3
 "images that must show a sign before it counts"
 

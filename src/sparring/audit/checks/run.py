@@ -21,7 +21,10 @@ from sparring.audit.probes.probe import Probes
 from sparring.result import Doubt
 
 THEMES = (claims, attackers, model, gradients, comparisons, successes, convergence, curve, certificates)
-"importing them has filled the register"
+"importing them has filled the register; this is its order, whichever of them was imported first"
+_PLACE = {theme.__name__: k for k, theme in enumerate(THEMES)}
+for _code in sorted(CHECKS, key=lambda code: _PLACE.get(CHECKS[code].find.__module__, len(THEMES))):
+    CHECKS[_code] = CHECKS.pop(_code)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sparring.audit.checks.comparisons import WEAK
+from sparring.audit.checks.registry import WEAK
 from sparring.audit.inputs.requirements import Requirement, judge, parse_requirement, too_weak
 from sparring.audit.report.document import FILE, json_text
 from sparring.audit.report.findings import Findings

@@ -23,8 +23,7 @@ from sparring.audit.cascade.proof import Pixels, gallery, samples
 from sparring.audit.cascade.receipt import RECEIPT, receipt_of
 from sparring.audit.cascade.survival import together
 from sparring.audit.cascade.trace_summary import joined
-from sparring.audit.checks.bracket import Bracket
-from sparring.audit.checks.certificates import refuted
+from sparring.audit.checks.bracket import Bracket, refuted
 from sparring.audit.checks.evidence import Evidence, OnSubset
 from sparring.audit.checks.registry import causes
 from sparring.audit.checks.run import run_checks

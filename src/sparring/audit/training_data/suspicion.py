@@ -100,7 +100,7 @@ def _knn(train: ImageData, control: ImageData) -> Suspicion:
 
 def _spectral(inside: Tensor, labels: Tensor, outside: Tensor, others: Tensor) -> Suspicion:
     scores, usual = torch.zeros(len(labels)).double(), torch.zeros(len(others)).double()
-    for label in labels.unique().tolist():
+    for label in sorted(set(labels.tolist())):
         rows, held = labels == label, others == label
         mean = inside[rows].mean(0)
         centred = inside[rows] - mean

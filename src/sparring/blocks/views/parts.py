@@ -89,8 +89,8 @@ class SIA(Joinable):
     def __call__(self, z: Tensor, noise: Noise) -> Tensor:
         def change(picture: Tensor, dice: Dice) -> Tensor:
             widths = dice.cuts(picture.shape[2], self.parts)
-            lines = picture.split(dice.cuts(picture.shape[1], self.parts), 1)
-            return torch.cat([torch.cat([one(part, dice) for part in line.split(widths, 2)], 2) for line in lines], 1)
+            lines = torch.split(picture, dice.cuts(picture.shape[1], self.parts), 1)
+            return torch.cat([torch.cat([one(part, dice) for part in torch.split(x, widths, 2)], 2) for x in lines], 1)
 
         def one(part: Tensor, dice: Dice) -> Tensor:
             changed = self.p >= 1 or dice.share() < self.p
@@ -121,7 +121,7 @@ class BSR(Joinable):
 
     def __call__(self, z: Tensor, noise: Noise) -> Tensor:
         def shuffled(picture: Tensor, dice: Dice, side: int) -> list[Tensor]:
-            strips = picture.split(dice.cuts(picture.shape[side], self.parts), side)
+            strips = torch.split(picture, dice.cuts(picture.shape[side], self.parts), side)
             return [strips[k] for k in dice.order(len(strips))]
 
         def change(picture: Tensor, dice: Dice) -> Tensor:

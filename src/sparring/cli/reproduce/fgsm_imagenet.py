@@ -111,7 +111,7 @@ def true_labels(wanted: list[str], table: Path | None) -> dict[str, str]:
     from sparring.data.tables import read_table
 
     tables = {table} if table is not None else {Path(name).parent / "labels.csv" for name in wanted}
-    truths = {}
+    truths: dict[str, str] = {}
     for one in sorted(tables):
         if one.is_file() or table is not None:
             read = read_table(one, one.parent)

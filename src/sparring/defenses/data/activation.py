@@ -41,7 +41,7 @@ class ActivationClustering(Sanitizer):
         labels = evidence.data.labels
         scores, keep = torch.zeros(len(labels), dtype=torch.float64), torch.ones(len(labels), dtype=torch.bool)
         splits = {}
-        for label in labels.unique().tolist():
+        for label in sorted(set(labels.tolist())):
             rows = (labels == label).nonzero().flatten()
             if len(rows) < 4:
                 continue
@@ -60,7 +60,8 @@ def principal(x: Tensor, components: int) -> Tensor:
     """The first principal components of rows [N, d], largest first: [N, min(d, components)]."""
     centred = x - x.mean(0)
     _, vectors = torch.linalg.eigh(centred.T @ centred)
-    return centred @ vectors.flip(1)[:, :components]
+    reduced: Tensor = centred @ vectors.flip(1)[:, :components]
+    return reduced
 
 
 def two_means(x: Tensor) -> Tensor:

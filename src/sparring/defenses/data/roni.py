@@ -67,7 +67,8 @@ class Impact:
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         """For each sample x [M, d] with target t [M, K], as if it came alone: [M]."""
         found = []
-        for rows, targets in zip(x.split(ROWS), t.split(ROWS), strict=True):
+        for start in range(0, len(x), ROWS):
+            rows, targets = x[start : start + ROWS], t[start : start + ROWS]
             spread = rows @ self.inverse  # [m, d]
             step = (targets - rows @ self.weights) / (1 + (spread * rows).sum(1, keepdim=True))  # [m, K]
             reach = spread @ self.quiz.T  # [m, Q]: how far each moves each quiz answer

@@ -35,7 +35,7 @@ class SpectralSignatures(Sanitizer):
         labels = evidence.data.labels
         scores, keep = torch.zeros(len(labels), dtype=torch.float64), torch.ones(len(labels), dtype=torch.bool)
         shares = {}
-        for label in labels.unique().tolist():
+        for label in sorted(set(labels.tolist())):
             rows = (labels == label).nonzero().flatten()
             scores[rows], shares[label] = signature(features[rows])
             keep[rows] = largest(scores[rows], int(self.remove * len(rows) + 0.5))

@@ -113,7 +113,7 @@ def wrap_callable(
     if isinstance(classes, bool) or (isinstance(classes, int) and classes < 2):
         raise InputError(f"classes is {classes}; at least 2, or their names, are needed")
     names = None if classes is None or isinstance(classes, int) else [str(each) for each in classes]
-    count = classes if isinstance(classes, int) or names is None else len(names)
+    count = classes if isinstance(classes, int) else None if names is None else len(names)
 
     def ask(x: Tensor) -> Any:
         with torch.no_grad():

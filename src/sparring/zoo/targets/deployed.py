@@ -87,12 +87,13 @@ class EightBits:
 
     def pixels(self, x: NDArray[Any]) -> NDArray[Any]:
         """Pixels in [0, 1] as 8-bit pixels."""
-        return (np.rint(x * 255) + self.least).astype(self.dtype)
+        levels: NDArray[Any] = np.rint(x * 255) + self.least
+        return levels.astype(self.dtype)
 
     def quantised(self, values: NDArray[Any]) -> NDArray[Any]:
         """Real values, rounded and clipped."""
-        numbers = np.rint(values / self.scale) + self.zero
-        return np.clip(numbers, self.least, self.least + 255).astype(self.dtype)
+        numbers: NDArray[Any] = np.clip(np.rint(values / self.scale) + self.zero, self.least, self.least + 255)
+        return numbers.astype(self.dtype)
 
     def real(self, numbers: NDArray[Any]) -> NDArray[np.float32]:
         """Real values of 8-bit numbers."""

@@ -6,6 +6,7 @@ One picture at a time, so an answer does not depend on the batch. An 8-bit input
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -93,8 +94,8 @@ class TFLiteNet:
                     "how pixels are normalised before it: --mean and --std"
                 )
             return True
-        levels = np.arange(256, dtype=np.float32).reshape(1, 1, 16, 16) / 255
-        levels = levels.repeat(max(np.size(options.mean), np.size(options.std)), 1)
+        channels = max(len(values) if isinstance(values, Sequence) else 1 for values in (options.mean, options.std))
+        levels = (np.arange(256).reshape(1, 1, 16, 16) / 255).astype(np.float32).repeat(channels, 1)
         values = bits.quantised(normalised(levels, options.mean, options.std)).astype(int)
         return bool((np.abs(values - bits.pixels(levels).astype(int)) <= 1).all())
 

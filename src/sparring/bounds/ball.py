@@ -47,7 +47,8 @@ class Region:
         return cls(ball.x.flatten(1), low, high, ball.eps, ball.norm)
 
     def __getitem__(self, rows: Tensor) -> Region:
-        return Region(*(taken(value, rows) for value in (self.x, self.low, self.high, self.eps)), norm=self.norm)
+        x, low, high, eps = (taken(value, rows) for value in (self.x, self.low, self.high, self.eps))
+        return Region(x, low, high, eps, self.norm)
 
     def to(self, dtype: torch.dtype) -> Region:
         """The same in another precision."""

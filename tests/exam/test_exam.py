@@ -125,7 +125,9 @@ CHEAP = {
     "autozoom": Cheap("autozoom:steps=30,search=2,decoder=pixels", {}, "autozoom:steps=300,decoder=pixels,samples=10"),
     "houdini-nes": Cheap("houdini-nes:steps=15,samples=20", {}, "houdini-nes:steps=30"),
     # They come from far outside of eps.
-    "nes-partial": Cheap("nes-partial:steps=10,samples=10", {}, "nes-partial:steps=60", (*OPTIMA, "shapes")),
+    "nes-partial": Cheap(
+        "nes-partial:steps=10,samples=10", {}, "nes-partial:steps=60", (*OPTIMA, "shapes", "other-box")
+    ),
     "nes-labels": Cheap(
         "nes-labels:steps=6,samples=6,around=4", {"Linf": 2.0}, "nes-labels:steps=100", (*OPTIMA, "shapes")
     ),

@@ -58,9 +58,9 @@ class Question:
 
     def __getitem__(self, rows: Tensor) -> Question:
         ball, region = self.ball[rows], self.region[rows]
-        columns = (value[rows] for value in (self.y, self.size, self.error, self.noise))
+        y, size, error, noise = (value[rows] for value in (self.y, self.size, self.error, self.noise))
         target = None if self.target is None else self.target[rows]
-        return Question(self.model, self.graph, ball, region, *columns, target=target)
+        return Question(self.model, self.graph, ball, region, y, size, error, noise, target)
 
     def doubled(self) -> Question:
         """The same in float64."""

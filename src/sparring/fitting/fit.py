@@ -88,7 +88,7 @@ def fit_attack(
             ImageData(pictures, parts.train.y, classes=[str(k) for k in range(subject.classes)]),
             epochs=attack.epochs,
             loss=Teaching(attack, threat, model.net if isinstance(model.net, nn.Module) else None),
-            lr=attack.lr * (subject.width if subject.eps == float("inf") else 1.0),
+            lr=attack.lr * (subject.width if attack.in_pixels else 1.0),
             schedule="cosine",
             batch_size=attack.batch_size,
             seed=seed,
@@ -167,4 +167,4 @@ def _prepared(
 
 def _logits(model: Model, x: Tensor, batch: int = 500) -> Tensor:
     with torch.no_grad():
-        return torch.cat([model.logits(part) for part in x.split(batch)]).cpu()
+        return torch.cat([model.logits(part) for part in torch.split(x, batch)]).cpu()

@@ -91,8 +91,8 @@ class Neighbours(nn.Module):
         self.register_buffer("labels", F.one_hot(y, 10).float())
 
     def forward(self, x: Tensor) -> Tensor:
-        near = torch.cdist(self.features(x).flatten(1), self.known).topk(5, largest=False).indices
-        votes: Tensor = self.labels[near].sum(1)
+        near = torch.cdist(self.features(x).flatten(1), self.get_buffer("known")).topk(5, largest=False).indices
+        votes: Tensor = self.get_buffer("labels")[near].sum(1)
         return votes
 
 
@@ -158,7 +158,8 @@ class Cached(nn.Module):
         answers = self.net(x)
         for name, answer in zip(names, answers.detach(), strict=True):
             self.known.setdefault(name, answer.clone())
-        return torch.stack([self.known[name] for name in names]) + 0 * answers
+        kept: Tensor = torch.stack([self.known[name] for name in names]) + 0 * answers
+        return kept
 
 
 class Suspicious(nn.Module):

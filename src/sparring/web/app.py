@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sparring.errors import MissingExtra
 
@@ -73,7 +73,7 @@ def serve(runs: Path, port: int | None = None, trust: bool = False, browser: boo
     return str(address)
 
 
-def _gradio() -> gr:  # type: ignore[valid-type]
+def _gradio() -> Any:
     if find_spec("gradio") is None:
         raise MissingExtra("the web page", "web")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

@@ -69,7 +69,7 @@ def attack_tab(trust: bool) -> None:
         with gr.Column(scale=1):
             gr.Markdown("**Parameters**")
 
-            @gr.render(inputs=chosen)
+            @gr.render(inputs=chosen)  # type: ignore[untyped-decorator]
             def form(name: str) -> None:
                 info = find(name)
                 known = fields_of(info)

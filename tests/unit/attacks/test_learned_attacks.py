@@ -340,3 +340,24 @@ def test_pictures_are_written(name: str, fitted: Any, tmp_path: Path) -> None:
     assert all((tmp_path / one).stat().st_size > 100 for one in names)
     assert ("patch.png" in names) == (name == "patch")
     assert ("perturbation.png" in names) == (name in ("uap-pgd", "upset"))
+
+
+@pytest.mark.parametrize("spec", ["uap-pgd:epochs=2", "advgan:epochs=2", "patch:size=0.2,epochs=2"])
+def test_the_scale_of_the_pixels_does_not_matter(
+    spec: str, small_net: nn.Module, small_images: tuple[Tensor, Tensor]
+) -> None:
+    """Twice as large pixels are the same numbers but for the exponent, so everything learned is the same."""
+    x, y = small_images
+    norm, eps = ("L0", None) if spec.startswith("patch") else ("Linf", 0.1)
+    one = sp.attack(spec).fit(sp.wrap(small_net), (x, y), sp.Threat(norm, eps), seed=0)
+    wide = sp.wrap(nn.Sequential(Half(), small_net), box=(0, 2))
+    two = sp.attack(spec).fit(wide, (2 * x, y), sp.Threat(norm, None if eps is None else 2 * eps), seed=0)
+    plain = one(sp.wrap(small_net), x, y, sp.Threat(norm, eps))
+    doubled = two(wide, 2 * x, y, sp.Threat(norm, None if eps is None else 2 * eps))
+    assert torch.equal(plain.success, doubled.success)
+    assert torch.allclose(2 * plain.x_adv, doubled.x_adv, atol=1e-3)
+
+
+class Half(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x / 2

@@ -12,7 +12,7 @@ Fails on: patches that are too small for the net (5 % of a digit changes few ans
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -62,6 +62,8 @@ class AdversarialPatch(LearnedAttack):
     epochs: PositiveInt = 10
     batch_size: PositiveInt = 100
     lr: PositiveFloat = 0.05
+
+    in_pixels: ClassVar[bool] = True
 
     def net(self, subject: Subject) -> nn.Module:
         return Patch(subject, self.size, self.rotation)

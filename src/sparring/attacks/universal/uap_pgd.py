@@ -12,6 +12,8 @@ Fails on: nets that look at each image their own way, such as adversarially trai
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
@@ -41,7 +43,7 @@ class UAPPGD(LearnedAttack):
         weights: what it has learned; none = fit it first.
         target: the class to drive images to; none = any other.
         beta: an image counts until it is fooled by so many logits.
-        epochs, batch_size, lr: of Adam; the rate is a part of the radius for each pixel, as far as the norm has one.
+        epochs, batch_size, lr: of Adam; the rate is a part of the box.
     """
 
     weights: LearnedWeights = None
@@ -50,6 +52,8 @@ class UAPPGD(LearnedAttack):
     epochs: PositiveInt = 10
     batch_size: PositiveInt = 100
     lr: PositiveFloat = 0.02
+
+    in_pixels: ClassVar[bool] = True
 
     def net(self, subject: Subject) -> nn.Module:
         return OneForAll(subject)

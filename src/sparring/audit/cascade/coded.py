@@ -181,15 +181,17 @@ def run_coded(cascade: Cascade, model: Model, levels: tuple[float, ...]) -> None
         better = (other.distance < best.distance) | (~best.success & (other.margin > best.margin))
         best = replace(
             best,
-            **{
-                name: torch.where(
-                    better.reshape(-1, *[1] * (getattr(best, name).dim() - 1)),
-                    getattr(other, name),
-                    getattr(best, name),
-                )
-                for name in ("x_adv", "success", "distance", "margin", "first_hit")
-            },
+            x_adv=_where(better, other.x_adv, best.x_adv),
+            success=_where(better, other.success, best.success),
+            distance=_where(better, other.distance, best.distance),
+            margin=_where(better, other.margin, best.margin),
+            first_hit=_where(better, other.first_hit, best.first_hit),
             queries=best.queries + other.queries,
             gradients=best.gradients + other.gradients,
         )
     cascade.add(CODED, rows, replace(best, attack=CODED.title, seconds=time.perf_counter() - began), PLACE)
+
+
+def _where(rows: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """`one` in the `rows` [B] that are True, `other` in the rest."""
+    return torch.where(rows.reshape(-1, *[1] * (other.dim() - 1)), one, other)

@@ -80,13 +80,14 @@ def prove(model: Model, clean: Clean, worst: Result, batch_size: int, steady: bo
     order and another batch, unless a model is not `steady` anyway."""
     answers = ask(model, worst.x_adv, batch_size)
     hit = worst.success & worst.clean_correct
-    again = ask(model, eight_bit(worst.x_adv[hit], clean.x[hit], worst.threat), batch_size).prediction
+    rounded = ask(model, eight_bit(worst.x_adv[hit], clean.x[hit], worst.threat), batch_size).prediction
+    again = _again(model, clean, batch_size) if steady else NONE_ASKED
     return Proof(
         answers.prediction,
         answers.confidence,
         Figure(int((answers.prediction != clean.y)[hit].sum()), int(hit.sum())),
-        Figure(int((again == clean.y[hit]).sum()), int(hit.sum())),
-        len(clean) + int(hit.sum()) + (again := _again(model, clean, batch_size) if steady else NONE_ASKED).of,
+        Figure(int((rounded == clean.y[hit]).sum()), int(hit.sum())),
+        len(clean) + int(hit.sum()) + again.of,
         again,
     )
 

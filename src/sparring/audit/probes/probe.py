@@ -184,9 +184,9 @@ def probe(
     gap = float((top2[:, 0] - top2[:, 1]).median()) if len(x) else float("nan")
     cut, changed = False, _changed(model, clean, batch_size)
     remembered, stepped, overtaken = 0.0, 0, 0
-    asked = memory is not None and len(x) > 0 and model.access != "decision"
-    if asked and changed:  # by memory, or at random?
-        remembered, more = remembers(model, memory, *_points(model, x[:ASKED], threat, seed), batch_size)
+    kept = memory if len(x) and model.access != "decision" else None
+    if kept is not None and changed:  # by memory, or at random?
+        remembered, more = _remembers(model, kept, x, threat, seed, batch_size)
         passes += more
         changed = 0.0 if remembered else changed
     if model.access == "gradient" and len(x):
@@ -210,8 +210,8 @@ def probe(
     active = bool(training) and model.mode == "as_is"
     in_eval, extra = measure_in_eval(model, clean, threat, seed, batch_size) if active else (None, 0)
     passes += extra
-    if asked and not remembered:  # by now the model has been asked a lot
-        remembered, more = remembers(model, memory, *_points(model, x[:ASKED], threat, seed), batch_size)
+    if kept is not None and not remembered:  # by now the model has been asked a lot
+        remembered, more = _remembers(model, kept, x, threat, seed, batch_size)
         passes += more
     return Probes(
         n=len(x),
@@ -288,6 +288,14 @@ def _changed(model: Model, clean: Clean, batch_size: int) -> float:
             far = (F.normalize(first, dim=1) - F.normalize(second, dim=1)).abs().amax(1) > 1e-4
             apart.append(far | (first.argmax(1) != second.argmax(1)))
     return _share(torch.cat(apart))
+
+
+def _remembers(
+    model: Model, memory: Memory, x: Tensor, threat: Threat, seed: int, batch_size: int
+) -> tuple[float, int]:
+    """Share of images that are answered otherwise than by the model as it came; and the passes that it took."""
+    clean, near = _points(model, x[:ASKED], threat, seed)
+    return remembers(model, memory, clean, near, batch_size)
 
 
 def _points(model: Model, x: Tensor, threat: Threat, seed: int) -> list[Tensor]:

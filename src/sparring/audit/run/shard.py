@@ -130,8 +130,9 @@ def _look_again(plan: Plan, head: Prepared, number: int, cascade: Cascade, subse
         run_plainly(cascade, plan.model, plan.stages, affordable(plan.stages, rows, classes, spare, plan.seed), clock)
     if plan.suite.transfer:
         signs = {doubt.code for doubt in early_doubts(head.probes, classes)}
-        left = cascade.standing.nonzero().squeeze(1) if signs & set(DOUBTFUL) else subset
-        run_transfer(cascade, plan.model, torch.cat([subset, left]).unique(), clock)
+        unbroken = cascade.standing.nonzero().squeeze(1) if signs & set(DOUBTFUL) else subset
+        both: Tensor = torch.cat([subset, unbroken]).unique()  # type: ignore[no-untyped-call]
+        run_transfer(cascade, plan.model, both, clock)
     run_second_look(cascade, plan.model, subset, allowed - passes_of(cascade, RECEIPT, CONTROLS), clock)
     if plan.suite.longer:
         left = allowed - passes_of(cascade, RECEIPT, CONTROLS)

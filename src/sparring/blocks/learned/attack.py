@@ -89,6 +89,8 @@ class LearnedAttack(Attack):
     batch_size: int
     aims: ClassVar[bool] = False
     "the net is told which class to drive each image to"
+    in_pixels: ClassVar[bool] = False
+    "what is learned are pixels, so the learning rate is a part of the box"
 
     @abstractmethod
     def net(self, subject: Subject) -> nn.Module:

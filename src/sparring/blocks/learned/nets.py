@@ -191,7 +191,8 @@ class Translator(nn.Module):
             return h
         assert t is not None
         part = slice(layer * HIDDEN, (layer + 1) * HIDDEN)
-        return h * (1 + self.scales(t)[:, part, None, None]) + self.shifts(t)[:, part, None, None]
+        aimed: Tensor = h * (1 + self.scales(t)[:, part, None, None]) + self.shifts(t)[:, part, None, None]
+        return aimed
 
 
 class Residual(nn.Module):

@@ -10,10 +10,6 @@ from torch import Tensor
 
 from sparring.rng import Noise
 
-ROUNDING = 1e-12
-"of a sum of float64 numbers: a difference as small says nothing"
-
-
 def per(values: Tensor, like: Tensor) -> Tensor:
     """Shape [B] values so that they broadcast against `like` [B, ...]."""
     return values.reshape(-1, *[1] * (like.dim() - 1))
@@ -102,22 +98,17 @@ def peak_cut(magnitude: Tensor, weight: Tensor) -> Tensor:
 def l1_cut(magnitude: Tensor, cap: Tensor, eps: Tensor) -> Tensor:
     """The cut >= 0 with sum_i clip(m_i - cut, 0, cap_i) = eps: [B, n], [B, n], [B] -> [B], all in float64.
 
-    The sum falls with the cut and is piecewise linear: Newton's steps, and halves of the bracket where they leave it.
-    The step on the right piece is exact, and the last.
+    The sum is piecewise linear in the cut, with a kink where a pixel starts (cut = m_i) and where it is
+    full (cut = m_i - cap_i). Walk the sorted kinks from above until the sum reaches eps.
     """
-    eps = eps.double()
-    low, high = torch.zeros_like(eps), magnitude.amax(1)
-    cut = torch.zeros_like(eps)
-    for _ in range(200):
-        over = magnitude - cut[:, None]
-        missing = torch.minimum(over.clamp(min=0), cap).sum(1) - eps
-        growing = ((over > 0) & (over < cap)).sum(1)
-        low, high = torch.where(missing > 0, cut, low), torch.where(missing > 0, high, cut)
-        newton = cut + missing / growing.clamp(min=1)
-        inside = (growing > 0) & (newton >= low) & (newton <= high)
-        cut = torch.where(inside, newton, (low + high) / 2).where(missing != 0, cut)
-        if bool((missing.abs() <= ROUNDING * eps).all()):
-            break
+    kinks = torch.cat([magnitude, magnitude - cap], 1)
+    turn = torch.cat([torch.ones_like(magnitude), -torch.ones_like(magnitude)], 1)
+    kinks, order = kinks.sort(1, descending=True)
+    slope = turn.gather(1, order).cumsum(1)  # how many pixels grow below each kink
+    total = torch.cat([torch.zeros_like(kinks[:, :1]), (slope[:, :-1] * -kinks.diff(dim=1)).cumsum(1)], 1)
+    at = torch.searchsorted(total, eps.double()[:, None], right=True).clamp(1, kinks.shape[1]) - 1
+    start, grown, growing = (values.gather(1, at).squeeze(1) for values in (kinks, total, slope))
+    cut = start - (eps.double() - grown) / growing.clamp(min=1)
     return cut.clamp(min=0)
 
 

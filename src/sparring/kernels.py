@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sparring.rng import Noise
 
+
 def per(values: Tensor, like: Tensor) -> Tensor:
     """Shape [B] values so that they broadcast against `like` [B, ...]."""
     return values.reshape(-1, *[1] * (like.dim() - 1))

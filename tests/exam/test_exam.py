@@ -148,15 +148,24 @@ def main_norm(asked: Sequence[Norm]) -> Norm:
 QUICKLY_FITTED = ("uap-pgd", "advgan")
 "of the attacks that learn, those that `make test` examines; `make exam` fits all of them"
 
+FOR_LATER = ("other-box", "odd-batches", "known-optimum-targeted")
+"dear questions: of attacks that see gradients `make test` asks all but the first, of others none"
+
+
+def later(info: sp.AttackInfo, check: str, under: Norm, asked: Sequence[Norm]) -> bool:
+    """It is for `make exam` alone."""
+    if under != main_norm(asked) or (info.learns is not None and info.name not in QUICKLY_FITTED):
+        return True
+    return check in (FOR_LATER[:1] if info.sees == "gradient" else FOR_LATER)
+
+
 SITTINGS = [
     pytest.param(
         info.name,
         check.name,
         under,
         id=f"{info.name}-{under}-{check.name}",
-        marks=()
-        if under == main_norm(check.norms(info)) and (info.learns is None or info.name in QUICKLY_FITTED)
-        else pytest.mark.exam,
+        marks=pytest.mark.exam if later(info, check.name, under, check.norms(info)) else (),
     )
     for info in sp.attacks()
     for check in CHECKS.values()

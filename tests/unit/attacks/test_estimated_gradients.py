@@ -53,6 +53,7 @@ def test_a_target_is_reached(spec: str, net: sp.Model, digits: Digits) -> None:
     assert int(result.success.sum()) >= 8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spec", ["nes", "spsa"])
 def test_l2_comes_within_a_fifth_of_what_gradients_find(spec: str, net: sp.Model, digits: Digits) -> None:
     x, y = digits

@@ -13,6 +13,7 @@ def digits() -> tuple[torch.Tensor, torch.Tensor]:
     return sp.load_data("mnist5k", n=10).tensors()
 
 
+@pytest.mark.long
 def test_targets_are_reached_where_foolbox_reaches_one_in_five(digits: tuple[torch.Tensor, torch.Tensor]) -> None:
     """Foolbox, on a like net: 20 % at Linf 0.3 with 5,001 queries. Here 60 % is the least, by the paper's budget."""
     x, y = digits

@@ -65,6 +65,7 @@ def test_it_is_the_smallest_by_enumeration(norm: str, seed: int) -> None:
     assert aimed.distance.tolist() == pytest.approx(truth, rel=2e-3, abs=2e-5)
 
 
+@pytest.mark.long
 def test_no_attack_is_nearer() -> None:
     net, x = tiny(4), torch.rand(4, 1, 2, 2, generator=torch.Generator().manual_seed(4))
     y = net(x).argmax(1)

@@ -214,14 +214,15 @@ def test_an_audit_takes_a_fitted_attack_by_its_folder(fitted: Any, tmp_path: Pat
     folder = fitted("uap-pgd").save(tmp_path / "mine")
     x, y = pictures(30, 3)
     report = sp.audit(Stripes(), (x, y), ("Linf", EPS), suite=["fgsm", str(folder), f"fitted:{folder}"])
-    titles = [attack["title"] for attack in report.to_dict()["attacks"]]
+    titles = [attack["attack"] for attack in report.to_dict()["attacks"]]
     assert sum("UAP" in title for title in titles) == 2
 
 
 def test_a_fitted_attack_refuses_other_shapes_and_damaged_files(fitted: Any, tmp_path: Path) -> None:
     attack = fitted("uap-pgd")
+    wide = torch.rand(2, 1, 8, 9)
     with pytest.raises(InputError, match=r"fitted for images of shape \(1, 8, 8\), not \(1, 8, 9\)"):
-        attack(Stripes(), torch.rand(2, 1, 8, 9), torch.tensor([0, 1]), ("Linf", EPS))
+        attack(Stripes(), wide, Stripes()(wide).argmax(1), ("Linf", EPS))
     folder = attack.save(tmp_path / "attack")
     (folder / "weights.safetensors").write_bytes(b"x")
     with pytest.raises(InputError, match="not those of its card"):

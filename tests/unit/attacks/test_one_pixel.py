@@ -30,6 +30,7 @@ def test_one_pixel_is_nearly_as_good_as_the_best_of_all_there_are(digits: tuple[
     assert bool(((found - clean) >= 0.75 * (most - clean)).all())
 
 
+@pytest.mark.long
 def test_twelve_pixels_fool_where_as_many_random_ones_never_do(digits: tuple[Tensor, Tensor]) -> None:
     net, (x, y) = sp.load_model("mnist-cnn"), digits
     result = sp.attack("one-pixel")(net, x, y, sp.Threat("L0", 12))

@@ -15,6 +15,7 @@ def digits() -> tuple[Tensor, Tensor]:
     return sp.load_data("mnist5k", n=10).tensors()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("spec", "queries"), [("simba", 803), ("simba:basis=dct", 725)])
 def test_digits_fall_with_fewer_queries_than_art_needs(spec: str, queries: int, digits: tuple[Tensor, Tensor]) -> None:
     """ART's, on a like net: 80 % of 10 digits at L2 2.23 with 803 queries by pixels, at 2.49 with 725 by cosines."""

@@ -82,6 +82,7 @@ def test_importance_is_even_at_first_and_then_near_the_changes() -> None:
     assert float(near[0].max()) > 5 * float(near[0].min())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("solver", ["adam", "newton:lr=0.5,h=0.02"])
 def test_distances_come_near_those_that_gradients_find(solver: str) -> None:
     x, y = sp.load_data("mnist5k", n=3).tensors()
@@ -93,6 +94,7 @@ def test_distances_come_near_those_that_gradients_find(solver: str) -> None:
     assert int(result.queries.max()) <= 1 + 257 + 2 * (60 * 257 + 1)
 
 
+@pytest.mark.long
 def test_a_target_is_reached() -> None:
     x, y = sp.load_data("mnist5k", n=2).tensors()
     net = sp.load_model("mnist-cnn")

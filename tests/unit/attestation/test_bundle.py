@@ -43,7 +43,12 @@ def public_pem(key: Any) -> bytes:
 def run(small_net: nn.Module, small_images: Images, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle") / "run"
     report = sp.audit(
-        small_net, small_images, sp.Threat("Linf", 0.05), suite=["fgsm"], require=["robust >= 10%"], folder=folder
+        small_net,
+        small_images,
+        sp.Threat("Linf", 0.05),
+        suite=["pgd:steps=10"],
+        require=["robust >= 10%"],
+        folder=folder,
     )
     report.save(folder)
     return folder

@@ -31,6 +31,7 @@ def digits() -> Images:
     return sp.load_data("mnist5k", n=12).tensors()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "saw"), [("labels", "the predicted class alone"), ("scores", "scores, and no")])
 def test_the_verdict_says_what_was_seen_and_each_query_is_counted(kind: Any, saw: str, digits: Images) -> None:
     asked = Asked(kind)

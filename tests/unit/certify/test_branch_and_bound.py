@@ -94,6 +94,7 @@ def test_without_time_the_gap_is_reported() -> None:
     assert int(crown.certified.sum()) <= int(hurried.certified.sum()) < int(patient.certified.sum())
 
 
+@pytest.mark.long
 @pytest.mark.skipif(DATA is None, reason="SPARRING_DATA names no folder with published nets")
 def test_a_published_net_is_settled_image_by_image() -> None:
     """Wong & Kolter's net at Linf 0.1: exact adversarial error 4.38 % of 10,000 (arXiv:1711.07356).

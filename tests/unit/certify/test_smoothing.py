@@ -88,6 +88,7 @@ def affine() -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
     return net.requires_grad_(False), x.reshape(5, 1, 2, 2), gap / 2
 
 
+@pytest.mark.long
 def test_radii_of_an_affine_net_stay_below_the_distance_and_come_near() -> None:
     """For a half-space the true radius is the distance to its boundary, whatever sigma is."""
     net, x, distance = affine()

@@ -29,6 +29,7 @@ def sparring(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", CODE, *words], capture_output=True, text=True, cwd=folder)
 
 
+@pytest.mark.long
 def test_one_line_is_enough(tmp_path: Path) -> None:
     shown = sparring(tmp_path, "audit", "--help").stdout
     assert "--dummy" in shown

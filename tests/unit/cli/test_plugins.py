@@ -75,6 +75,7 @@ def run(*words: object, code: int = 0) -> str:
     return ran.stdout + ran.stderr
 
 
+@pytest.mark.long
 def test_an_audit_with_an_own_suite_attack_check_and_stage(plugin: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     audit = ("audit", "--model", "mnist-cnn", "--n", 12, "--eps", 0.1, "--suite", "my-suite", "--defense", "my-stage")

@@ -65,6 +65,7 @@ def test_the_radius_grows_and_the_clean_weight_falls() -> None:
     assert first.notes["verified"] >= last.notes["verified"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["ibp", "crown-ibp", "sabr"])
 def test_training_with_it_proves_more(name: str) -> None:
     x, y = batch(400)

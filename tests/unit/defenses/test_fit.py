@@ -123,6 +123,7 @@ def test_the_radius_warms_up() -> None:
         AdversarialTraining(Threat("Linf"))
 
 
+@pytest.mark.long
 def test_adversarial_training_makes_robust_what_standard_training_does_not(digits: ImageData) -> None:
     data, threat = digits.first(500), Threat("Linf", 0.1)
     losses = AdversarialTraining(threat, PGD(steps=3)), Standard()
@@ -202,7 +203,7 @@ def test_bad_settings_are_refused_in_one_line(few: ImageData, options: dict[str,
 
 def test_without_the_extra_the_error_says_what_to_install(few: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'sparring\[train\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install '\.\[train\]'"):
         fit(make_net("wong"), few, epochs=1, device="cpu")
 
 

@@ -107,6 +107,7 @@ def error_after(x: Tensor, y: Tensor, flipped: tuple[int, ...]) -> float:
     return float((learner.logits(weights, x).argmax(1) != y).double().mean())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [0, 1])
 def test_optimised_flips_beat_random_ones_and_reach_the_exhaustive_optimum_on_a_tiny_set(seed: int) -> None:
     x, y = two_groups(12, seed)

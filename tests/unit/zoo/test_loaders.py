@@ -134,8 +134,8 @@ def test_module_factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ("{file}", "say which function in it gives the model"),
         ("gone.py:build", "there is no file gone.py"),
         ("no_such_package.models:build", "there is no module 'no_such_package'"),
-        ("onnx:net.onnx", "known forms: a shipped name"),
-        ("http://localhost:8000/predict", "known forms: a shipped name"),
+        ("onnx:net.onnx", "there is no file net.onnx"),
+        ("ftp://localhost:8000/predict", "known forms: a shipped name"),
         ("hf:", "names nothing after hf:"),
         ("resnet9000", "no model is called 'resnet9000'; known forms"),
         ("weights.pt", "name the net too"),
@@ -505,7 +505,7 @@ def hide(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 def test_absent_libraries_name_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     hide(monkeypatch, "transformers", "timm", "torchvision", "efficientnet_lite_pytorch")
     for spec, extra in (("hf:x", "hf"), ("timm:x", "timm"), ("efficientnet-lite0", "imagenet")):
-        with pytest.raises(MissingExtra, match=rf"pip install 'sparring\[{extra}\]'"):
+        with pytest.raises(MissingExtra, match=rf"pip install '\.\[{extra}\]'"):
             load_model(spec)
     with pytest.raises(InputError, match="pip install torchvision"):
         load_model("torchvision:resnet18")

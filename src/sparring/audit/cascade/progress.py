@@ -155,6 +155,7 @@ class Clock:
         later = self.later * sum(passes for _, passes in self.table)
         rate = self.attacking / self.spent if self.spent else float("nan")
         extra = self.share * (self.attacking - self.since + rate * ahead) if self.allowed is None else self.allowed
-        left = rate * (ahead + later * (1 + self.share)) + extra
+        over = self.done >= self.of and self.number + 1 == len(self.table) and not self.later
+        left = 0.0 if over else rate * (ahead + later * (1 + self.share)) + extra
         whole, place = self.elsewhere + standing, (self.number + 1, len(self.table))
         self.callback(Step(title, *place, self.done, self.of, whole, self.n, self.seconds, left, *self.shard))

@@ -125,10 +125,12 @@ def remembers(model: Model, memory: Memory, x: Tensor, z: Tensor, batch_size: in
     again = answers(model, x, batch_size)
     if bool(differ(model, now[1], again).any()) and bool(differ(model, again, answers(model, x, batch_size)).any()):
         return 0.0, 5 * len(x)
+    present = Memory(model)  # what counts its questions goes on counting afterwards
     memory.restore()
     fresh_z = answers(model, z, batch_size)
     memory.restore()
     fresh = fresh_z, answers(model, x, batch_size)
+    present.restore()
     apart = differ(model, now[0], fresh[0]) | differ(model, now[1], fresh[1])
     return (float(apart.double().mean()) if len(x) else 0.0), 5 * len(x)
 

@@ -184,7 +184,8 @@ def probe(
     gap = float((top2[:, 0] - top2[:, 1]).median()) if len(x) else float("nan")
     cut, changed = False, _changed(model, clean, batch_size)
     remembered, stepped, overtaken = 0.0, 0, 0
-    kept = memory if len(x) and model.access != "decision" else None
+    # A service or a device cannot be put back, and what counts paid questions must not be.
+    kept = memory if len(x) and model.access == "gradient" else None
     if kept is not None and changed:  # by memory, or at random?
         remembered, more = _remembers(model, kept, x, threat, seed, batch_size)
         passes += more

@@ -43,7 +43,7 @@ class Findings:
         threat, suite, seed, settings, model, data, versions, command: what was done, to what, by what.
         tried: remedies that the probes asked for. receipt: what the plain loop made of random images, if it ran.
         no_receipt: why it did not run.
-        start: [N] margins of the clean images, > 0 = wrong.
+        start: [N] margins of the clean images, > 0 = wrong. subset: [s] numbers of the images in the sanity subset.
         certified: proved to stand, of all; the truth lies between this and `robust`. None = nothing was proved.
         bracket: the same with how it was proved; None = the audit itself has proved nothing.
         survival: which successes outlive a file format. requirements: what was required, and whether it is met.
@@ -84,6 +84,7 @@ class Findings:
     created: str
     command: str
     start: Tensor
+    subset: Tensor
     survival: tuple[Survival, ...] = ()
     receipt: Receipt | None = None
     no_receipt: str | None = None

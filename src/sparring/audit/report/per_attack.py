@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sparring.audit.cascade.certificate import SEARCHED
 from sparring.audit.cascade.latent import LATENT
@@ -32,7 +33,7 @@ def knowledge(stage: Stage) -> str:
 
 
 def standing_over_eps(
-    outcomes: Sequence[Outcome], worst: Result, threat: Threat, subset: int, nearest: Sequence[float] = ()
+    outcomes: Sequence[Outcome], worst: Result, threat: Threat, rows: Tensor, nearest: Sequence[float] = ()
 ) -> dict[str, Any] | None:
     """How many images of the sanity subset each attack leaves at radii up to the audited one, and all together.
 
@@ -40,9 +41,9 @@ def standing_over_eps(
     rim, and says nothing about smaller radii. "All" knows what the security curve found at smaller radii, too.
 
     Args:
+        rows: numbers of the images in the sanity subset.
         nearest: of the first images, the smallest distance that the security curve found; inf = none.
     """
-    rows = worst.clean_correct.nonzero().squeeze(1)[:subset]
     assert threat.eps is not None
     grid = [threat.eps * k / STEPS for k in range(STEPS + 1)]
     curves = []
@@ -60,10 +61,9 @@ def standing_over_eps(
     return {"n": len(rows), "eps": grid, "all": _left(best[rows], grid), "attacks": curves}
 
 
-def on_the_subset(outcomes: Sequence[Outcome], worst: Result, subset: int) -> list[dict[str, Any]]:
+def on_the_subset(outcomes: Sequence[Outcome], rows: Tensor) -> list[dict[str, Any]]:
     """Each attack that ran in full on all images of the sanity subset: its passes by image, and which of them (from 0)
     it breaks by itself. `audit.learnt` makes an order of it."""
-    rows = worst.clean_correct.nonzero().squeeze(1)[:subset]
     told = []
     for one in outcomes:
         here = torch.isin(one.rows, rows)
@@ -78,13 +78,12 @@ def on_the_subset(outcomes: Sequence[Outcome], worst: Result, subset: int) -> li
     return told
 
 
-def over_queries(outcomes: Sequence[Outcome], worst: Result, start: torch.Tensor, subset: int) -> dict[str, Any] | None:
+def over_queries(outcomes: Sequence[Outcome], rows: Tensor, start: Tensor) -> dict[str, Any] | None:
     """How far each attack has got on the sanity subset after so many forward passes: images broken, and the median
     headway (the share of the clean margin that it has taken, see `audit.headway`).
 
     `start`: [N] margins of the clean images. Margins of rescaled logits are not comparable, and left out.
     """
-    rows = worst.clean_correct.nonzero().squeeze(1)[:subset]
     curves = []
     for one in outcomes:
         here = torch.isin(one.rows, rows)

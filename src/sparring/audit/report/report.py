@@ -57,7 +57,9 @@ class Report(Findings):
         eps = self.threat.eps
         assert eps is not None
         known = [parse_requirement(one).at(eps) for one in requirements]
-        weak = too_weak((one.stage.family, one.stage.spec) for one in self.attacks if not one.stage.excluded)
+        asked = any(one.metric == "robust" for one in known)
+        ran = ((one.stage.family, one.stage.spec) for one in self.attacks if not one.stage.excluded)
+        weak = too_weak(ran) if asked or self.requirements else None
         new = tuple(judge(one, self.clean if one.metric == "clean" else self.robust, weak) for one in known)
         doubts = [doubt for doubt in self.doubts if doubt.code != WEAK]
         if weak is not None and any(one.requirement.metric == "robust" for one in (*self.requirements, *new)):

@@ -153,6 +153,7 @@ def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: P
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=plan.command(),
         start=Untargeted(head.clean.y).margin(head.clean.logits),
+        subset=main.subset,
         survival=survival,
         receipt=receipt,
         no_receipt=None if receipt is not None else _no_receipt(plan, head),

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Protocol
 import torch
 import torch.nn.functional as F
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -119,7 +120,7 @@ def load_codec(path: str | Path) -> Codec:
         channels, width = tensors["encoder.3.bias"].shape[0], tensors["encoder.0.bias"].shape[0]
         codec = Codec(channels, width)
         codec.load_state_dict(tensors)
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError, SafetensorError) as error:
         raise InputError(f"{path} holds no decoder: {str(error).splitlines()[0]}") from None
     codec.source = str(path)
     return codec.eval().requires_grad_(False)

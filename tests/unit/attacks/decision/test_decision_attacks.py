@@ -140,7 +140,7 @@ def test_minimum_norm_from_classes_alone(norm: str, most: float, digits: Digits)
 
 
 def test_minimum_norm_says_what_it_may_see(digits: Digits) -> None:
-    with pytest.raises(sp.SparringError, match="'gradient' or 'decision'"):
+    with pytest.raises(sp.SparringError, match="'gradient' or 'score' or 'decision'"):
         sp.minimum_norm(*digits, "L2", sees="labels")  # type: ignore[arg-type]
 
 

@@ -71,6 +71,7 @@ def test_a_bilinear_code_is_a_picture_of_half_the_size() -> None:
     assert Bilinear()(torch.ones(2, 1, 1, 10), (20,)).shape == (2, 20)
 
 
+@pytest.mark.long
 def test_the_decoder_of_an_autoencoder_perturbs_and_can_be_saved(tmp_path: Path) -> None:
     x, y = sp.load_data("mnist5k", n=60).tensors()
     codec = train_codec(x, iterations=60)
@@ -82,8 +83,9 @@ def test_the_decoder_of_an_autoencoder_perturbs_and_can_be_saved(tmp_path: Path)
     assert attack.spec == f"autozoom:steps=200,search=1,decoder={tmp_path}/codec.safetensors"
     result = attack(sp.load_model("mnist-cnn"), x[:3], y[:3], sp.Threat("L2"))
     assert bool(result.success.all())
+    colour = torch.rand(1, 3, 8, 8)
     with pytest.raises(InputError, match="made for 1 channels"):
-        attack(torch.nn.Flatten(), torch.rand(1, 3, 8, 8), torch.tensor([0]), sp.Threat("L2"))
+        attack(torch.nn.Flatten(), colour, colour.flatten(1).argmax(1), sp.Threat("L2"))
     with pytest.raises(InputError, match="bilinear"):
         sp.attack("autozoom:decoder=bilinaer")
     (tmp_path / "other.safetensors").write_bytes(b"nothing")

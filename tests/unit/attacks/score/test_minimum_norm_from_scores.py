@@ -11,6 +11,7 @@ from sparring.blocks.portfolio import Turn, even
 from sparring.testing.fixtures import affine
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("norm", ["Linf", "L2", "L1"])
 def test_on_an_affine_net_it_comes_near_the_closed_form(norm: str) -> None:
     paper = affine(classes=2)
@@ -22,6 +23,7 @@ def test_on_an_affine_net_it_comes_near_the_closed_form(norm: str) -> None:
     assert not bool(found.gradients.any())
 
 
+@pytest.mark.long
 def test_a_model_that_gives_scores_alone_is_enough() -> None:
     paper = affine()
     model = sp.wrap(paper.net, access="score")

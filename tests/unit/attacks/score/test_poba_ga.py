@@ -8,6 +8,7 @@ import sparring as sp
 from sparring.blocks.populations.visibility import fitness, visibility
 
 
+@pytest.mark.long
 def test_perturbations_fool_and_become_half_as_visible() -> None:
     x, y = sp.load_data("mnist5k", n=5).tensors()
     net = sp.load_model("mnist-cnn")

@@ -11,6 +11,7 @@ from sparring.norms import L1
 from sparring.rng import Noise
 
 
+@pytest.mark.long
 def test_seven_in_ten_digits_fall_in_l1_as_to_the_reference_code() -> None:
     """AutoAttack's Square on a like net: 70 % at L1 15 with 1,000 queries."""
     x, y = sp.load_data("mnist5k", n=20).tensors()

@@ -73,6 +73,7 @@ def _optimised(x: Tensor) -> Tensor:
     return z.detach()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("front", [_through_numpy, _optimised])
 def test_a_detour_does_not_break_a_model_that_it_finds_no_way_around(
     net: nn.Module, digits: tuple[Tensor, Tensor], front: Callable[[Tensor], Tensor]

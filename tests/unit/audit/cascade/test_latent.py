@@ -68,6 +68,7 @@ def test_the_audit_steers_the_generator(
     assert knowledge(LATENT) == "gradient"
 
 
+@pytest.mark.long
 def test_it_is_part_of_every_audit(
     safe: Defended, digits: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,6 +47,7 @@ def test_a_lowered_model_answers_in_bfloat16_and_float32_tensors(digits: tuple[T
     assert float(torch.cosine_similarity(*(slope.flatten(1) for slope in slopes)).min()) > 0.98
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shift", [0, 3])
 def test_verdicts_are_those_of_full_precision_whatever_bfloat16_says(shift: int, digits: tuple[Tensor, Tensor]) -> None:
     net = Liar(sp.load_model("mnist-cnn-pgd").net, shift)

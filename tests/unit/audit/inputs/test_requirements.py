@@ -116,6 +116,7 @@ def test_a_suite_without_a_search_bears_no_requirement(attacks: list[tuple[str, 
     assert (too_weak(attacks) is not None) == weak
 
 
+@pytest.mark.long
 def test_a_requirement_met_by_fgsm_alone_is_not_met_and_a_severe_doubt() -> None:
     model, data = sp.load_model("mnist-cnn"), sp.load_data("mnist5k", n=40).tensors()
     report = sp.audit(model, data, ("Linf", 0.001), suite=["fgsm"], require=["robust >= 60%", "clean >= 60%"])

@@ -145,6 +145,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, A
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", QUICK)
 def test_a_report_does_not_contradict_itself(name: str, documents: dict[str, dict[str, Any]]) -> None:
     assert contradictions(documents[name], render(documents[name])) == []

@@ -54,6 +54,7 @@ def honest(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return request.param, folder
 
 
+@pytest.mark.long
 def test_the_bracket_is_that_of_certify_and_closes_where_every_image_is_settled() -> None:
     crown, complete = audited("crown"), audited("complete")
     for method, report in (("crown", crown), ("complete", complete)):
@@ -185,6 +186,7 @@ def test_a_proof_that_an_attack_refutes_fails_the_run() -> None:
     assert "certificate-broken" in {doubt.code for doubt in report.doubts}
 
 
+@pytest.mark.long
 def test_what_the_search_breaks_counts_as_broken_and_can_be_verified(tmp_path: Path) -> None:
     """The only attack has one query: the search for the proof finds the adversarial examples."""
     folder = tmp_path / "run"

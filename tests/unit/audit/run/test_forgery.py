@@ -334,6 +334,7 @@ def test_a_model_is_not_random_because_the_run_says_so(
     assert any("at random" in line for line in found.findings)
 
 
+@pytest.mark.long
 def test_probes_that_hide_the_doubt_are_found(tmp_path: Path, small_net: nn.Module, small_images: Images) -> None:
     """A model without gradients; its run says that they are as large as any."""
 

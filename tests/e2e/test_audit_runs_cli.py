@@ -171,6 +171,7 @@ def test_a_rerun_is_the_same_audit_and_is_compared(run: Run, home: Path, done: P
     assert "Replay of done" in stdout
 
 
+@pytest.mark.long
 def test_a_rerun_by_two_workers_is_the_same(run: Run, done: Path, tmp_path: Path) -> None:
     """The other worker is told the audit's options, not the words of the rerun."""
     code, _, stderr = run("rerun", done, "--trust", "--out", tmp_path / "two", "--workers", 2)

@@ -148,7 +148,7 @@ def main_norm(asked: Sequence[Norm]) -> Norm:
 QUICKLY_FITTED = ("uap-pgd", "advgan")
 "of the attacks that learn, those that `make test` examines; `make exam` fits all of them"
 
-FOR_LATER = ("other-box", "odd-batches", "known-optimum-targeted")
+FOR_LATER = ("other-box", "odd-batches", "known-optimum-targeted", "shapes", "batch-of-one", "eight-bits")
 "dear questions: of attacks that see gradients `make test` asks all but the first, of others none"
 
 

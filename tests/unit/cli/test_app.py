@@ -162,6 +162,7 @@ def test_letters_that_the_terminal_does_not_know(tmp_path: Path, encoding: str) 
     assert "pgd" in done.stdout
 
 
+@pytest.mark.long
 def test_square_brackets_are_printed_as_they_are(tmp_path: Path) -> None:
     done = sparring(tmp_path, "attack", "fgsm", "--model", "mnist-cnn", "--n", "4", "--eps", "0.1", "--out", "run [/b]")
     assert done.returncode == 0, done.stderr

@@ -144,6 +144,7 @@ def test_minimum_norm_says_what_it_may_see(digits: Digits) -> None:
         sp.minimum_norm(*digits, "L2", sees="labels")  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_a_search_over_signs_goes_on_from_what_was_found(digits: Digits) -> None:
     """The second half of the queries continues the first: no farther than those alone, and mostly nearer."""
     half = sp.attack("adba:queries=300")(*digits, ("Linf", None))

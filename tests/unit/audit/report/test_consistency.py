@@ -164,6 +164,7 @@ def spoiled(document: dict[str, Any], change: Callable[[dict[str, Any]], Any]) -
     return contradictions(other, render(other))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "change",
     [

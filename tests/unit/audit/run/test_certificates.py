@@ -92,6 +92,7 @@ def test_every_form_of_the_report_has_the_bracket(honest: tuple[str, Path]) -> N
     assert "certified" in (folder / "samples.csv").read_text().splitlines()[0]
 
 
+@pytest.mark.long
 def test_a_proved_claim_holds_and_one_below_the_proof_needs_no_luck() -> None:
     report = audited("crown", claims=["0.55"])
     assert report.status == "claim-holds"

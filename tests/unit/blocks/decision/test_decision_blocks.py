@@ -155,6 +155,7 @@ def test_a_duel_is_won_by_the_path_that_fools_nearest(searching: Searching) -> N
     _run(searching, run, paper)
 
 
+@pytest.mark.long
 def test_rows_without_a_start_leave_and_are_failures_of_their_own() -> None:
     """No class but one is ever said of half the images; their neighbours are searched all the same."""
 

@@ -169,6 +169,7 @@ def test_an_upload_with_top_k_entries(service: Service, tmp_path: Path) -> None:
     assert torch.allclose(model.logits(x).exp().amax(1), expected.amax(1), atol=1e-4)
 
 
+@pytest.mark.long
 def test_an_attack_counts_what_the_service_counts(service: Service, tmp_path: Path) -> None:
     model = load_model(service.url + mapped(tmp_path, random=True))  # each look is asked anew
     x = images()

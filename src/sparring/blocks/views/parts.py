@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -20,6 +20,7 @@ from sparring.blocks.views.augment import Joinable
 from sparring.blocks.views.chain import warp
 from sparring.errors import InputError
 from sparring.rng import Noise
+from sparring.threat import Box
 
 NUMBERS = 256
 "random numbers of an image, for one copy"
@@ -58,10 +59,13 @@ class Dice:
         return [b - a for a, b in pairwise(at)]
 
 
-def _each(z: Tensor, noise: Noise, change: Callable[[Tensor, Dice], Tensor]) -> Tensor:
-    """`change` of each picture [C, H, W]."""
+def _each(z: Tensor, noise: Noise, change: Callable[[Tensor, Dice], Tensor], box: Box) -> Tensor:
+    """`change` of each picture [C, H, W], which it sees with pixels from 0 to 1."""
     if z.dim() != 4 or not len(z):
         return z
+    if box != (0.0, 1.0):
+        low, width = box[0], box[1] - box[0]
+        return low + width * _each((z - low) / width, noise, change, (0.0, 1.0))
     numbers = noise.uniform(NUMBERS, dtype=torch.float64).tolist()
     grain = noise.fold(noise.drawn)
     rows = torch.arange(len(z), device=z.device)
@@ -77,11 +81,13 @@ class SIA(Joinable):
 
     Args:
         copies: passes for each gradient. parts: pieces along each side. p: the chance of a part to be changed at all.
+        box: of the pixels; its low end is black.
     """
 
     copies: int = 20
     parts: int = 3
     p: float = 1.0
+    box: Box = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         _check(self, self.copies, self.parts)
@@ -96,7 +102,10 @@ class SIA(Joinable):
             changed = self.p >= 1 or dice.share() < self.p
             return CHANGES[dice.below(len(CHANGES))](part, dice) if changed else part
 
-        return _each(z, noise, change)
+        return _each(z, noise, change, self.box)
+
+    def in_box(self, box: Box) -> SIA:
+        return replace(self, box=box)
 
     def __str__(self) -> str:
         return _spelled("sia", self.copies, (f"{self.parts}", f"{self.p:g}"), (f"{SIA.parts}", f"{SIA.p:g}"))
@@ -110,11 +119,13 @@ class BSR(Joinable):
 
     Args:
         copies: passes for each gradient. parts: pieces along each side. angle: of the rotation at most, in degrees.
+        box: of the pixels; its low end is black.
     """
 
     copies: int = 20
     parts: int = 2
     angle: float = 24.0
+    box: Box = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         _check(self, self.copies, self.parts)
@@ -130,7 +141,10 @@ class BSR(Joinable):
             turned = [_rotated(strip, (2 * dice.share() - 1) * self.angle) for strip in strips]
             return torch.cat([torch.cat(shuffled(strip, dice, 3 - side), 3 - side) for strip in turned], side)
 
-        return _each(z, noise, change)
+        return _each(z, noise, change, self.box)
+
+    def in_box(self, box: Box) -> BSR:
+        return replace(self, box=box)
 
     def __str__(self) -> str:
         return _spelled("bsr", self.copies, (f"{self.parts}", f"{self.angle:g}"), (f"{BSR.parts}", f"{BSR.angle:g}"))

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz exam lint types check bench gallery docs clean
+.PHONY: help demo test fuzz exam long lint types check bench gallery docs clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -31,8 +31,10 @@ demo: $(VENV)/.demo ## a claim beside the truth: audit the distilled classifier 
 test: $(VENV)/.test ## the fast tests: every room, every attack under its main norm
 	$(BIN)/python -m pytest -n 2
 
-exam: $(VENV)/.test ## the whole exam: every attack under all of its norms; and the long tests
+exam: $(VENV)/.test ## the whole exam: every attack under all of its norms
 	$(BIN)/python -m pytest -n 2 -m 'exam or not exam' tests/exam
+
+long: $(VENV)/.test ## the tests of several seconds each
 	$(BIN)/python -m pytest -n 2 -m long
 
 fuzz: $(VENV)/.test ## 10,000 random cases of everything that the library is handed

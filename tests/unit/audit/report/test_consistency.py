@@ -76,8 +76,7 @@ def _ticks(doc: Document) -> Iterator[str]:
 
 
 def _curves(doc: Document) -> Iterator[str]:
-    """Curves beside each other. The one of afresh runs is about the first images, these about the sanity subset."""
-    own = doc["security_curves"]
+    own, curve = doc["security_curves"], doc["curve"]
     if own is None:
         return
     for one in own["attacks"]:
@@ -86,6 +85,12 @@ def _curves(doc: Document) -> Iterator[str]:
         drop = one["standing"][-2] - one["standing"][-1]
         if not one["fills"] and drop > 0.5 * own["n"]:
             yield f"{one['attack']} is drawn as a curve that is flat until the last step"
+    if curve is not None:
+        for point in curve["points"]:
+            at = next((k for k, eps in enumerate(own["eps"]) if abs(eps - point["eps"]) < 1e-9), None)
+            right = sum(row["status"] != "wrong" for row in doc["samples"][: curve["n"]])
+            if at is not None and own["n"] <= right and own["all"][at] > point["envelope"]["hits"]:
+                yield f"at eps {point['eps']:.3g} {own['all'][at]} survive in one figure, fewer in the other"
 
 
 def _words(doc: Document, page: str) -> Iterator[str]:

@@ -75,11 +75,15 @@ def make(run: Path, key: Path, out: Path, *, force: bool = False) -> Path:
         force: replace a folder that holds other files.
 
     Raises:
-        InputError: the run is not finished, or the key is none. OutputPathError: `out` cannot be written.
+        InputError: the run is not finished, overlaps with `out` or holds a link, or the key is none.
+        OutputPathError: `out` cannot be written.
     """
     document = read(run)
     if not (run / "plan.json").exists():
         raise InputError(f"{run} holds a report, but no run; audit with --out to keep one")
+    if out.resolve() in (run.resolve().parent, run.resolve()) or run.resolve() in out.resolve().parents:
+        raise InputError(f"{out} and the run in {run} overlap; name a folder apart from it, it gets a copy")
+    list(_files(run))  # refuses links: what they point to is not of the run, and would be sent along
     sign({}, key)  # a bad key shows before anything is written
     open_folder(out, force=force)
     with os_errors_as(out):
@@ -153,7 +157,7 @@ def _files(folder: Path) -> Iterator[str]:
     """Every file of the bundle, as a path with slashes. Links are refused."""
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
-            raise InputError(f"{path} is a link; a bundle holds files only")
+            raise InputError(f"{path} is a link; a bundle holds files only, put the file itself there")
         if path.is_file():
             yield path.relative_to(folder).as_posix()
 

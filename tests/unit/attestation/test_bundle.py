@@ -238,3 +238,22 @@ def test_what_was_not_tested_is_said(run: Path) -> None:
         "Confidentiality attacks": "not tested",
         "Model flaws": "tested in part",
     }
+
+
+def test_a_link_in_the_run_is_not_followed(run: Path, key: Path, tmp_path: Path) -> None:
+    """A run from somebody else could point to a private file, which would be sent along."""
+    secret = tmp_path / "secret"
+    secret.write_text("private")
+    theirs = Path(shutil.copytree(run, tmp_path / "theirs"))
+    (theirs / "shards" / "extra").symlink_to(secret)
+    with pytest.raises(InputError, match="is a link"):
+        make(theirs, key, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", [".", "run", "run/evidence"])
+def test_a_bundle_never_replaces_the_run_that_it_is_made_of(place: str, run: Path, key: Path, tmp_path: Path) -> None:
+    mine = Path(shutil.copytree(run, tmp_path / "run"))
+    with pytest.raises(InputError, match="overlap"):
+        make(mine, key, tmp_path / place, force=True)
+    assert (mine / "report.json").exists()

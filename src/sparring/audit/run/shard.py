@@ -30,6 +30,7 @@ from sparring.audit.cascade.outcome import CURVE, ELSEWHERE, Outcome
 from sparring.audit.cascade.progress import Clock
 from sparring.audit.cascade.proof import Proof, prove
 from sparring.audit.cascade.receipt import RECEIPT, affordable, lots, run_plainly
+from sparring.audit.cascade.refusals import run_within_answers
 from sparring.audit.cascade.survival import Survival, survive
 from sparring.audit.cascade.wrappers import subject
 from sparring.audit.checks.run import early_doubts
@@ -100,6 +101,7 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
         cascades.append(cascade.run(plan.model, stages_of(plan, head), clock))
     run_latent(cascades[0], plan.model)
     run_coded(cascades[0], plan.model, head.probes.levels)
+    run_within_answers(cascades[0], plan.model)
     clock.over()
     _look_again(plan, head, number, cascades[0], subset, clock)
     outcomes = tuple(tuple(cascade.outcomes) for cascade in cascades)

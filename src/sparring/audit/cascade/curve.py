@@ -44,12 +44,15 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """Robust accuracy over eps, of the first `n` images.
+    """Robust accuracy over eps, of `n` images: the sanity subset, and `wrong` ones in the proportion of all images.
+
+    The wrong ones are broken at any eps, so nobody attacks them: it is enough to count them.
 
     Attributes:
         attack: the spec of the attack that drew it. points: by eps, from 0; the last is `large`.
-        large: an eps at which anything should fall. whole_box: it allows any image, not only a grey one.
-        passes: forward plus backward passes. nearest: of each image, the smallest success at any radius; inf = none.
+        rows: numbers of the sanity subset. large: an eps at which anything should fall.
+        whole_box: it allows any image, not only a grey one. passes: forward plus backward passes.
+        nearest: of each image in `rows`, the smallest success at any radius; inf = none.
     """
 
     attack: str
@@ -59,12 +62,16 @@ class Curve:
     whole_box: bool
     passes: int
     nearest: tuple[float, ...] = ()
+    rows: tuple[int, ...] = ()
+    wrong: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
             "attack": self.attack,
             "n": self.n,
+            "images": list(self.rows),
+            "wrong": self.wrong,
             "large_eps": self.large,
             "whole_box": self.whole_box,
             "points": [point.to_dict() for point in self.points],
@@ -84,13 +91,21 @@ def epsilons(threat: Threat, model: Model, clean: Clean) -> tuple[list[float], b
 
 @dataclass(frozen=True)
 class Trials:
-    """The attacks behind a curve: one result for the first `n` images at each radius of `grid`."""
+    """The attacks behind a curve: one result for the images `rows` [n] (numbers) at each radius of `grid`.
+
+    `all_right`: they are of the sanity subset; else they are the first images, wrong ones too (runs of version 0.1).
+    """
 
     stage: Stage
-    n: int
+    rows: Tensor
     grid: tuple[float, ...]
     whole_box: bool
     results: tuple[Result, ...]
+    all_right: bool = True
+
+    @property
+    def n(self) -> int:
+        return len(self.rows)
 
     @property
     def passes(self) -> int:
@@ -102,7 +117,7 @@ def attack_all(
     clean: Clean,
     threat: Threat,
     stage: Stage,
-    n: int,
+    rows: Tensor,
     *,
     seed: int,
     batch_size: int,
@@ -110,11 +125,11 @@ def attack_all(
     clock: Clock,
     draws: int = 0,
 ) -> Trials:
-    """Run the stage on the first `n` images, afresh at each eps.
+    """Run the stage on the images `rows` [n] (numbers), afresh at each eps.
 
     `standing`: for the progress. `draws`: fresh looks that decide success, see `redraw`.
     """
-    data = clean.x[:n], clean.y[:n]
+    data = clean.x[rows], clean.y[rows]
     grid, whole_box = epsilons(threat, model, clean)
     results: list[Result] = []
     clock.start(len(data[1]) * len(grid), standing)
@@ -125,24 +140,27 @@ def attack_all(
         found = run_batches(attack, model, data, harder, batch_size=batch_size, seed=seed, keep=keep)
         results.append(judged(model, found, *data, draws, seed, batch_size) if draws else found)
         clock.tell(len(data[1]) * len(results), standing)
-    return Trials(stage, len(data[1]), tuple(grid), whole_box, tuple(results))
+    return Trials(stage, rows, tuple(grid), whole_box, tuple(results))
 
 
 def draw(trials: Trials, clean: Clean, worst: Result, radius: Tensor | None = None) -> Curve:
     """The curve; `worst` (of all images, at the audited eps) sharpens its envelope. `radius`: [N] proved, see
     `Certificate`."""
-    n = trials.n
-    nearest = torch.where(worst.success[:n], worst.distance[:n].double(), torch.inf)
+    rows, right = trials.rows, int(clean.correct.sum())
+    wrong = round(trials.n * (len(clean) - right) / right) if trials.all_right else 0
+    n = trials.n + wrong
+    nearest = torch.where(worst.success[rows], worst.distance[rows].double(), torch.inf)
     for result in trials.results:
         nearest = torch.minimum(nearest, result.distance.double())
-    start = Figure(int(clean.correct[:n].sum()), n)
+    start = Figure(int(clean.correct[rows].sum()), n)
     points = [Point(0.0, start, start, None if radius is None else start)]
     for eps, result in zip(trials.grid, trials.results, strict=True):
         survivors = int((nearest > eps * (1 + 1e-5)).sum())
-        proved = None if radius is None else Figure(int((radius[:n] >= eps).sum()), n)
+        proved = None if radius is None else Figure(int((radius[rows] >= eps).sum()), n)
         points.append(Point(eps, Figure(int((~result.success).sum()), n), Figure(survivors, n), proved))
-    found = tuple(nearest.tolist())
-    return Curve(trials.stage.spec, n, tuple(points), trials.grid[-1], trials.whole_box, trials.passes, found)
+    found, numbers = tuple(nearest.tolist()), tuple(rows.tolist())
+    whole = trials.grid[-1], trials.whole_box, trials.passes
+    return Curve(trials.stage.spec, n, tuple(points), *whole, found, numbers, wrong)
 
 
 def full_size(threat: Threat, box: tuple[float, float], x: Tensor, share: float) -> float:

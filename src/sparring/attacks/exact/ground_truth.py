@@ -48,11 +48,12 @@ class GroundTruth(Attack):
         graph = bout.graph()
         if graph is None or not len(bout):
             return
-        z, (_, sizes) = bout.x.clone(), bout.nearest_success
+        z, (begin, sizes) = bout.x.clone(), bout.nearest_success
         reach = sizes.minimum(bout.eps).clamp(max=bout.ball.width * bout.x[0].numel())
         for row, ways in enumerate(claims(bout.goal, graph.classes)):
             at = bout.goal.label.new_tensor([row])
-            found = nearest(graph, bout.ball[at], ways, float(reach[row]), self.seconds)
+            start = begin[at] if bool(sizes[row] <= reach[row]) else None
+            found = nearest(graph, bout.ball[at], ways, float(reach[row]), self.seconds, start)
             bout.note_least(at, found.lower, found.proved)
             z[row : row + len(found.points[:1])] = found.points[:1]
         for further in stretched(bout.x, z):

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from common import Pixels, skip, sparring_or_skip
 from peers import shims
-from torch import Tensor, nn
 
 EPS = 0.3
 UAP_IMAGES, UAP_PASSES = 500, 20
@@ -101,7 +102,9 @@ def patch(sp: Any, net: nn.Module, classifier: Any, known: Any) -> None:
             show(f"ART patch {share}, lr {rate}", "its places", fooled(net, pasted, y), seconds)
             held = fitted.fitted_net(x)
             mine = held.colours.data.clone()
-            held.colours.data.copy_(F.interpolate(torch.from_numpy(colours).float()[None], mine.shape[1:], mode="area")[0])
+            held.colours.data.copy_(
+                F.interpolate(torch.from_numpy(colours).float()[None], mine.shape[1:], mode="area")[0]
+            )
             found = fitted(sp.load_model("mnist-cnn"), x, y, ("L0", None))
             held.colours.data.copy_(mine)
             show(f"ART patch {share}, lr {rate}", "our places", found.success, seconds)

@@ -148,7 +148,7 @@ class Way:
 
 def _way(graph: Graph, number: int, spots: Tensor, lines: Mapping[int, Lines], region: Region, rows: int) -> Way:
     """The way from the neurons at `spots` [S], image * places + place; `rows` are going to take it."""
-    (channels, height, width), conv = graph.nodes[number].shape, graph.nodes[number].op
+    (_, height, width), conv = graph.nodes[number].shape, graph.nodes[number].op
     assert isinstance(conv, Conv)
     image, neurons = spots // (height * width), (height, width)
     at = (image, spots // width % height, spots % width)

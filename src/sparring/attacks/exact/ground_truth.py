@@ -1,7 +1,7 @@
 """The smallest perturbation that there is, proven by mixed-integer programming: what other attacks are measured by.
 
 A good attack goes first; then HiGHS looks for anything nearer, in growing balls, until the nearest point is known or
-time is over (see `blocks.exact`). Carlini, Katz, Barrett & Dill 2017, arXiv:1709.10207.
+time is over (see `blocks.exact.nearest`). Carlini, Katz, Barrett & Dill 2017, arXiv:1709.10207.
 
 Differs from the paper: mixed-integer programming (Tjeng et al. 2019, arXiv:1711.07356) instead of a bisection with
 Reluplex; bounds by CROWN; untargeted as the nearest of all classes.
@@ -15,7 +15,7 @@ from pydantic import PositiveFloat, PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.attacks import attack
-from sparring.blocks.exact import claims, nearest, stretched
+from sparring.blocks.exact.nearest import claims, nearest, stretched
 from sparring.bout import Bout
 from sparring.norms import L1, Linf
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sparring.ball import Ball
-from sparring.blocks.program import Array, Program
+from sparring.blocks.exact.program import Array, Program
 from sparring.bounds.backward import Form, Lines, pull_back
 from sparring.bounds.graph import Graph
 from sparring.norms import L1
@@ -26,8 +26,8 @@ def descended(graph: Graph, ball: Ball, ways: Sequence[Tensor], point: Tensor) -
     """(size, point [d]) of the nearest one in the linear region of `point` [d]; None where no way is reached there.
 
     Args:
-        graph: in float64. ball: one row, L1 or Linf; its radius is left out. ways: matrices [m, K], reached where all of
-            M z >= 0; of several, the one that the point reaches by most.
+        graph: in float64. ball: one row, L1 or Linf; its radius is left out. ways: matrices [m, K], reached where all
+            of M z >= 0; of several, the one that the point reaches by most.
     """
     values = graph.values(point.reshape(1, *graph.nodes[0].shape))
     logits = values[-1][0]

@@ -5,7 +5,7 @@ Tjeng, Xiao & Tedrake 2019, arXiv:1711.07356. Two programs take turns:
 - `reachable`: is there a point inside a ball of a fixed radius that fools? One binary for each ReLU that CROWN leaves
   unstable there. Most balls are proved empty, growing ones first: a half, three quarters, nine tenths of the size that
   is known, and all of it.
-- `descended` (blocks.linear_region): the nearest such point among those that switch the same ReLUs as a known one. A
+- `descended` (`linear_region`): the nearest such point among those that switch the same ReLUs as a known one. A
   linear program, so it is exact, and each point that the first one finds makes the next ball smaller.
 
 Differs from the paper: it minimises the size in one program. With a fixed radius the norm is bounds of variables, not
@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from sparring.ball import Ball
-from sparring.blocks.linear_region import descended
-from sparring.blocks.program import Array, Program, Solved
+from sparring.blocks.exact.linear_region import descended
+from sparring.blocks.exact.program import Array, Program
 from sparring.bounds.backward import Form, settle
 from sparring.bounds.ball import Region
 from sparring.bounds.crown import Neurons, crown_margins, crown_neurons

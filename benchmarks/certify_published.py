@@ -40,10 +40,14 @@ PUBLISHED = {
     "cifar-cnn-a-mix": "PGD 53.0 %, beta-CROWN 41.5 %",
     "cifar-cnn-a-mix4": "PGD 57.5 %, beta-CROWN 50.5 %",
 }
+SHIPPED = "mnist-cnn-ibp"
+"our own net, at Linf 0.3, for --nets"
 
 
 def net_of(name: str, folder: Path) -> sp.Model:
-    """A published net, with its normalisation."""
+    """A published net, with its normalisation; or our own."""
+    if name == SHIPPED:
+        return sp.load_model(name)
     state = load_file(folder / f"{name}.safetensors")
     if "wong" in name:
         net: nn.Module = make_net("wong")
@@ -65,7 +69,7 @@ def net_of(name: str, folder: Path) -> sp.Model:
 def images_of(name: str, folder: Path, n: int) -> tuple[Tensor, Tensor, float]:
     """The images and the radius of its published figures."""
     if name.startswith("mnist"):
-        return (*sp.load_data("mnist", "test", n).tensors(), 0.1)
+        return (*sp.load_data("mnist", "test", n).tensors(), 0.3 if name == SHIPPED else 0.1)
     saved = np.load(folder / "cifar10-test200.npz")
     x = torch.from_numpy(saved["x"]).permute(0, 3, 1, 2).float() / 255
     return x[:n], torch.from_numpy(saved["y"]).long()[:n], 2 / 255
@@ -134,7 +138,7 @@ def main() -> None:
         if options.speed:
             speed(model, x, y, eps)
             return
-        print(f"{name}, Linf {eps:.4g}, {len(x)} images; published: {PUBLISHED[name]}", flush=True)
+        print(f"{name}, Linf {eps:.4g}, {len(x)} images; published: {PUBLISHED.get(name, '-')}", flush=True)
         for method in options.methods:
             found = certificates(model, x, y, eps, method, options.out)
             shares = f"certified {found.certified_accuracy:.2%}  not broken {found.upper:.2%}"

@@ -1,10 +1,12 @@
-"""The smallest perturbation that there is, proven by mixed-integer programming: what other attacks are measured by.
+"""The smallest perturbation that there is, proven: what other attacks are measured by.
 
-A good attack goes first; then HiGHS looks for anything nearer, in growing balls, until the nearest point is known or
-time is over (see `blocks.exact.nearest`). Carlini, Katz, Barrett & Dill 2017, arXiv:1709.10207.
+A good attack goes first. Then two questions take turns (`blocks.exact.nearest`): which point that switches the same
+ReLUs is nearest (a linear program), and does the ball of that radius hold any other that fools (branch and bound)?
+Carlini, Katz, Barrett & Dill 2017, arXiv:1709.10207.
 
-Differs from the paper: mixed-integer programming (Tjeng et al. 2019, arXiv:1711.07356) instead of a bisection with
-Reluplex; bounds by CROWN; untargeted as the nearest of all classes.
+Differs from the paper: no bisection, since a linear program is exact; bounds by CROWN and beta-CROWN
+(arXiv:2103.06624) instead of Reluplex, mixed-integer programming (Tjeng et al. 2019, arXiv:1711.07356) towards a
+target; untargeted as the nearest of all classes.
 Fails on: nets with more than some hundred unstable ReLUs, where time runs out; a doubt then says how many distances are
 not proven, and what the attack before found stands. Layers other than linear, convolution, pooling and ReLU: likewise.
 """

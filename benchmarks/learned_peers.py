@@ -4,8 +4,8 @@
 
 Each learns from the digits of `mnist5k` that `mnist-cnn` gets right (UAP: 500 of them), as many passes over them, and
 is tried on those of the 1,000 test digits that the net gets right. A patch of ART is tried twice: as ART places it, and
-averaged to our pixels and placed by ours, at the same places in the same images as ours. ART's DeepFool gets the settings of the UAP paper's code and ours: 10
-steps, overshoot 0.02. Each line is printed as it is done.
+averaged to our pixels and placed by ours, at the same places in the same images as ours. ART's DeepFool gets the
+settings of the UAP paper's code and ours: 10 steps, overshoot 0.02. Each line is printed as it is done.
 """
 
 from __future__ import annotations

@@ -33,6 +33,13 @@ def test_the_attacks_of_the_ground_floor_are_registered() -> None:
     assert [info.name for info in INFOS] == sorted(info.name for info in INFOS)
 
 
+def test_all_attacks_of_the_survey_are_registered() -> None:
+    """33 rows in the table of Machado et al. BIM and ILCM share one, and so do the three of Carlini and Wagner."""
+    rows = {info.survey for info in INFOS if info.survey}
+    assert len(rows) == 33
+    assert sum(bool(info.survey) for info in INFOS) == 33 + 1 + 2
+
+
 @pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)
 def test_every_column_is_filled_with_a_known_word(info: AttackInfo) -> None:
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", info.name)

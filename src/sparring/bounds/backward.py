@@ -14,13 +14,15 @@ from math import prod
 import torch
 from torch import Tensor
 
-from sparring.bounds.ball import Region, taken
+from sparring.bounds.ball import Region, products, taken
 from sparring.bounds.graph import Graph
 from sparring.bounds.ops import Add, Input, Linear, Relu
 from sparring.norms import per
 
 CHUNK = 2**20
 "values of one node over all rows that are worked on at once"
+CACHED = 2**18
+"the same, where no gradients are asked for: so many stay in the cache, and more take twice the time a row"
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,8 @@ def pull_back(
                 if keep:
                     at_relus[number] = a
                 around, down = lines[number], a.clamp(max=0)
-                shift = shift + (down * around.shift).flatten(1).sum(1)
-                a = (a - down) * around.below + down * around.above
+                shift = shift + products(down, around.shift)
+                a = torch.addcmul((a - down) * around.below, down, around.above)
                 _send(waiting, node.inputs[0], a if push is None or number not in push else a + push[number])
             case _:
                 shift = shift + _through(graph, number, a, waiting)
@@ -151,7 +153,7 @@ def least(graph: Graph, form: Form, owner: Tensor, lines: Mapping[int, Lines], r
     """[R] lower bounds of the functions over the regions of their images, `owner` [R]. In chunks, no gradients."""
     found = []
     with torch.no_grad():
-        for here in chunks(graph, len(form)):
+        for here in chunks(graph, len(form), most=CACHED):
             own = owner[here]
             mine = {number: around[own] for number, around in lines.items() if number <= max(form.parts)}
             pulled = pull_back(graph, form[here], mine)
@@ -159,8 +161,8 @@ def least(graph: Graph, form: Form, owner: Tensor, lines: Mapping[int, Lines], r
     return torch.cat(found) if found else form.shift
 
 
-def chunks(graph: Graph, rows: int, copies: int = 1) -> list[slice]:
-    """Slices of so many rows that fit into memory, if each node is held so many times."""
+def chunks(graph: Graph, rows: int, copies: int = 1, most: int = CHUNK) -> list[slice]:
+    """Slices of so many rows that `most` values are not exceeded, if each node is held so many times."""
     size = copies * max(prod(node.shape) for node in graph.nodes)
-    count = max(1, CHUNK // size)
+    count = max(1, most // size)
     return [slice(first, first + count) for first in range(0, rows, count)]

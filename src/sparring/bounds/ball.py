@@ -61,19 +61,17 @@ class Region:
 
     def least(self, a: Tensor) -> Tensor:
         """Rows of coefficients [B, d], one an image -> their least value [B]. Differentiable in a."""
-        return (a * self.x).sum(1) + self._least_change(a)
+        cap = torch.where(a > 0, self.low, self.high)  # as far as the box lets each pixel go downhill
+        if self.norm is Linf:
+            return products(a, self.x + cap)
+        change = _least_l2(a, cap, self.eps) if self.norm is L2 else _least_l1(a, cap, self.eps)
+        return products(a, self.x) + change
 
     def lowest(self, a: Tensor) -> Tensor:
         """The points [B, d] of the region, or of its box, where `least` is reached, nearly for L2."""
         if self.norm is Linf:
             return self.x + torch.where(a > 0, self.low, self.high)
         return self.x + self.norm.linear_maximizer(-a, self.eps, self.low, self.high)
-
-    def _least_change(self, a: Tensor) -> Tensor:
-        cap = torch.where(a > 0, self.low, self.high)  # as far as the box lets each pixel go downhill
-        if self.norm is Linf:
-            return (a * cap).sum(1)
-        return _least_l2(a, cap, self.eps) if self.norm is L2 else _least_l1(a, cap, self.eps)
 
 
 def _least_l1(a: Tensor, cap: Tensor, eps: Tensor) -> Tensor:
@@ -111,3 +109,8 @@ def _dual(gain: Tensor, room: Tensor, t: Tensor, eps: Tensor) -> Tensor:
 def taken(values: Tensor, rows: Tensor) -> Tensor:
     """values[rows]; numbers of rows are copied a row at a time, which is several times faster than `values[rows]`."""
     return values.index_select(0, rows) if rows.dtype is torch.int64 and rows.dim() == 1 else values[rows]
+
+
+def products(a: Tensor, b: Tensor) -> Tensor:
+    """[B] the sums of the products of each row."""
+    return (a * b).flatten(1).sum(1)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from sparring.bounds.backward import Form, Lines, chunks, least, lines_around, settle
+from sparring.bounds.backward import CACHED, Form, Lines, chunks, least, lines_around, settle
 from sparring.bounds.ball import Region
 from sparring.bounds.graph import Graph
 from sparring.bounds.interval import Interval, interval_bounds, step, widened
@@ -121,7 +121,7 @@ def _neuron_least(
     """[R] lower bounds of sign times neurons of a node: back to the ReLUs before it, the way is that of all images."""
     shape = graph.nodes[number].shape
     found = []
-    for here in chunks(graph, len(owner)):
+    for here in chunks(graph, len(owner), most=CACHED):
         asked, which = torch.unique_consecutive(neuron[here], return_inverse=True)
         rows = one_hot(asked, prod(shape)).to(sign.dtype).reshape(-1, *shape)
         form = settle(graph, Form.of(number, rows))[which].times(sign[here])

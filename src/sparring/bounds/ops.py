@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.grad import conv2d_input
 
 Shape = tuple[int, ...]
 
@@ -113,9 +112,25 @@ class Conv(Linear):
         return F.conv2d(radius, self.weight.abs(), None, **self._how)
 
     def pull(self, a: Tensor) -> Tensor:
-        size = (len(a), *self.source)
-        pulled: Tensor = conv2d_input(size, self.weight, a, **self._how)  # type: ignore[no-untyped-call]
-        return pulled
+        if (
+            self.source[0] == self.groups == 1
+        ):  # a product and a sum of windows are three times faster than what follows
+            windows = self.weight.flatten(1).T @ a.flatten(2)
+            how = {name: value for name, value in self._how.items() if name != "groups"}
+            return F.fold(windows, self.source[1:], self.weight.shape[2:], **how)
+        left = [  # rows and columns of pixels at the end that no window reaches
+            side + 2 * around - spread * (kernel - 1) - 1 - (out - 1) * step
+            for side, around, spread, kernel, out, step in zip(
+                self.source[1:],
+                self.padding,
+                self.dilation,
+                self.weight.shape[2:],
+                a.shape[2:],
+                self.stride,
+                strict=True,
+            )
+        ]
+        return F.conv_transpose2d(a, self.weight, None, output_padding=left, **self._how)
 
     def offset(self, a: Tensor) -> Tensor | float:
         return 0.0 if self.bias is None else a.sum((2, 3)) @ self.bias

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv_transpose2d, one_hot, pad
+from torch.nn.functional import conv_transpose2d, pad
 
 from sparring.bounds.backward import CHUNK, Lines
-from sparring.bounds.ball import Region
+from sparring.bounds.ball import Region, products
 from sparring.bounds.graph import Graph
 from sparring.bounds.ops import Conv, Input, Relu, Scale
 from sparring.norms import Linf
@@ -23,6 +24,8 @@ from sparring.norms import Linf
 Pair = tuple[int, int]
 DENSE = 8
 "the most that a matrix product may do, in multiples of the convolution"
+CACHED = 2**17
+"values of a patch over all rows that are worked on at once: so many stay in the cache"
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,28 @@ def patch_least(
     lines: Mapping[int, Lines],
     region: Region,
 ) -> Tensor:
-    """[R] lower bounds of sign [R] times some neurons [R] of a node, each of the image `owner` [R], by CROWN."""
-    count = max(1, 4 * CHUNK // _largest(graph, number))
-    found = []
-    for first in range(0, len(owner), count):
-        here = slice(first, first + count)
-        found.append(_least(graph, number, owner[here], neuron[here], sign[here], lines, region))
-    return torch.cat(found) if found else sign
+    """[R] lower bounds of sign [R] times some neurons [R] of a node, each of the image `owner` [R], by CROWN.
+
+    Neurons of several channels see the same patch. Rows are sorted by it: each patch is cut once, and its rows are done
+    while it is in the cache.
+    """
+    if not len(owner):
+        return sign
+    _, height, width = graph.nodes[number].shape
+    channel, place = neuron // (height * width), neuron % (height * width)
+    seen, order = (owner * (height * width) + place).sort(stable=True)
+    spots, counts = seen.unique_consecutive(return_counts=True)
+    largest = _largest(graph, number)
+    cut_at_once, rows_at_once = max(1, CHUNK // largest), max(1, CACHED // largest)
+    found, first = torch.empty_like(sign), 0
+    for here, count in zip(spots.split(cut_at_once), counts.split(cut_at_once), strict=True):
+        rows = order[first : first + int(count.sum())]
+        first += len(rows)
+        way = _way(graph, number, here, lines, region, len(rows))
+        spot = torch.arange(len(here), device=here.device).repeat_interleave(count)
+        for some, which in zip(rows.split(rows_at_once), spot.split(rows_at_once), strict=True):
+            found[some] = _least(way, channel[some], sign[some], which)
+    return found
 
 
 def _largest(graph: Graph, number: int) -> int:
@@ -99,72 +117,126 @@ def _largest(graph: Graph, number: int) -> int:
     return most
 
 
-def _least(
-    graph: Graph,
-    number: int,
-    owner: Tensor,
-    neuron: Tensor,
-    sign: Tensor,
-    lines: Mapping[int, Lines],
-    region: Region,
-) -> Tensor:
-    channels, height, width = graph.nodes[number].shape
-    channel, place = neuron // (height * width), neuron % (height * width)
-    neurons, view = (height, width), View((1, 1), (1, 1), (0, 0))
-    # Neurons of several channels see the same patch: each is cut once, which is slow, and then copied row by row.
-    spots, which = torch.unique(owner * (height * width) + place, return_inverse=True)
-    at = (spots // (height * width), spots // width % height, spots % width)
+@dataclass(frozen=True)
+class Layer:
+    """A convolution or a scaling on the way.
 
+    Attributes:
+        op: the layer. matrix: it as a product, where that is quicker. mask: [S, C * h * w] zero where a patch of its
+            output reaches beyond the image; None where nothing does.
+    """
+
+    op: Conv | Scale
+    matrix: Tensor | None
+    mask: Tensor | None
+
+
+@dataclass(frozen=True)
+class Way:
+    """From neurons of a convolution back to the pixels, for S places.
+
+    Attributes:
+        conv: the convolution. steps: what comes before it, from the back: layers, and for each ReLU the lines on each
+            patch, [S, 3 n]: the slopes below, how much steeper the ones above are, their shifts.
+        region: of the pixels of each patch, S rows.
+    """
+
+    conv: Conv
+    steps: list[Layer | Tensor]
+    region: Region
+
+
+def _way(graph: Graph, number: int, spots: Tensor, lines: Mapping[int, Lines], region: Region, rows: int) -> Way:
+    """The way from the neurons at `spots` [S], image * places + place; `rows` are going to take it."""
+    (_, height, width), conv = graph.nodes[number].shape, graph.nodes[number].op
+    assert isinstance(conv, Conv)
+    image, neurons = spots // (height * width), (height, width)
+    at = (image, spots // width % height, spots % width)
     dense = 2 * len(spots) > len(region.x) * height * width
 
     def patches(values: Tensor) -> Tensor:
         every = view.cut(values, neurons)
-        some = every.flatten(0, 2).flatten(1).index_select(0, spots) if dense else every[at].flatten(1)
-        return some.index_select(0, which)
+        return every.flatten(0, 2).flatten(1).index_select(0, spots) if dense else every[at].flatten(1)
 
-    a = (one_hot(channel, channels) * sign[:, None])[:, :, None, None]
-    shift, inside = torch.zeros_like(sign), True
+    steps: list[Layer | Tensor] = []
+    view, number, inside = View((1, 1), (1, 1), (0, 0)).through(conv), graph.nodes[number].inputs[0], False
     while not isinstance(graph.nodes[number].op, Input):
-        node = graph.nodes[number]
+        node, mask = graph.nodes[number], None
         if not inside and not isinstance(node.op, Relu):  # lines are zero outside anyway
-            mask = view.cut(torch.ones(1, 1, *node.shape[1:], dtype=a.dtype, device=a.device), neurons)
-            a = a * mask[torch.zeros_like(spots), at[1], at[2]][which]
+            ones = torch.ones(1, *node.shape, dtype=region.x.dtype, device=region.x.device)
+            mask = view.cut(ones, neurons)[torch.zeros_like(image), at[1], at[2]].flatten(1)
         match node.op:
             case Conv() as op:
-                shift = shift + op.offset(a)
-                a, view, inside = _pull(op, a), view.through(op), False
+                steps.append(Layer(op, _matrix(op, (node.shape[0], *view.size), rows), mask))
+                view, inside = view.through(op), False
             case Scale() as op:
-                shift = shift + op.offset(a)
-                a, inside = op.pull(a), True
+                steps.append(Layer(op, None, mask))
+                inside = True
             case Relu():
-                around, size, flat = lines[number], a.shape, a.flatten(1)
-                down = flat.clamp(max=0)
-                shift = shift + (down * patches(around.shift)).sum(1)
-                flat = (flat * patches(around.below)).addcmul_(down, patches(around.above - around.below))
-                a, inside = flat.reshape(size), True
+                around, inside = lines[number], True
+                steeper = around.above - around.below
+                steps.append(torch.cat([patches(each) for each in (around.below, steeper, around.shift)], 1))
         number = node.inputs[0]
-    shape = (-1, *graph.nodes[0].shape)
+    low, high = (bound.reshape(-1, *graph.nodes[0].shape) for bound in (region.low, region.high))
+    x = region.x.reshape(low.shape)
     if region.norm is Linf:  # a box: its middle and half its width say all
-        half = (region.high - region.low) / 2
-        x, high = (patches(v.reshape(shape)) for v in (region.x + region.low + half, half))
+        half = (high - low) / 2
+        x, high = patches(x + low + half), patches(half)
         low = -high
     else:
-        x, low, high = (patches(v.reshape(shape)) for v in (region.x, region.low, region.high))
-    return Region(x, low, high, region.eps[owner], region.norm).least(a.flatten(1)) + shift
+        x, low, high = patches(x), patches(low), patches(high)
+    return Way(conv, steps, Region(x, low, high, region.eps[image], region.norm))
 
 
-def _pull(conv: Conv, a: Tensor) -> Tensor:
-    """Coefficients [R, out, h, w] of patches through a convolution, without its padding.
+def _least(way: Way, channel: Tensor, sign: Tensor, which: Tensor) -> Tensor:
+    """[R] the bounds of rows by their channels, signs and places."""
+    conv = way.conv
+    size = (-1, *conv.weight.shape[1:])
+    a = conv.weight.flatten(1).index_select(0, channel) * sign[:, None]
+    shift = torch.zeros_like(sign) if conv.bias is None else conv.bias[channel] * sign
+    for step in way.steps:
+        if isinstance(step, Tensor):
+            below, steeper, shifts = step.index_select(0, which).tensor_split(3, 1)
+            down = a.clamp(max=0)
+            shift = shift + products(down, shifts)
+            a = (a * below).addcmul_(down, steeper)
+            continue
+        if step.mask is not None:
+            a = a * step.mask.index_select(0, which)
+        shaped = a.reshape(size)
+        shift = shift + step.op.offset(shaped)
+        if step.matrix is not None:
+            a, size = a @ step.matrix, _before(step.op, size)
+        else:
+            pulled = step.op.pull(shaped) if isinstance(step.op, Scale) else _whole(step.op, shaped)
+            a, size = pulled.flatten(1), (-1, *pulled.shape[1:])
+    region = way.region
+    if region.norm is Linf:
+        x, half = region.x.index_select(0, which), region.high.index_select(0, which)
+        return products(a, x) - products(a.abs_(), half) + shift
+    return region[which].least(a) + shift
 
-    As one matrix product where that does not do much more than the convolution: many small patches suit it badly.
-    """
-    size = a.shape[1:]
-    wide = [
+
+def _matrix(conv: Conv, size: tuple[int, ...], rows: int) -> Tensor | None:
+    """A convolution of patches [*size] as one matrix product, where that does not do much more than the convolution:
+    many small patches suit that badly."""
+    wide = _before(conv, (-1, *size))[2:]
+    count = prod(size)
+    if wide[0] * wide[1] > DENSE * conv.weight[0, 0].numel() or rows < count:
+        return None
+    eye = torch.eye(count, dtype=conv.weight.dtype, device=conv.weight.device)
+    return _whole(conv, eye.reshape(-1, *size)).flatten(1)
+
+
+def _whole(conv: Conv, a: Tensor) -> Tensor:
+    """Coefficients [R, out, h, w] of patches through a convolution, without its padding."""
+    return conv_transpose2d(a, conv.weight, stride=conv.stride)
+
+
+def _before(conv: Conv, size: tuple[int, ...]) -> tuple[int, ...]:
+    """The size (-1, C, h, w) of the patches before a convolution."""
+    high, wide = (
         (side - 1) * step + kernel
-        for side, step, kernel in zip(size[1:], conv.stride, conv.weight.shape[2:], strict=True)
-    ]
-    if wide[0] * wide[1] > DENSE * conv.weight[0, 0].numel() or len(a) < a[0].numel():
-        return conv_transpose2d(a, conv.weight, stride=conv.stride)
-    eye = torch.eye(a[0].numel(), dtype=a.dtype, device=a.device).reshape(-1, *size)
-    matrix = conv_transpose2d(eye, conv.weight, stride=conv.stride)
-    return (a.flatten(1) @ matrix.flatten(1)).reshape(len(a), *matrix.shape[1:])
+        for side, step, kernel in zip(size[2:], conv.stride, conv.weight.shape[2:], strict=True)
+    )
+    return (-1, conv.weight.shape[1], high, wide)

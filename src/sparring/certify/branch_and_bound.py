@@ -21,9 +21,9 @@ from sparring.attacks import attack as find_attack
 from sparring.bounds.alpha import alpha_margins
 from sparring.bounds.backward import Form, settle
 from sparring.bounds.crown import crown_margins, crown_neurons
+from sparring.bounds.split import Parts, Splitter
 from sparring.certify.margins import by_crown, proved
 from sparring.certify.question import Question
-from sparring.certify.split import Parts, Splitter
 from sparring.threat import Threat
 
 ROOT_STEPS, STEPS, LEAF_STEPS = 50, 15, 200

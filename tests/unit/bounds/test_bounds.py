@@ -18,6 +18,7 @@ from sparring.bounds.alpha import alpha_margins
 from sparring.bounds.ball import Region
 from sparring.bounds.crown import crown_margins, crown_neurons, interval_margins, margin_rows
 from sparring.bounds.interval import interval_bounds
+from sparring.bounds.ops import Conv
 from sparring.bounds.read import read_graph
 from sparring.errors import InputError
 from sparring.rng import Noise
@@ -233,3 +234,20 @@ def test_a_region_of_the_threat_holds_the_other_pixels() -> None:
     free[..., :2, :2] = True
     whole, part = ball_of(x, "Linf", 0.3), Ball(x, sp.Linf, torch.full((4,), 0.3), (0.0, 1.0), None, free)
     assert bool((all_bounds(net, part, y)["crown"] > all_bounds(net, whole, y)["crown"]).all())
+
+
+@pytest.mark.parametrize("channels", [(1, 3, 1), (2, 4, 2), (3, 5, 1)], ids=["one channel", "groups", "plain"])
+@pytest.mark.parametrize("how", [(1, 0, 1), (2, 1, 1), (3, 2, 2), (3, 0, 1)], ids=str)
+def test_coefficients_go_back_through_a_convolution_as_its_gradient(
+    channels: tuple[int, int, int], how: tuple[int, int, int]
+) -> None:
+    (into, out, groups), (stride, padding, dilation) = channels, how
+    layer = nn.Conv2d(into, out, (3, 2), stride, padding, dilation, groups).double().requires_grad_(False)
+    x = torch.rand(2, into, 11, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64).requires_grad_()
+    graph = read_graph(sp.wrap(nn.Sequential(layer, nn.Flatten())), (into, 11, 9))
+    op = graph.nodes[1].op
+    assert isinstance(op, Conv)
+    answer = layer(x)
+    a = torch.rand(answer.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    (gradient,) = torch.autograd.grad((answer * a).sum(), x)
+    assert torch.allclose(op.pull(a), gradient)

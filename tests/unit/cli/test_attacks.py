@@ -153,7 +153,7 @@ def test_an_odd_attack(run: Run, odd: AttackInfo) -> None:
     table = run("--markdown", "--sees", "decision", "--norm", "L0")[1].splitlines()
     (line,) = (row for row in table if "`odd`" in row)
     assert line.startswith("| O\\|dd [/b] | `odd` | individual | optimal | L0 | black-box (classes) | untargeted |")
-    assert line.endswith("| 1999 | <https://example.org/x> |")
+    assert line.endswith("| 1999 | <https://example.org/x> | `tests.unit.cli.test_attacks` | - |")
     assert "odd" in names(run()[1])
 
 

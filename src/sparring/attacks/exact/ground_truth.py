@@ -1,10 +1,12 @@
-"""The smallest perturbation that there is, proven by mixed-integer programming: what other attacks are measured by.
+"""The smallest perturbation that there is, proven: what other attacks are measured by.
 
-A good attack goes first; then HiGHS looks for anything nearer, in growing balls, until the nearest point is known or
-time is over (see `blocks.exact`). Carlini, Katz, Barrett & Dill 2017, arXiv:1709.10207.
+A good attack goes first. Then two questions take turns (`blocks.exact.nearest`): which point that switches the same
+ReLUs is nearest (a linear program), and does the ball of that radius hold any other that fools (branch and bound)?
+Carlini, Katz, Barrett & Dill 2017, arXiv:1709.10207.
 
-Differs from the paper: mixed-integer programming (Tjeng et al. 2019, arXiv:1711.07356) instead of a bisection with
-Reluplex; bounds by CROWN; untargeted as the nearest of all classes.
+Differs from the paper: no bisection, since a linear program is exact; bounds by CROWN and beta-CROWN
+(arXiv:2103.06624) instead of Reluplex, mixed-integer programming (Tjeng et al. 2019, arXiv:1711.07356) towards a
+target; untargeted as the nearest of all classes.
 Fails on: nets with more than some hundred unstable ReLUs, where time runs out; a doubt then says how many distances are
 not proven, and what the attack before found stands. Layers other than linear, convolution, pooling and ReLU: likewise.
 """
@@ -15,7 +17,7 @@ from pydantic import PositiveFloat, PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.attacks import attack
-from sparring.blocks.exact import claims, nearest, stretched
+from sparring.blocks.exact.nearest import claims, nearest, stretched
 from sparring.bout import Bout
 from sparring.norms import L1, Linf
 
@@ -48,11 +50,12 @@ class GroundTruth(Attack):
         graph = bout.graph()
         if graph is None or not len(bout):
             return
-        z, (_, sizes) = bout.x.clone(), bout.nearest_success
+        z, (begin, sizes) = bout.x.clone(), bout.nearest_success
         reach = sizes.minimum(bout.eps).clamp(max=bout.ball.width * bout.x[0].numel())
         for row, ways in enumerate(claims(bout.goal, graph.classes)):
             at = bout.goal.label.new_tensor([row])
-            found = nearest(graph, bout.ball[at], ways, float(reach[row]), self.seconds)
+            start = begin[at] if bool(sizes[row] <= reach[row]) else None
+            found = nearest(graph, bout.ball[at], ways, float(reach[row]), self.seconds, start)
             bout.note_least(at, found.lower, found.proved)
             z[row : row + len(found.points[:1])] = found.points[:1]
         for further in stretched(bout.x, z):

@@ -56,8 +56,9 @@ def attacks(
 COLUMNS = (
     "Algorithm", "Name in sparring", "Perturbation scope", "Perturbation visibility", "Perturbation measurement",
     "Attacker's knowledge", "Attack specificity", "Attack approach", "Year", "Paper",
+    "File", "Also in",
 )  # fmt: skip
-"those of the survey, and where to find the attack here and on paper"
+"those of the survey, and where to find the attack: on paper, here, and in other toolkits"
 
 
 def markdown_table(infos: list[AttackInfo]) -> str:
@@ -72,7 +73,14 @@ def _cells(info: AttackInfo) -> tuple[str, ...]:
         info.knowledge, ", ".join(info.specificity), info.approach, str(info.year),
     )  # fmt: skip
     title, *rest = (cell.replace("|", "\\|") for cell in cells)
-    return (title, f"`{info.name}`", *rest, _paper(info.paper))
+    return (title, f"`{info.name}`", *rest, _paper(info.paper), f"`{_file(info)}`", ", ".join(info.peers) or "-")
+
+
+def _file(info: AttackInfo) -> str:
+    """The file of an attack inside the package; the module of one that a plug-in brings."""
+    module = info.cls.__module__
+    room, _, inside = module.partition("sparring.attacks.")
+    return module if room else f"attacks/{inside.replace('.', '/')}.py"
 
 
 def _paper(paper: str) -> str:

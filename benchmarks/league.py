@@ -2,7 +2,7 @@
 
     SPARRING_DATA=... python benchmarks/league.py --n 100
     python benchmarks/league.py --models mnist-cnn --norms L2 --n 20 --queries 100,300,1000 --attacks geoda,surfree
-    python benchmarks/league.py --rows rows.jsonl --page docs/black_box_league.md     # goes on after a stop; fills the page
+    python benchmarks/league.py --rows rows.jsonl --page docs/black_box_league.md   # resumes; fills the page
     python benchmarks/league.py --adba            # queries to the first success at Linf 0.2, beside ADBA's published
 
 Every attack runs anew for every budget, which is hard: not one query more. Success is the share of right images fooled
@@ -131,7 +131,7 @@ def median_interval(distance: Tensor) -> tuple[float, float, float]:
 
 
 def league(options: argparse.Namespace, sp: Any) -> None:
-    """The table of every model and norm: measured where it is not known yet, then printed, and written into the page."""
+    """The table of every model and norm: measured where it is not known yet, printed, written into the page."""
     budgets = [int(q) for q in options.queries.split(",")]
     rows, tables = Rows(options.rows), []
     for name in options.models.split(","):

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from common import data_dir, skip, sparring_or_skip, table
 
-PART = 8
+PART = 4
 "pictures at once"
 
 ATTACKS = {

@@ -132,6 +132,22 @@ def test_bisection_finds_the_boundary_row_by_row_and_pays_only_while_open(search
     _run(searching, run, paper)
 
 
+def test_nothing_is_asked_inside_the_ball(searching: Searching) -> None:
+    paper, asked = pair(), []
+
+    def run(bout: Bout) -> None:
+        def path(radius: Tensor) -> Tensor:
+            asked.append(radius)
+            return bout.x
+
+        bisect(bout, path, torch.ones(len(bout)).double(), 1e-2, torch.ones(len(bout), dtype=torch.bool))
+        duel(bout, lambda r: path(r)[:, None], torch.ones(len(bout)).double(), torch.ones(len(bout), 1).bool(), 4)
+
+    searching(run)(paper.net, paper.x, paper.y, ("Linf", 0.6))
+    assert float(asked[0][0]) == pytest.approx(0.6)
+    assert all(bool((radius >= 0.6).all()) for radius in asked)
+
+
 def test_a_duel_is_won_by_the_path_that_fools_nearest(searching: Searching) -> None:
     paper = pair()
 
@@ -151,6 +167,14 @@ def test_a_duel_is_won_by_the_path_that_fools_nearest(searching: Searching) -> N
         assert bool(((radius >= 0.3) & (radius < 0.5)).all())
         nobody = duel(bout, paths, torch.full((len(bout),), 0.2).double(), alive, 8)
         assert not bool(nobody[2].any())
+
+        for start, wins, cost in ((0.2, None, 3), (0.4, 1, 3), (0.5, 1, 5)):  # at 0.5 two fool: they are asked again
+            before = bout._referee.queries.clone()
+            winner, radius, won = duel(bout, paths, torch.full((len(bout),), start).double(), alive, 8, 0.8, ties=True)
+            assert won.tolist() == [wins is not None] * len(bout)
+            assert wins is None or winner.tolist() == [wins] * len(bout)
+            assert torch.allclose(radius, torch.full_like(radius, 0.4 if start == 0.5 else start))
+            assert (bout._referee.queries - before).tolist() == [cost] * len(bout)
 
     _run(searching, run, paper)
 

@@ -134,9 +134,10 @@ def league(options: argparse.Namespace, sp: Any) -> None:
     """The table of every model and norm: measured where it is not known yet, printed, written into the page."""
     budgets = [int(q) for q in options.queries.split(",")]
     rows, tables = Rows(options.rows), []
-    for name in options.models.split(","):
+    names, counts = options.models.split(","), [int(n) for n in options.n.split(",")]
+    for name, n in zip(names, counts * len(names) if len(counts) == 1 else counts, strict=False):
         net = load(name)
-        x, y = images(name, net, options.n)
+        x, y = images(name, net, n)
         for norm in options.norms.split(","):
             specs = options.attacks.split(",") if options.attacks else ATTACKS[norm]
             for spec in specs:
@@ -211,7 +212,7 @@ def markdown(rows: Rows, name: str, norm: str, n: int, specs: list[str], budgets
 def adba(options: argparse.Namespace, sp: Any) -> None:
     """Queries to the first success at Linf 0.2, beside the mean 89.8 and the median 50 that ADBA's paper has."""
     net = load("mnist-rays-2020")
-    x, y = images("mnist-rays-2020", net, options.n)
+    x, y = images("mnist-rays-2020", net, int(options.n))
     rows = []
     for spec in (options.attacks or "adba,rays,signflip,min-norm-decision").split(","):
         result = sp.attack(spec)(net, x, y, sp.Threat("Linf", 0.2), budget=sp.Budget(queries=4000))
@@ -222,7 +223,7 @@ def adba(options: argparse.Namespace, sp: Any) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--n", type=int, default=100)
+    parser.add_argument("--n", default="100", help="images; one number for all models, or one for each")
     parser.add_argument("--models", default=",".join(RADII))
     parser.add_argument("--norms", default="Linf,L2")
     parser.add_argument("--queries", default="100,300,1000,4000")

@@ -143,7 +143,7 @@ def league(options: argparse.Namespace, sp: Any) -> None:
             for spec in specs:
                 for queries in budgets:
                     key = f"{name} {norm} {spec} {len(x)} {queries}"
-                    if key not in rows.known:
+                    if key not in rows.known and not options.known:
                         started = time.perf_counter()
                         result = sp.attack(spec)(net, x, y, sp.Threat(norm), budget=sp.Budget(queries=queries))
                         assert int(result.queries.max()) <= queries
@@ -196,12 +196,12 @@ def markdown(rows: Rows, name: str, norm: str, n: int, specs: list[str], budgets
     for spec in specs:
         cells = []
         for queries in budgets:
-            mine = rows.known[f"{name} {norm} {spec} {n} {queries}"]
-            others = [
-                rows.known[f"{name} {norm} {other} {n} {queries}"]
-                for other in specs
-                if (other in SCORES) == (spec in SCORES)
-            ]
+            mine = rows.known.get(f"{name} {norm} {spec} {n} {queries}")
+            if mine is None:
+                cells.append("not measured")
+                continue
+            keys = [f"{name} {norm} {o} {n} {queries}" for o in specs if (o in SCORES) == (spec in SCORES)]
+            others = [rows.known[key] for key in keys if key in rows.known]
             best = min(median_interval(other)[0] for other in others)
             text, rest = cell(mine, radius).split(" ", 1)
             cells.append(f"**{text}** {rest}" if median_interval(mine)[0] <= best else f"{text} {rest}")
@@ -230,6 +230,7 @@ def main() -> None:
     parser.add_argument("--attacks", default="")
     parser.add_argument("--rows", type=Path, help="a file that keeps what is done; the next call goes on from it")
     parser.add_argument("--page", type=Path, help="a page whose part between the two markers becomes these tables")
+    parser.add_argument("--known", action="store_true", help="measure nothing: tables of what the rows have")
     parser.add_argument("--adba", action="store_true", help="the comparison with ADBA's published figures instead")
     options = parser.parse_args()
     sp = sparring_or_skip()

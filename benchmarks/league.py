@@ -217,7 +217,7 @@ def adba(options: argparse.Namespace, sp: Any) -> None:
     for spec in (options.attacks or "adba,rays,signflip,min-norm-decision").split(","):
         result = sp.attack(spec)(net, x, y, sp.Threat("Linf", 0.2), budget=sp.Budget(queries=4000))
         used = result.first_hit[result.success].double()
-        rows.append([spec, f"{len(used) / len(x):.1%}", f"{used.mean():.1f}", f"{used.median():.0f}"])
+        rows.append([spec, f"{len(used) / len(x):.1%}", f"{used.mean():.1f}", f"{used.quantile(0.5):.1f}"])
     table(f"mnist-rays-2020, Linf 0.2, {len(x)} images", ["attack", "fooled", "mean queries", "median queries"], rows)
 
 

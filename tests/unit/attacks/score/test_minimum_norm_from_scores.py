@@ -63,6 +63,16 @@ def test_several_attacks_in_turn_come_as_near_as_the_best_of_them(
     assert _mean(together.distance) <= 1.05 * best
 
 
+def test_few_queries_of_random_search_are_the_first_of_many() -> None:
+    """Squares must not shrink faster because a portfolio leaves them few queries: small ones find little early."""
+    x, y = sp.load_data("mnist5k", n=3).tensors()
+    net, budget = sp.load_model("mnist-cnn"), sp.Budget(queries=120)
+    share, whole = (
+        sp.attack(spec)(net, x, y, ("L2", None), budget=budget) for spec in ("square-min:queries=119", "square-min")
+    )
+    assert torch.equal(share.distance, whole.distance)
+
+
 def _mean(distance: Tensor) -> float:
     """The geometric mean over those that the net gets right."""
     return float(distance[distance > 0].log().mean().exp())

@@ -17,7 +17,7 @@ from sparring.blocks.decision.arcs import arc, swing, tangent
 from sparring.blocks.decision.bisect import bisect, duel
 from sparring.blocks.decision.normals import across, directions, dot, normal, unit
 from sparring.blocks.decision.rates import Rate
-from sparring.blocks.decision.signs import block
+from sparring.blocks.decision.signs import block, block_share
 from sparring.blocks.decision.starts import far_start, near_start, sign_start
 from sparring.bout import Bout
 from sparring.norms import L2, Linf
@@ -230,6 +230,7 @@ def test_blocks_cover_every_pixel_at_every_level() -> None:
             assert 0 <= start < stop <= pixels
             seen[start:stop] += 1
         assert bool((seen > 0).all())
+    assert [block_share(torch.ones(1, 2, 4), turn) for turn in (0, 1, 2, 3, 7)] == [1, 0.5, 0.5, 0.25, 0.125]
 
 
 def test_a_rate_grows_where_tries_work_and_shrinks_where_they_do_not() -> None:

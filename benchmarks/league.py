@@ -2,6 +2,7 @@
 
     SPARRING_DATA=... python benchmarks/league.py --n 100
     python benchmarks/league.py --models mnist-cnn --norms L2 --n 20 --queries 100,300,1000 --attacks geoda,surfree
+    python benchmarks/league.py --rows rows.jsonl --page docs/black_box_league.md   # resumes; fills the page
     python benchmarks/league.py --adba            # queries to the first success at Linf 0.2, beside ADBA's published
 
 Every attack runs anew for every budget, which is hard: not one query more. Success is the share of right images fooled
@@ -12,7 +13,9 @@ gets right, infinite where nothing was found, with the interval of the median by
 from __future__ import annotations
 
 import argparse
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,6 +37,10 @@ ATTACKS = {
         "signopt", "boundary",
     ),
 }  # fmt: skip
+
+
+SCORES = ("min-norm-score", "square-min")
+"those that see scores"
 
 
 def rays_net() -> nn.Sequential:
@@ -124,51 +131,106 @@ def median_interval(distance: Tensor) -> tuple[float, float, float]:
 
 
 def league(options: argparse.Namespace, sp: Any) -> None:
-    """The table of every model and norm."""
+    """The table of every model and norm: measured where it is not known yet, printed, written into the page."""
     budgets = [int(q) for q in options.queries.split(",")]
-    for name in options.models.split(","):
+    rows, tables = Rows(options.rows), []
+    names, counts = options.models.split(","), [int(n) for n in options.n.split(",")]
+    for name, n in zip(names, counts * len(names) if len(counts) == 1 else counts, strict=False):
         net = load(name)
-        x, y = images(name, net, options.n)
+        x, y = images(name, net, n)
         for norm in options.norms.split(","):
-            radius, rows = RADII.get(name, {"Linf": 0.1, "L2": 1.5})[norm], []
-            for spec in options.attacks.split(",") if options.attacks else ATTACKS[norm]:
-                cells, started = [], time.perf_counter()
+            specs = options.attacks.split(",") if options.attacks else ATTACKS[norm]
+            for spec in specs:
                 for queries in budgets:
-                    result = sp.attack(spec)(net, x, y, sp.Threat(norm), budget=sp.Budget(queries=queries))
-                    assert int(result.queries.max()) <= queries
-                    middle, low, high = median_interval(result.distance)
-                    hits = int((result.distance <= radius * (1 + 1e-5)).sum())
-                    lowest, highest = wilson(hits, len(x))
-                    cells.append(
-                        f"{middle:.3f} ({low:.3f}-{high:.3f}), {hits / len(x):.0%} ({lowest:.0%}-{highest:.0%})"
-                    )
-                rows.append([spec, *cells, f"{time.perf_counter() - started:.0f}"])
-                print(*rows[-1], sep=" | ", flush=True)
-            title = (
-                f"{name}, {norm}, {len(x)} images: median distance (interval), fooled within {radius:.3g} (interval)"
-            )
-            table(title, ["attack", *(f"{queries:,} queries" for queries in budgets), "seconds"], rows)
+                    key = f"{name} {norm} {spec} {len(x)} {queries}"
+                    if key not in rows.known and not options.known:
+                        started = time.perf_counter()
+                        result = sp.attack(spec)(net, x, y, sp.Threat(norm), budget=sp.Budget(queries=queries))
+                        assert int(result.queries.max()) <= queries
+                        rows.add(key, result.distance.tolist(), time.perf_counter() - started)
+                        print(key, cell(rows.known[key], RADII[name][norm]), flush=True)
+            tables.append(markdown(rows, name, norm, len(x), specs, budgets))
+    text = "\n\n".join(tables)
+    print(text)
+    if options.page:
+        before, rest = options.page.read_text().split(BEGIN)
+        options.page.write_text(before + BEGIN + "\n" + text + "\n" + END + rest.split(END)[1])
+
+
+BEGIN, END = "<!-- written by benchmarks/league.py: -->", "<!-- :benchmarks/league.py -->"
+
+
+class Rows:
+    """Distances by name, kept line by line in a file, so that a stop loses one of them."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        lines = map(json.loads, path.read_text().splitlines() if path and path.exists() else [])
+        self.known: dict[str, Tensor] = {row["key"]: torch.tensor(row["distance"]) for row in lines}
+
+    def add(self, key: str, distance: list[float], seconds: float) -> None:
+        """Keep, and write, the distances of one attack at one budget."""
+        self.known[key] = torch.tensor(distance)
+        if self.path:
+            with self.path.open("a") as file:
+                file.write(json.dumps({"key": key, "seconds": round(seconds, 1), "distance": distance}) + "\n")
+
+
+def cell(distance: Tensor, radius: float) -> str:
+    """Median distance, share fooled within the radius, and the interval of each."""
+    middle, low, high = median_interval(distance)
+    hits = int((distance <= radius * (1 + 1e-5)).sum())
+    least, most = wilson(hits, len(distance))
+    return f"{middle:.3f} ({low:.3f}-{high:.3f}), {hits / len(distance):.0%} ({least:.0%}-{most:.0%})"
+
+
+def markdown(rows: Rows, name: str, norm: str, n: int, specs: list[str], budgets: list[int]) -> str:
+    """One table; the smallest median of each budget among those that see scores, and among the others, is bold."""
+    radius = RADII[name][norm]
+    lines = [
+        f"**{name}, {norm}**, {n} images; fooled within {radius:.3g}",
+        "",
+        "| attack | " + " | ".join(f"{q:,} queries" for q in budgets) + " |",
+        "|---|" + "---|" * len(budgets),
+    ]
+    for spec in specs:
+        cells = []
+        for queries in budgets:
+            mine = rows.known.get(f"{name} {norm} {spec} {n} {queries}")
+            if mine is None:
+                cells.append("not measured")
+                continue
+            keys = [f"{name} {norm} {o} {n} {queries}" for o in specs if (o in SCORES) == (spec in SCORES)]
+            others = [rows.known[key] for key in keys if key in rows.known]
+            best = min(median_interval(other)[0] for other in others)
+            text, rest = cell(mine, radius).split(" ", 1)
+            cells.append(f"**{text}** {rest}" if median_interval(mine)[0] <= best else f"{text} {rest}")
+        lines.append(f"| `{spec}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def adba(options: argparse.Namespace, sp: Any) -> None:
     """Queries to the first success at Linf 0.2, beside the mean 89.8 and the median 50 that ADBA's paper has."""
     net = load("mnist-rays-2020")
-    x, y = images("mnist-rays-2020", net, options.n)
+    x, y = images("mnist-rays-2020", net, int(options.n))
     rows = []
     for spec in (options.attacks or "adba,rays,signflip,min-norm-decision").split(","):
         result = sp.attack(spec)(net, x, y, sp.Threat("Linf", 0.2), budget=sp.Budget(queries=4000))
         used = result.first_hit[result.success].double()
-        rows.append([spec, f"{len(used) / len(x):.1%}", f"{used.mean():.1f}", f"{used.median():.0f}"])
+        rows.append([spec, f"{len(used) / len(x):.1%}", f"{used.mean():.1f}", f"{used.quantile(0.5):.1f}"])
     table(f"mnist-rays-2020, Linf 0.2, {len(x)} images", ["attack", "fooled", "mean queries", "median queries"], rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--n", type=int, default=100)
+    parser.add_argument("--n", default="100", help="images; one number for all models, or one for each")
     parser.add_argument("--models", default=",".join(RADII))
     parser.add_argument("--norms", default="Linf,L2")
     parser.add_argument("--queries", default="100,300,1000,4000")
     parser.add_argument("--attacks", default="")
+    parser.add_argument("--rows", type=Path, help="a file that keeps what is done; the next call goes on from it")
+    parser.add_argument("--page", type=Path, help="a page whose part between the two markers becomes these tables")
+    parser.add_argument("--known", action="store_true", help="measure nothing: tables of what the rows have")
     parser.add_argument("--adba", action="store_true", help="the comparison with ADBA's published figures instead")
     options = parser.parse_args()
     sp = sparring_or_skip()

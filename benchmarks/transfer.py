@@ -2,6 +2,7 @@
 
     SPARRING_DATA=... python benchmarks/transfer.py
     python benchmarks/transfer.py --surrogate SPEC --model SPEC --images FOLDER --n 40 --only mifgsm,sia
+    python benchmarks/transfer.py --rows rows.jsonl     # writes each part as it is done, and goes on after a stop
 
 The defaults: made on EfficientNet-Lite0 (extra `imagenet`), shown to MobileNetV2 (`$SPARRING_DATA/mobilenet_v2`), on
 the pictures of its folder `images` (labels.csv: file, index), Linf 16/255, 10 steps. Counted are pictures that both
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,9 @@ import torch
 from torch import Tensor, nn
 
 from common import data_dir, skip, sparring_or_skip, table
+
+PART = 4
+"pictures at once"
 
 ATTACKS = {
     "I-FGSM": "bim:steps=10,step=0.1",
@@ -74,6 +79,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=40, help="pictures, before those that a net gets wrong are left out")
     parser.add_argument("--eps", default="16/255")
     parser.add_argument("--only", default=",".join(ATTACKS), help="attacks of the table, by name or spec")
+    parser.add_argument("--rows", type=Path, help="a file that keeps what is done; the next call goes on from it")
     options = parser.parse_args()
     sp = sparring_or_skip()
     if not (options.images / "labels.csv").exists():
@@ -85,24 +91,60 @@ def main() -> None:
     both = right[0] & right[1]
     x, y = x[both][: options.n], y[both][: options.n]
     print(f"{len(x)} pictures that both get right ({int(right[0].sum())} and {int(right[1].sum())} of {len(both)})")
-    rows = []
-    by_spec = {spec: name for name, spec in ATTACKS.items()}
-    for wanted in options.only.split(","):
-        spec = ATTACKS.get(wanted, wanted.replace(";", ","))
-        started = time.perf_counter()
-        result = sp.attack(spec, surrogates=[surrogate])(model, x, y, sp.Threat("Linf", options.eps))
-        low, high = wilson(int(result.success.sum()), len(x))
-
-        rows.append([
-            by_spec.get(spec, wanted), f"{result.success.double().mean():.1%}", f"{low:.0%} to {high:.0%}",
-            f"{time.perf_counter() - started:.0f}",
-        ])  # fmt: skip
-        print(*rows[-1], flush=True)
+    names = {spec: name for name, spec in ATTACKS.items()}
+    specs = [ATTACKS.get(wanted, wanted.replace(";", ",")) for wanted in options.only.split(",")]
+    rows = Rows(options.rows, f"{options.surrogate} {options.model} {options.eps}")
+    for start in range(0, len(x), PART):
+        part = slice(start, min(start + PART, len(x)))
+        for spec in specs:
+            if rows.missing(spec, part):
+                started = time.perf_counter()
+                attack = sp.attack(spec, surrogates=[surrogate])
+                fooled = attack(model, x[part], y[part], sp.Threat("Linf", options.eps)).success.tolist()
+                rows.add(spec, start, fooled, time.perf_counter() - started)
+                print(
+                    names.get(spec, spec),
+                    f"{part.start}-{part.stop - 1}",
+                    f"{sum(fooled)} of {len(fooled)}",
+                    flush=True,
+                )
     table(
-        f"{options.surrogate} to {options.model}, Linf {options.eps}",
+        f"{options.surrogate} to {options.model}, Linf {options.eps}, {len(x)} pictures",
         ["attack", "fooled", "95 % interval", "seconds"],
-        rows,
+        [[names.get(spec, spec), *rows.line(spec, len(x))] for spec in specs],
     )
+
+
+class Rows:
+    """Which picture which attack fooled: in memory, and line by line in a file, so that a stop loses one part."""
+
+    def __init__(self, path: Path | None, setting: str) -> None:
+        self.path, self.setting = path, setting
+        lines = path.read_text().splitlines() if path and path.exists() else []
+        self.known = [row for row in map(json.loads, lines) if row["setting"] == setting]
+
+    def missing(self, spec: str, part: slice) -> bool:
+        """Whether a picture of the part is not known."""
+        return not set(range(part.start, part.stop)) <= self._fooled(spec).keys()
+
+    def add(self, spec: str, start: int, fooled: list[bool], seconds: float) -> None:
+        """Keep, and write, the pictures from `start` on."""
+        row = {"setting": self.setting, "attack": spec, "start": start, "fooled": fooled, "seconds": round(seconds, 1)}
+        self.known.append(row)
+        if self.path:
+            with self.path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+
+    def line(self, spec: str, count: int) -> list[str]:
+        """Share fooled of the first `count` pictures, its interval, and seconds."""
+        fooled = [hit for number, hit in self._fooled(spec).items() if number < count]
+        low, high = wilson(sum(fooled), count)
+        seconds = sum(row["seconds"] for row in self.known if row["attack"] == spec and row["start"] < count)
+        return [f"{sum(fooled) / count:.1%}", f"{low:.0%} to {high:.0%}", f"{seconds:.0f}"]
+
+    def _fooled(self, spec: str) -> dict[int, bool]:
+        rows = [row for row in self.known if row["attack"] == spec]
+        return {row["start"] + k: hit for row in rows for k, hit in enumerate(row["fooled"])}
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:

@@ -1,12 +1,13 @@
 """ADBA: two flips of a sign direction compete; which fools from nearer shows without measuring either.
 
-    ask both at one radius: both fool -> smaller, neither -> larger, one alone -> it wins, and keeps that radius
+    ask both at the present radius: neither fools -> the next pair, one alone -> it wins, both -> ask nearer
 
 Needs predicted classes only. As in RayS directions are signs flipped in ever smaller blocks, but no ray is
 bisected to its boundary. Wang, Zuo, Huang, Chen & Wang 2024, arXiv:2406.04998 (ADBA-md).
 
-Differs from the paper: `split` stands in for the median of the fitted distribution of boundaries; a row for which
-the all-ones direction never fools tries others; when single pixels are done it starts again.
+Differs from the paper: `split` stands in for the median of the fitted distribution of boundaries; nothing is asked
+inside the ball, as a point on it is all that is wanted; a row for which the all-ones direction never fools tries
+others; when single pixels are done it starts again.
 Fails on: targets, as a ray must fool somewhere; optima far from any corner of the ball.
 """
 
@@ -41,12 +42,12 @@ class ADBA(Attack):
 
     Args:
         queries: for each sample, the start included. rounds: radii at which a pair is compared, at most.
-        split: where between the known ends the next radius is: 1 = at the present one.
+        split: where between the known ends the next radius is: near 1 = near the present one.
     """
 
     queries: PositiveInt = 5000
     rounds: PositiveInt = 4
-    split: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    split: Annotated[float, Field(gt=0, lt=1)] = 0.85
 
     def run(self, bout: Bout) -> None:
         b = bout.child(0, passes=self.queries)
@@ -59,5 +60,5 @@ class ADBA(Attack):
             pair = flip_pair(signs, turn)
             both = torch.ones(len(b), 2, dtype=torch.bool, device=signs.device)
             paths = signed_many(b, pair)
-            winner, radius, won = duel(b, paths, radius, both, self.rounds, self.split, until_one=True)
+            winner, radius, won = duel(b, paths, radius, both, self.rounds, self.split, ties=True)
             signs = torch.where(b.ball.column(won), pick(pair, winner), signs)

@@ -4,8 +4,7 @@ One after the other in one bout, each from the nearest point found so far. Which
 boundaries, flat and curved ones (as AttackBench does for gradients, Cina et al. 2025, arXiv:2404.19460).
 
 Differs from the paper's best-of ensemble: there each attack starts anew, and all of them run in full.
-Fails on: targets that no noise is mistaken for; budgets below some thousand queries, where its best member alone is a
-few per cent nearer: it pays for complements.
+Fails on: targets that no noise is mistaken for.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ QUERIES = 2000
 PORTFOLIO: dict[Norm, tuple[Turn, ...]] = {
     L0: (Turn("pointwise:restarts=1000"),),
     L1: (Turn("geoda", 0.5), Turn("geoda:frequencies=1")),
-    L2: (Turn("geoda", 0.5), Turn("surfree")),
-    Linf: (Turn("adba", most=1500), Turn("rays", 0.3), Turn("adba")),
+    L2: (Turn("surfree", most=300), Turn("cgba", most=1000), Turn("surfree")),
+    Linf: (Turn("rays", most=300), Turn("adba")),
 }
 """Attacks in their order, each with its share of the queries that are left."""
 

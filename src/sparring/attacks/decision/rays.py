@@ -6,7 +6,8 @@ Needs predicted classes only, and estimates no gradient: under Linf the best dir
 Chen & Gu 2020, arXiv:2006.12792.
 
 Differs from the paper: a flip is tried at a radius smaller by the tolerance of the bisection, so that a tie costs no
-bisection; a row for which the all-ones direction never fools tries others; when single pixels are done it starts again.
+bisection; nothing is asked inside the ball, as a point on it is all that is wanted; a row for which the all-ones
+direction never fools tries others; when single pixels are done it starts again.
 Fails on: targets, as a ray must fool somewhere; optima far from any corner of the ball.
 """
 
@@ -17,11 +18,14 @@ from pydantic import PositiveFloat, PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.blocks.decision.ask import ask
-from sparring.blocks.decision.bisect import bisect
-from sparring.blocks.decision.signs import flip_block, signed
+from sparring.blocks.decision.bisect import above, bisect
+from sparring.blocks.decision.signs import block_share, flip_block, signed
 from sparring.blocks.decision.starts import sign_start
 from sparring.bout import Bout
 from sparring.norms import Linf
+
+COARSE = 16
+"blocks in an image, up to which the tolerance is the same: smaller ones win less"
 
 
 @register(
@@ -38,7 +42,8 @@ class RayS(Attack):
     """Search over directions of signs, from coarse to fine (Chen & Gu 2020).
 
     Args:
-        queries: for each sample, the start included. tolerance: of the bisection, as a fraction of the radius.
+        queries: for each sample, the start included.
+        tolerance: of the bisection, as a fraction of the radius; smaller for blocks below a sixteenth of the image.
     """
 
     queries: PositiveInt = 5000
@@ -52,8 +57,8 @@ class RayS(Attack):
             signs, radius = b.active(signs, radius)
             if not len(b):
                 return
-            new = flip_block(signs, turn)
-            path, aim = signed(b.ball, new), radius * (1 - self.tolerance)
+            new, tolerance = flip_block(signs, turn), self.tolerance * min(1.0, COARSE * block_share(signs, turn))
+            path, aim = signed(b.ball, new), above(b, radius * (1 - tolerance), radius)
             hit = ask(b, path(aim))
             signs = torch.where(b.ball.column(hit), new, signs)
-            radius = bisect(b, path, torch.where(hit, aim, radius), self.tolerance, hit)
+            radius = bisect(b, path, torch.where(hit, aim, radius), tolerance, hit)

@@ -22,8 +22,8 @@ QUERIES = 2000
 PORTFOLIO: dict[Norm, tuple[Turn, ...]] = {
     L0: (Turn("pointwise:restarts=1000"),),
     L1: (Turn("geoda", most=200), Turn("square-min")),
-    L2: (Turn("square-min", 0.8), Turn("surfree")),
-    Linf: (Turn("rays", most=300), Turn("square-min")),
+    L2: (Turn("square-min", most=500), Turn("surfree")),
+    Linf: (Turn("rays", most=100), Turn("square-min")),
 }
 """Attacks in their order, see `Turn`."""
 

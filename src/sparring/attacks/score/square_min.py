@@ -25,6 +25,9 @@ from sparring.bout import Bout
 from sparring.losses import Loss, margin
 from sparring.norms import L1, L2, Linf
 
+HORIZON = 5000
+"queries over which squares shrink, however few there are: small squares early find little"
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -59,6 +62,6 @@ class SquareMin(Attack):
         z, squares = near_start(b, 0.1), SQUARES[b.ball.norm]
 
         def change(ball: Ball, z: Tensor, k: int) -> Tensor:
-            return squares.change(ball, z, area(self.p, k, self.queries), b.noise)
+            return squares.change(ball, z, area(self.p, k, HORIZON), b.noise)
 
         narrow_search(b, change, self.loss, self.cut, self.patience, self.queries, z)

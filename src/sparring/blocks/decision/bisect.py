@@ -22,6 +22,8 @@ ROUNDS = 25
 def bisect(bout: Bout, path: Path, high: Tensor, tolerance: float, rows: Tensor, low: Tensor | None = None) -> Tensor:
     """The smallest radii [b] at which the path is known to fool. One query a round, of the rows still open.
 
+    Nothing is asked below the radius of the ball: a point that fools there is all that is wanted.
+
     Args:
         high: [b] radii that fool. low: [b] radii that do not, 0 if None. rows: bool [b], the others keep `high`.
         tolerance: a row stops when the ends are this near, as a fraction of `high`.
@@ -31,11 +33,17 @@ def bisect(bout: Bout, path: Path, high: Tensor, tolerance: float, rows: Tensor,
         still = rows & (high - low > tolerance * high)
         if not bool(still.any()):
             break
-        middle = (low + high) / 2
+        middle = above(bout, (low + high) / 2, high)
         fooled = ask(bout, path(middle), still)
         high = torch.where(still & fooled, middle, high)
         low = torch.where(still & ~fooled, middle, low)
     return high
+
+
+def above(bout: Bout, radius: Tensor, high: Tensor) -> Tensor:
+    """Radii [b] that are worth a question: no smaller than that of the ball, unless `high` [b] is."""
+    eps = bout.eps.to(radius.dtype)
+    return torch.where((radius < eps) & (eps < high), eps, radius)
 
 
 def back(bout: Bout, z: Tensor) -> Path:
@@ -65,7 +73,7 @@ def to_boundary(bout: Bout, z: Tensor, tolerance: float, rows: Tensor | None = N
 
 
 def duel(
-    bout: Bout, paths: Path, high: Tensor, alive: Tensor, rounds: int, split: float = 0.5, until_one: bool = False
+    bout: Bout, paths: Path, high: Tensor, alive: Tensor, rounds: int, split: float = 0.5, ties: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Which of m paths fools nearest, found without measuring any of them: all are asked at the same radius.
 
@@ -73,22 +81,25 @@ def duel(
 
     Args:
         paths: radii [b] -> points [b, m, ...]. high: [b] radii to get below. alive: bool [b, m], who takes part.
-        split: where between the ends to ask next. until_one: a row stops as soon as one path alone is left.
+        split: where between the ends to ask next. ties: `high` itself is asked first, and a path that fools there may
+            win; a row stops as soon as one path alone is left, or where none fools at `high`.
 
     Returns:
         The number of the winner [b], its radius [b], and whether there is one, bool [b].
     """
     low, won = torch.zeros_like(high), torch.zeros_like(high, dtype=torch.bool)
-    for _ in range(rounds):
+    for turn in range(rounds):
         still = alive.any(1)
-        if until_one:
+        if ties:
             still = still & ~(won & (alive.sum(1) == 1))
         if not bool(still.any()):
             break
-        middle = low + split * (high - low)
+        level = ties and turn == 0
+        middle = high if level else above(bout, low + split * (high - low), high)
         hits = bout.fooled_many(paths(middle), alive & still[:, None])
         any_hit = hits.any(1)
         high = torch.where(any_hit, middle, high)
         low = torch.where(still & ~any_hit, middle, low)
-        alive, won = torch.where(any_hit[:, None], hits, alive), won | any_hit
+        alive = hits if level else torch.where(any_hit[:, None], hits, alive)
+        won = won | any_hit
     return alive.to(torch.uint8).argmax(1), high, won

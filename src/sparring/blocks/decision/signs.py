@@ -40,6 +40,13 @@ def block(pixels: int, turn: int) -> tuple[int, int]:
             count *= 2
 
 
+def block_share(signs: Tensor, turn: int) -> float:
+    """The share of the pixels that block number `turn` has."""
+    pixels = signs[0].numel()
+    start, stop = block(pixels, turn)
+    return (stop - start) / pixels
+
+
 def flip_block(signs: Tensor, turn: int) -> Tensor:
     """The signs [b, ...] with block number `turn` of the flattened image turned round."""
     start, stop = block(signs[0].numel(), turn)

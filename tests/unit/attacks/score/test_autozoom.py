@@ -52,8 +52,9 @@ def test_it_needs_a_twentieth_of_zoos_queries() -> None:
         for name, queries in (("autozoom", 4000), ("zoo", 30000))
     )
     assert bool(zoom.success.all())
-    assert bool(zoo.success.all())
-    assert float(zoom.first_hit.double().mean()) <= 0.07 * float(zoo.first_hit.double().mean())
+    assert float(zoo.success.double().mean()) >= 0.8
+    spent = torch.where(zoo.success, zoo.first_hit, zoo.queries)  # ZOO's: at least so many
+    assert float(zoom.first_hit.double().mean()) <= 0.07 * float(spent.double().mean())
 
 
 def test_before_the_first_success_a_step_costs_two_queries() -> None:

@@ -17,7 +17,7 @@ from sparring.blocks.decision.arcs import arc, swing, tangent
 from sparring.blocks.decision.bisect import bisect, duel
 from sparring.blocks.decision.normals import across, directions, dot, normal, unit
 from sparring.blocks.decision.rates import Rate
-from sparring.blocks.decision.signs import block
+from sparring.blocks.decision.signs import block, block_share
 from sparring.blocks.decision.starts import far_start, near_start, sign_start
 from sparring.bout import Bout
 from sparring.norms import L2, Linf
@@ -132,6 +132,22 @@ def test_bisection_finds_the_boundary_row_by_row_and_pays_only_while_open(search
     _run(searching, run, paper)
 
 
+def test_nothing_is_asked_inside_the_ball(searching: Searching) -> None:
+    paper, asked = pair(), []
+
+    def run(bout: Bout) -> None:
+        def path(radius: Tensor) -> Tensor:
+            asked.append(radius)
+            return bout.x
+
+        bisect(bout, path, torch.ones(len(bout)).double(), 1e-2, torch.ones(len(bout), dtype=torch.bool))
+        duel(bout, lambda r: path(r)[:, None], torch.ones(len(bout)).double(), torch.ones(len(bout), 1).bool(), 4)
+
+    searching(run)(paper.net, paper.x, paper.y, ("Linf", 0.6))
+    assert float(asked[0][0]) == pytest.approx(0.6)
+    assert all(bool((radius >= 0.6).all()) for radius in asked)
+
+
 def test_a_duel_is_won_by_the_path_that_fools_nearest(searching: Searching) -> None:
     paper = pair()
 
@@ -151,6 +167,14 @@ def test_a_duel_is_won_by_the_path_that_fools_nearest(searching: Searching) -> N
         assert bool(((radius >= 0.3) & (radius < 0.5)).all())
         nobody = duel(bout, paths, torch.full((len(bout),), 0.2).double(), alive, 8)
         assert not bool(nobody[2].any())
+
+        for start, wins, cost in ((0.2, None, 3), (0.4, 1, 3), (0.5, 1, 5)):  # at 0.5 two fool: they are asked again
+            before = bout._referee.queries.clone()
+            winner, radius, won = duel(bout, paths, torch.full((len(bout),), start).double(), alive, 8, 0.8, ties=True)
+            assert won.tolist() == [wins is not None] * len(bout)
+            assert wins is None or winner.tolist() == [wins] * len(bout)
+            assert torch.allclose(radius, torch.full_like(radius, 0.4 if start == 0.5 else start))
+            assert (bout._referee.queries - before).tolist() == [cost] * len(bout)
 
     _run(searching, run, paper)
 
@@ -206,6 +230,7 @@ def test_blocks_cover_every_pixel_at_every_level() -> None:
             assert 0 <= start < stop <= pixels
             seen[start:stop] += 1
         assert bool((seen > 0).all())
+    assert [block_share(torch.ones(1, 2, 4), turn) for turn in (0, 1, 2, 3, 7)] == [1, 0.5, 0.5, 0.25, 0.125]
 
 
 def test_a_rate_grows_where_tries_work_and_shrinks_where_they_do_not() -> None:

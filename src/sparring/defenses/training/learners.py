@@ -15,11 +15,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sparring.data.images import ImageData
 from sparring.defenses.training.fit import STANDARD, fit
 from sparring.defenses.training.loss import TrainingLoss
+from sparring.defenses.training.standard import Standard
 from sparring.errors import InputError
 from sparring.seeds import derived_seed, private_rng
 from sparring.spec import number, parse_spec, unknown
@@ -122,6 +123,9 @@ class LinearLearner(Learner):
 class HeadLearner(Learner):
     """Transfer learning: a new last layer on a frozen net, trained by `fit`.
 
+    The frozen part is in eval mode. Its features of the training images are computed once, unless the loss changes
+    the pixels.
+
     Attributes:
         body: the trained net; all but its last layer is kept as it is. inner: how the layer is trained.
     """
@@ -131,19 +135,47 @@ class HeadLearner(Learner):
 
     def learn(self, data: ImageData, seed: int = 0) -> nn.Module:
         """See `Learner.learn`."""
-        net = deepcopy(self.body).requires_grad_(False)
+        net = deepcopy(self.body).requires_grad_(False).eval()
         old = net[-1]
         if not isinstance(old, nn.Linear):
             raise InputError(f"the last layer is a {type(old).__name__}; transfer learning here needs a Linear")
         with private_rng(torch.device("cpu"), derived_seed(seed, "last layer")):
             layer = nn.Linear(old.in_features, len(data.classes))
         net[-1] = layer
-        return self.inner.refine(net, data, seed)
+        if not isinstance(self.inner.loss, Standard):
+            return self.inner.refine(net, data, seed)
+        seen = ImageData(
+            _Features.of(net[:-1], data), data.labels, classes=data.classes, name=f"features of {data.name}"
+        )
+        self.inner.refine(nn.Sequential(nn.Flatten(), layer), seen, seed)
+        return net
 
     @property
     def spec(self) -> str:
         """The learner of the last layer."""
         return f"last layer of {self.inner.spec}"
+
+
+class _Features:
+    """What a frozen net makes of images, in the place of pixels: float32 [N, d, 1, 1], not bound to [0, 1]."""
+
+    def __init__(self, values: Tensor) -> None:
+        self._values = values.flatten(1)[:, :, None, None]
+
+    @classmethod
+    def of(cls, body: nn.Sequential, data: ImageData, batch_size: int = 500) -> _Features:
+        with torch.no_grad():
+            return cls(torch.cat([body(x) for x, _ in data.loader(batch_size)]))
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (self._values.shape[1], 1, 1)
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        return self._values[rows]
 
 
 LINEAR = ("logistic", "svm", "ridge")

@@ -144,10 +144,12 @@ class HeadLearner(Learner):
         net[-1] = layer
         if not isinstance(self.inner.loss, Standard):
             return self.inner.refine(net, data, seed)
-        seen = ImageData(
-            _Features.of(net[:-1], data), data.labels, classes=data.classes, name=f"features of {data.name}"
-        )
-        self.inner.refine(nn.Sequential(nn.Flatten(), layer), seen, seed)
+        with torch.no_grad():
+            features = torch.cat([net[:-1](x) for x, _ in data.loader(500)])
+        low, span = features.min(), (features.max() - features.min()).clamp(min=1e-12)
+        scaled = ((features - low) / span).clamp(0, 1)[:, :, None, None]  # in the range of pixels, which `fit` expects
+        seen = ImageData(scaled, data.labels, classes=data.classes, name=f"features of {data.name}")
+        self.inner.refine(nn.Sequential(nn.Flatten(), _Scale(low, span), layer), seen, seed)
         return net
 
     @property
@@ -156,26 +158,19 @@ class HeadLearner(Learner):
         return f"last layer of {self.inner.spec}"
 
 
-class _Features:
-    """What a frozen net makes of images, in the place of pixels: float32 [N, d, 1, 1], not bound to [0, 1]."""
+class _Scale(nn.Module):
+    """span x + low."""
 
-    def __init__(self, values: Tensor) -> None:
-        self._values = values.flatten(1)[:, :, None, None]
+    low: Tensor
+    span: Tensor
 
-    @classmethod
-    def of(cls, body: nn.Sequential, data: ImageData, batch_size: int = 500) -> _Features:
-        with torch.no_grad():
-            return cls(torch.cat([body(x) for x, _ in data.loader(batch_size)]))
+    def __init__(self, low: Tensor, span: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("low", low)
+        self.register_buffer("span", span)
 
-    def __len__(self) -> int:
-        return len(self._values)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        return (self._values.shape[1], 1, 1)
-
-    def __getitem__(self, rows: Tensor) -> Tensor:
-        return self._values[rows]
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.span + self.low
 
 
 LINEAR = ("logistic", "svm", "ridge")

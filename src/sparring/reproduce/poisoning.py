@@ -15,9 +15,10 @@ from sparring.defenses.detect.roc import Roc, roc
 from sparring.defenses.detect.strip import StripDetector
 from sparring.defenses.training.learners import NetLearner, learner
 from sparring.model import wrap
+from sparring.poisoning import poison
 from sparring.poisoning.knowledge import Knowledge
 from sparring.reproduce.poisoning_detectors import Detection, detect
-from sparring.reproduce.poisoning_experiment import CLIPPED, NONE, Bench, Outcome
+from sparring.reproduce.poisoning_experiment import CLIPPED, NONE, PRUNING, Bench, Outcome, assumed
 from sparring.reproduce.poisoning_targets import Aimed, aimed, pick_targets
 
 PARTS = ("label-flip", "backdoor", "detectors", "targets")
@@ -35,8 +36,8 @@ class Settings:
         backdoor_images, backdoors, backdoor_defenses, backdoor_victim: likewise. undefended: more backdoors, which
             are measured without a defense only.
         nets, detector_images, steps: nets to tell apart, images to draw theirs from, steps of Neural Cleanse.
-        targets, target_images, target_seeds, scratch, transfer: images aimed at, training images, victims of each, and
-            the attacks. scratch_victim, transfer_victim: learners.
+        target_images, target_seeds: training images and victims of each attack on a single image. scratch, transfer:
+            the attacks. scratch_targets, transfer_targets: images aimed at. scratch_victim, transfer_victim: learners.
         seeds: one run for each. seed: of everything else. knows: what the adversary knows.
     """
 
@@ -48,7 +49,9 @@ class Settings:
         "knn",
         "trimmed:share={share},rounds=1",
         "spectral:remove=0.3",
+        "activation",
         "roni:deviations=1",
+        "clipped:clip=1,noise=0.05",
     )
     backdoor_images: int = 2000
     backdoors: tuple[str, ...] = ("badnets:share=0.05", "blended:share=0.05")
@@ -61,15 +64,16 @@ class Settings:
     nets: int = 20
     detector_images: int = 3600
     steps: int = 150
-    targets: int = 10
-    target_images: int = 500
+    scratch_targets: int = 12
+    transfer_targets: int = 40
+    target_images: int = 1000
     target_seeds: tuple[int, ...] = (0, 1, 2)
     scratch: tuple[str, ...] = (
-        "feature-collision:share=0.1,eps=0.3,steps=100", "bullseye:share=0.1,eps=0.3,steps=100",
-        "gradient-matching:share=0.1,eps=0.3,steps=100",
+        "feature-collision:share=0.05,eps=0.3,steps=60", "bullseye:share=0.05,eps=0.3,steps=60",
+        "gradient-matching:share=0.05,eps=0.3,steps=60",
     )  # fmt: skip
     transfer: tuple[str, ...] = (
-        "feature-collision:share=0.1,eps=0.25,steps=100", "bullseye:share=0.1,eps=0.25,steps=100",
+        "feature-collision:share=0.02,eps=0.3,steps=60", "bullseye:share=0.02,eps=0.3,steps=60",
     )  # fmt: skip
     scratch_victim: str = "wong:epochs=15"
     transfer_victim: str = "wong:epochs=20,lr=0.005"
@@ -88,7 +92,8 @@ QUICK = Settings(
     nets=8,
     detector_images=2000,
     steps=60,
-    targets=3,
+    scratch_targets=2,
+    transfer_targets=10,
     target_seeds=(0,),
 )
 
@@ -185,13 +190,12 @@ def _flips(settings: Settings, found: Findings, say: Callable[[str], None]) -> N
     for victim in map(learner, settings.victims):
         for choose in ("random", "optimised"):
             for defense in (NONE, *settings.flip_defenses):
-                if defense.startswith(CLIPPED) and not isinstance(victim, NetLearner):
+                if defense.startswith((CLIPPED, PRUNING)) and not isinstance(victim, NetLearner):
                     continue
                 line = []
                 for share in settings.shares:
                     spec = f"label-flip:share={share:g},choose={choose}" if share else None
-                    how = defense.format(share=f"{share + 0.05:g}")
-                    line.append(place.experiment(spec, victim, how, knows))
+                    line.append(place.experiment(spec, victim, assumed(defense, share), knows))
                 found.flips[victim.spec, choose, defense] = line
                 values = ", ".join(f"{100 * one.accuracy.value:.1f}" for one in line)
                 say(f"{victim.spec}, {choose} flips, {defense}: {values} %")
@@ -202,7 +206,7 @@ def _backdoors(settings: Settings, found: Findings, say: Callable[[str], None]) 
     victim = learner(settings.backdoor_victim)
     for spec in (*settings.backdoors, *settings.undefended):
         for defense in (NONE, *(settings.backdoor_defenses if spec in settings.backdoors else ())):
-            one = place.experiment(spec, victim, defense, knows)
+            one = place.experiment(spec, victim, assumed(defense, poison(spec).share), knows)
             found.backdoors.append(one)
             assert one.success is not None
             say(
@@ -236,11 +240,16 @@ def _targets(settings: Settings, found: Findings, say: Callable[[str], None]) ->
     body = learner(settings.backdoor_victim).learn(train.subset(torch.arange(2000, 3600)), settings.seed)
     assert isinstance(body, nn.Sequential)
     control = scratch.learn(small, settings.seed)
-    targets = pick_targets([body, control], test, settings.targets)
-    for specs, victim, frozen in ((settings.transfer, transfer, body), (settings.scratch, scratch, None)):
+    most = max(settings.scratch_targets, settings.transfer_targets)
+    targets = pick_targets([body, control], test, most, settings.seed)
+    for specs, victim, frozen, count in (
+        (settings.transfer, transfer, body, settings.transfer_targets),
+        (settings.scratch, scratch, None, settings.scratch_targets),
+    ):
         found.aimed += aimed(
-            specs, small, test, victim, targets=targets, seeds=settings.target_seeds, body=frozen, knows=knows, say=say
-        )
+            specs, small, test, victim, targets=targets[:count], seeds=settings.target_seeds, body=frozen, knows=knows,
+            say=say,
+        )  # fmt: skip
 
 
 def _curve(victim: str, choose: str, defense: str, line: list[Outcome]) -> dict[str, Any]:

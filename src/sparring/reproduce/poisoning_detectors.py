@@ -17,6 +17,7 @@ from sparring.defenses.data.spectral import SpectralSignatures
 from sparring.defenses.detect.roc import Roc, roc
 from sparring.defenses.training.learners import NetLearner
 from sparring.poisoning import poison
+from sparring.seeds import derived_seed
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,15 @@ def detect(
     }
     for k in range(count):
         bad = k % 2 == 1
-        generator = torch.Generator().manual_seed(seed * 1000 + k)
+        mine = derived_seed(seed, "net", k)
+        generator = torch.Generator().manual_seed(mine)
         part = train.subset(torch.randperm(len(train), generator=generator)[: len(train) // 2])
         if bad:
             name = attacks[k // 2 % len(attacks)]
-            part = poison(f"{name}:share={share},target={k // 2 % len(train.classes)},pattern={k}")(part, seed=k).data
-        net = learner.learn(part, seed=k)
-        cleanse = neural_cleanse(net, clean, steps=steps, seed=k)
+            spec = f"{name}:share={share},target={k // 2 % len(train.classes)},pattern={mine % 10_000 + 1}"
+            part = poison(spec)(part, seed=mine).data
+        net = learner.learn(part, seed=mine)
+        cleanse = neural_cleanse(net, clean, steps=steps, seed=mine)
         found = (
             activation_score(net, part), spectral_score(net, part), neighbour_score(part), cleanse.score, cleanse.ratio
         )  # fmt: skip

@@ -28,6 +28,7 @@ from sparring.model import wrap
 from sparring.poisoning import poison
 from sparring.poisoning.base import Poisoned
 from sparring.poisoning.knowledge import Knowledge
+from sparring.spec import number
 
 SEEDS = (0, 1, 2)
 NONE, PRUNING, CLIPPED = "none", "fine-pruning", "clipped"
@@ -228,6 +229,28 @@ def _detection(runs: Sequence[_Run]) -> tuple[float | None, float | None, float 
     return mean[0], mean[1], mean[2]
 
 
+def assumed(defense: str, share: float) -> str:
+    """The defense's spec, with {share} as the share of poison and 5 points: what the defender takes it for."""
+    return defense.replace("{share}", f"{share + 0.05:g}")
+
+
+def check_defense(defense: str) -> None:
+    """Refuse a defense that there is not, before hours of training.
+
+    Raises:
+        InputError: no such defense or setting.
+    """
+    spec = assumed(defense, 0.1)
+    head, _, rest = spec.partition(":")
+    if head == CLIPPED:
+        _noisy(spec)
+    elif head == PRUNING:
+        if rest and not isinstance(number(rest), float):
+            raise InputError(f"{defense}: the share of the units is {rest!r}; write fine-pruning:0.5")
+    elif head != NONE:
+        sanitizer(spec)
+
+
 def _as_net(victim: Learner) -> NetLearner:
     if not isinstance(victim, NetLearner):
         raise InputError(f"this defense needs a net; got {victim.spec}")
@@ -235,7 +258,11 @@ def _as_net(victim: Learner) -> NetLearner:
 
 
 def _clipped(victim: Learner, defense: str) -> NetLearner:
+    return replace(_as_net(victim), loss=_noisy(defense))
+
+
+def _noisy(defense: str) -> ClippedNoise:
     recipe, values = find_recipe(defense)
     loss = recipe.loss(None, values)
     assert isinstance(loss, ClippedNoise)
-    return replace(_as_net(victim), loss=loss)
+    return loss

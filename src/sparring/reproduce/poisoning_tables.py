@@ -9,6 +9,9 @@ from sparring.reproduce.poisoning_experiment import OverSeeds
 Table = list[list[str]]
 """Rows of cells, the header first."""
 
+BASELINE = "feature-collision"
+"the attack on single images that the others are compared with, by McNemar's exact test"
+
 
 def tables(found: Findings) -> list[tuple[str, Table]]:
     """(title, table) for each part that was measured."""
@@ -21,7 +24,8 @@ def tables(found: Findings) -> list[tuple[str, Table]]:
     if found.detectors:
         made.append((f"Detectors on {found.settings.nets} nets, half of them clean", _detectors(found)))
     if found.aimed:
-        made.append((f"Clean-label attacks on {found.settings.targets} single images", _aimed(found)))
+        victims = f"{len(found.settings.target_seeds)} victims each; the adversary knows {found.aimed[0].knows}"
+        made.append((f"Clean-label attacks on single images, {victims}", _aimed(found)))
     return made
 
 
@@ -74,9 +78,15 @@ def _detectors(found: Findings) -> Table:
 
 
 def _aimed(found: Findings) -> Table:
-    rows = [[one.attack, one.setting, one.knows, str(one.success), str(one.control), f"{one.targets.hits} of "
-             f"{one.targets.of}"] for one in found.aimed]  # fmt: skip
-    return [["attack", "setting", "knows", "success", "without poison", "targets won by most seeds"], *rows]
+    """Each attack beside feature collision in the same setting, which the others are meant to beat."""
+    rows = []
+    for one in found.aimed:
+        base = next((other for other in found.aimed if other.attack == BASELINE and other.setting == one.setting), None)
+        p = "-" if base is None or base is one else f"{one.against(base):.3f}"
+        won = f"{int(one.mostly.sum())} of {len(one.mostly)}"
+        rows.append([one.setting, one.spec, _share(one.success), _share(one.usual), won, p])
+    head = ["setting", "poison", "success", "without poison", "targets won by most seeds", f"p against {BASELINE}"]
+    return [head, *rows]
 
 
 def _share(one: OverSeeds | None) -> str:

@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from sparring.audit.statistics.mcnemar import mcnemar
 from sparring.audit.statistics.proportion import Figure
 from sparring.data.images import ImageData
 from sparring.defenses.training.learners import HeadLearner, Learner, NetLearner
+from sparring.errors import InputError
 from sparring.poisoning import poison
 from sparring.poisoning.base import Poisoned
 from sparring.poisoning.knowledge import Knowledge
-from sparring.reproduce.poisoning_experiment import answers
+from sparring.reproduce.poisoning_experiment import OverSeeds, answers
 from sparring.seeds import derived_seed
 
 
@@ -29,26 +31,50 @@ class Aimed:
     """One attack on several targets.
 
     Attributes:
-        attack: its name. setting: "from scratch" or "transfer". knows: the adversary's knowledge.
-        success: targets that get the wanted class, over all targets and seeds. control: the same without poison.
-        targets: targets that get it for most seeds. first: the poisoned set of the first target.
+        attack: its name. setting: "from scratch" or "transfer". knows: the adversary's knowledge. spec: the attack.
+        won: for each target and victim whether the target gets the wanted class, bool [T, seeds].
+        control: the same without poison. first: the poisoned set of the first target.
     """
 
     attack: str
     setting: str
     knows: str
     spec: str
-    success: Figure
-    control: Figure
-    targets: Figure
+    won: Tensor
+    control: Tensor
     first: Poisoned
+
+    @property
+    def success(self) -> OverSeeds:
+        """The share of the targets won, over the victims."""
+        return _over_seeds(self.won)
+
+    @property
+    def usual(self) -> OverSeeds:
+        """The same without poison."""
+        return _over_seeds(self.control)
+
+    @property
+    def mostly(self) -> Tensor:
+        """bool [T]: targets won for most victims."""
+        return self.won.double().mean(1) > 0.5
+
+    def against(self, other: Aimed) -> float:
+        """The p-value of McNemar's exact test, over the targets that the two attacks have in common."""
+        mine, theirs = self.mostly, other.mostly
+        return mcnemar(int((mine & ~theirs).sum()), int((theirs & ~mine).sum()))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
             "attack": self.attack, "setting": self.setting, "knows": self.knows, "poison": self.spec,
-            "success": self.success.to_dict(), "control": self.control.to_dict(), "targets": self.targets.to_dict(),
+            "success": self.success.to_dict(), "control": self.usual.to_dict(), "targets": len(self.won),
+            "targets_won": int(self.mostly.sum()), "won": self.won.tolist(),
         }  # fmt: skip
+
+
+def _over_seeds(won: Tensor) -> OverSeeds:
+    return OverSeeds(tuple(Figure(int(one.sum()), len(one)) for one in won.T))
 
 
 def aimed(
@@ -75,33 +101,40 @@ def aimed(
     clean = {seed: victim.learn(train, _fresh(seed)) for seed in seeds}
     found = []
     for spec in specs:
-        hits, usual, most, first = 0, 0, 0, None
-        for number, label in targets:
+        won, control = (torch.zeros(len(targets), len(seeds), dtype=torch.bool) for _ in range(2))
+        first = None
+        for i, (number, label) in enumerate(targets):
             made = poison(f"{spec}{',' if ':' in spec else ':'}target={number},label={label}")
             poisoned = made(train, seed=number, knows=knows, victim=learner, features=body, held_out=test)
             first = first or poisoned
             x = test[number][0][None]
-            wins = sum(int(answers(victim.learn(poisoned.data, _fresh(seed)), x)[0]) == label for seed in seeds)
-            hits, most = hits + wins, most + (2 * wins > len(seeds))
-            usual += sum(int(answers(net, x)[0]) == label for net in clean.values())
+            for j, seed in enumerate(seeds):
+                won[i, j] = int(answers(victim.learn(poisoned.data, _fresh(seed)), x)[0]) == label
+                control[i, j] = int(answers(clean[seed], x)[0]) == label
         assert first is not None
-        count = len(targets) * len(seeds)
-        found.append(
-            Aimed(made.info.name, setting, str(knows), spec, Figure(hits, count), Figure(usual, count),
-                  Figure(most, len(targets)), first)
-        )  # fmt: skip
-        say(f"{setting}: {spec}: {found[-1].success}")
+        found.append(Aimed(made.info.name, setting, str(knows), spec, won, control, first))
+        share, mostly = found[-1].success.value, int(found[-1].mostly.sum())
+        say(f"{setting}: {spec}: {share:.1%} of {len(targets)} targets; {mostly} for most seeds")
     return found
 
 
-def pick_targets(nets: Sequence[nn.Module], test: ImageData, count: int) -> list[tuple[int, int]]:
-    """The first test images that all nets get right, each with the class that the first net finds second best."""
+def pick_targets(nets: Sequence[nn.Module], test: ImageData, count: int, seed: int = 0) -> list[tuple[int, int]]:
+    """Test images that all nets get right, at random, each with the class that the first net finds second best.
+
+    Raises:
+        InputError: there are fewer.
+    """
     x, y = test.tensors()
-    right = torch.stack([answers(net, x) == y for net in nets]).all(0)
+    right = torch.stack([answers(net, x) == y for net in nets]).all(0).nonzero().flatten()
+    if len(right) < count:
+        raise InputError(
+            f"the nets get {len(right)} of the {len(test)} test images right; {count} targets were asked for"
+        )
+    generator = torch.Generator().manual_seed(derived_seed(seed, "targets"))
+    chosen = right[torch.randperm(len(right), generator=generator)[:count]]
     with torch.no_grad():
-        logits = nets[0](x).scatter(1, y[:, None], -torch.inf)
-    chosen = right.nonzero().flatten()[:count]
-    return [(int(number), int(logits[number].argmax())) for number in chosen]
+        logits = nets[0](x[chosen]).scatter(1, y[chosen, None], -torch.inf)
+    return list(zip(chosen.tolist(), logits.argmax(1).tolist(), strict=True))
 
 
 def _fresh(seed: int) -> int:

@@ -80,6 +80,8 @@ def test_defend_data_says_nothing_about_poison_where_no_manifest_tells(tmp_path:
         (["poison", "--repeat", "nowhere/manifest.json"], "holds no manifest.json"),
         (["defend", "data", "--method", "magic"], "no sanitizer"),
         (["reproduce", "poisoning", "--part", "everything"], "the parts are"),
+        (["reproduce", "poisoning", "--victim", "forest"], "no learner"),
+        (["reproduce", "poisoning", "--defense", "magic"], "no sanitizer"),
     ],
 )
 def test_mistakes_are_one_clear_line(words: list[str], said: str) -> None:

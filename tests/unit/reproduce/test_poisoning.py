@@ -7,18 +7,21 @@ import json
 import pytest
 import torch
 
+from sparring.audit.statistics.mcnemar import mcnemar
 from sparring.audit.statistics.proportion import Figure, wilson
 from sparring.data import load_data
 from sparring.defenses.detect.roc import roc
-from sparring.defenses.training.learners import learner
+from sparring.defenses.training.learners import NetLearner, learner
 from sparring.errors import InputError
+from sparring.poisoning.base import Poisoned
 from sparring.poisoning.knowledge import Knowledge
 from sparring.reproduce.poisoning import Findings, Settings
-from sparring.reproduce.poisoning_experiment import Bench, OverSeeds
+from sparring.reproduce.poisoning_detectors import detect
+from sparring.reproduce.poisoning_experiment import Bench, OverSeeds, assumed, check_defense
 from sparring.reproduce.poisoning_page import page, roc_points
 from sparring.reproduce.poisoning_tables import markdown, tables
 from sparring.reproduce.poisoning_tables import text as markdown_text
-from sparring.reproduce.poisoning_targets import pick_targets
+from sparring.reproduce.poisoning_targets import Aimed, aimed, pick_targets
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +106,85 @@ def test_the_roc_goes_up_from_nothing_to_everything() -> None:
 
 
 def test_targets_are_right_everywhere_and_aim_at_the_second_best_class() -> None:
-    data = load_data("mnist5k", "test", 30)
+    data = load_data("mnist5k", "test", 60)
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    with torch.no_grad():
+        net[1].weight.copy_(torch.stack([data.tensors()[0][data.labels == k].mean(0).flatten() for k in range(10)]))
+        net[1].bias.copy_(-net[1].weight.square().sum(1) / 2)  # the nearest class mean
     x, y = data.tensors()
-    for number, label in pick_targets([net], data, 3):
+    chosen = pick_targets([net], data, 20)
+    for number, label in chosen:
         order = net(x[number][None])[0].argsort(descending=True).tolist()
         assert order[0] == int(y[number])
         assert order[1] == label
+    assert len({number for number, _ in chosen}) == 20
+    assert pick_targets([net], data, 8) == chosen[:8], "fewer targets are some of the same"
+    assert pick_targets([net], data, 20, seed=1) != chosen
+    with pytest.raises(InputError, match="61 targets were asked for"):
+        pick_targets([net], data, 61)
+
+
+def aim(attack: str, poisoned: Poisoned, won: list[list[int]]) -> Aimed:
+    table = torch.tensor(won, dtype=torch.bool)
+    return Aimed(attack, "transfer", "everything", f"{attack}:share=0.1", table, torch.zeros_like(table), poisoned)
+
+
+def test_attacks_on_the_same_targets_are_compared_target_by_target(bench: Bench) -> None:
+    poisoned = bench.poisoned("label-flip:share=0.1", learner("logistic"), bench_knows(), 0)
+    weak = aim("feature-collision", poisoned, [[1, 1, 0], [0, 0, 1], *[[0, 0, 0]] * 6])
+    strong = aim("bullseye", poisoned, [[1, 1, 1]] * 7 + [[0, 0, 0]])
+    assert weak.mostly.tolist() == [True] + [False] * 7
+    assert weak.success.value == pytest.approx(3 / 24)
+    assert strong.success.runs == (Figure(7, 8),) * 3, "seeds do not make more targets"
+    assert strong.against(weak) == mcnemar(6, 0) == weak.against(strong)
+    found = Findings(Settings(), aimed=[weak, strong])
+    ((title, table),) = tables(found)
+    assert "the adversary knows everything" in title
+    assert [row[-1] for row in table[1:]] == ["-", "0.031"]
+    assert [row[-2] for row in table[1:]] == ["1 of 8", "7 of 8"]
+    assert json.loads(json.dumps(found.to_dict()))["targets"][1]["targets_won"] == 7
+
+
+@pytest.mark.parametrize(
+    ("defense", "words"),
+    [("knnn", "knn"), ("trimmed:rate={share}", "no field 'rate'"), ("fine-pruning:half", "fine-pruning:0.5"),
+     ("clipped:noise=loud", "noise")],
+)  # fmt: skip
+def test_mistakes_in_a_defense_are_found_before_anything_is_trained(defense: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        check_defense(defense)
+
+
+def test_the_defender_takes_the_share_of_poison_for_five_points_more() -> None:
+    assert assumed("trimmed:share={share},rounds=1", 0.2) == "trimmed:share=0.25,rounds=1"
+    for defense in ("none", "knn", "trimmed:share={share}", "fine-pruning:0.5", "clipped:clip=1,noise=0.05"):
+        check_defense(defense)
+
+
+def test_a_new_last_layer_is_fooled_by_poison_with_the_target_s_own_pixels() -> None:
+    train, test = load_data("mnist5k", "train", 200), load_data("mnist5k", "test", 20)
+    body = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    victim = learner("wong:epochs=30,lr=0.01")
+    assert isinstance(victim, NetLearner)
+    body.insert(1, torch.nn.Identity())
+    attack = "feature-collision:share=0.1,eps=1,steps=40,beta=0"  # nothing forbids the very same picture
+    (one,) = aimed(
+        [attack], train, test, victim, targets=[(0, (int(test.labels[0]) + 1) % 10)], seeds=(0, 1), body=body
+    )
+    assert one.won.tolist() == [[True, True]]
+    assert one.control.tolist() == [[False, False]]
+    assert one.setting == "transfer"
+
+
+def test_every_net_of_a_run_has_its_own_seed_and_every_run_its_own_nets() -> None:
+    train = load_data("mnist5k", "train", 200)
+    clean = load_data("mnist5k", "test", 10).tensors()[0]
+    victim = learner("wong:epochs=1")
+    assert isinstance(victim, NetLearner)
+    first, second, again = (
+        {one.detector: one for one in detect(2, train, clean, victim, steps=2, seed=seed)} for seed in (0, 1, 0)
+    )
+    assert first == again
+    name = "spectral signatures"
+    assert first[name].clean != second[name].clean, "another half of the images, another net"
+    assert {len(one.clean) for one in first.values()} == {len(one.backdoored) for one in first.values()} == {1}

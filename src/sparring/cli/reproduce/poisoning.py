@@ -20,6 +20,22 @@ def poisoning(
         list[str] | None,
         typer.Option(metavar="PART", help="Do this only: label-flip, backdoor, detectors or targets. May be repeated."),
     ] = None,
+    victim: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LEARNER",
+            help="Draw the label-flip curves of this: wong:epochs=8, logistic:C=1, ... May be repeated. "
+            "Default: logistic and wong:epochs=8.",
+        ),
+    ] = None,
+    defense: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SPEC",
+            help="Measure this defense, beside none: knn, trimmed:share=0.1, activation, ... May be repeated. "
+            "{share} stands for the share of flips and 5 points. Default: all.",
+        ),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Take fewer images, shares, nets and defenses.")] = False,
     knows: Annotated[
         str,
@@ -40,11 +56,13 @@ def poisoning(
     from dataclasses import replace
 
     from sparring.cli.console import note, stderr
+    from sparring.defenses.training.learners import learner
     from sparring.errors import InputError
     from sparring.export import check_writable
     from sparring.poisoning.knowledge import Knowledge
     from sparring.reproduce.poisoning import FULL, PARTS, QUICK
     from sparring.reproduce.poisoning import poisoning as run
+    from sparring.reproduce.poisoning_experiment import check_defense
     from sparring.reproduce.poisoning_page import page
     from sparring.reproduce.poisoning_tables import text
     from sparring.storage import write, write_json
@@ -56,6 +74,12 @@ def poisoning(
     if json is not None:
         check_writable(json)
     settings = replace(QUICK if quick else FULL, seed=seed, seeds=(seed, seed + 1, seed + 2), knows=knows)
+    if victim:
+        settings = replace(settings, victims=tuple(learner(spec).spec for spec in victim))
+    if defense:
+        for spec in defense:
+            check_defense(spec)
+        settings = replace(settings, flip_defenses=tuple(defense), backdoor_defenses=tuple(defense))
     log = stderr()
     found = run(settings, parts, lambda line: note(log, line))
     if json is not None:

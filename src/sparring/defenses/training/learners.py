@@ -15,11 +15,12 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sparring.data.images import ImageData
 from sparring.defenses.training.fit import STANDARD, fit
 from sparring.defenses.training.loss import TrainingLoss
+from sparring.defenses.training.standard import Standard
 from sparring.errors import InputError
 from sparring.seeds import derived_seed, private_rng
 from sparring.spec import number, parse_spec, unknown
@@ -122,6 +123,9 @@ class LinearLearner(Learner):
 class HeadLearner(Learner):
     """Transfer learning: a new last layer on a frozen net, trained by `fit`.
 
+    The frozen part is in eval mode. Its features of the training images are computed once, unless the loss changes
+    the pixels.
+
     Attributes:
         body: the trained net; all but its last layer is kept as it is. inner: how the layer is trained.
     """
@@ -131,19 +135,42 @@ class HeadLearner(Learner):
 
     def learn(self, data: ImageData, seed: int = 0) -> nn.Module:
         """See `Learner.learn`."""
-        net = deepcopy(self.body).requires_grad_(False)
+        net = deepcopy(self.body).requires_grad_(False).eval()
         old = net[-1]
         if not isinstance(old, nn.Linear):
             raise InputError(f"the last layer is a {type(old).__name__}; transfer learning here needs a Linear")
         with private_rng(torch.device("cpu"), derived_seed(seed, "last layer")):
             layer = nn.Linear(old.in_features, len(data.classes))
         net[-1] = layer
-        return self.inner.refine(net, data, seed)
+        if not isinstance(self.inner.loss, Standard):
+            return self.inner.refine(net, data, seed)
+        with torch.no_grad():
+            features = torch.cat([net[:-1](x) for x, _ in data.loader(500)])
+        low, span = features.min(), (features.max() - features.min()).clamp(min=1e-12)
+        scaled = ((features - low) / span).clamp(0, 1)[:, :, None, None]  # in the range of pixels, which `fit` expects
+        seen = ImageData(scaled, data.labels, classes=data.classes, name=f"features of {data.name}")
+        self.inner.refine(nn.Sequential(nn.Flatten(), _Scale(low, span), layer), seen, seed)
+        return net
 
     @property
     def spec(self) -> str:
         """The learner of the last layer."""
         return f"last layer of {self.inner.spec}"
+
+
+class _Scale(nn.Module):
+    """span x + low."""
+
+    low: Tensor
+    span: Tensor
+
+    def __init__(self, low: Tensor, span: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("low", low)
+        self.register_buffer("span", span)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.span + self.low
 
 
 LINEAR = ("logistic", "svm", "ridge")

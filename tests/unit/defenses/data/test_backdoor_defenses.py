@@ -14,6 +14,7 @@ from sparring.defenses.detect.strip import StripDetector
 from sparring.defenses.training.clipping import ClippedNoise, sample_gradients
 from sparring.defenses.training.learners import HeadLearner, NetLearner, learner
 from sparring.defenses.training.loss import Step
+from sparring.defenses.training.standard import Standard
 from sparring.errors import InputError
 from sparring.model import wrap
 from sparring.zoo.nets import make_net
@@ -153,6 +154,30 @@ def test_a_new_last_layer_leaves_the_body_as_it_is() -> None:
     for old, new in zip(net[:-1].parameters(), made[:-1].parameters(), strict=True):  # type: ignore[index]
         assert torch.equal(old, new)
     assert not torch.equal(net[-1].weight, made[-1].weight)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("gain", [1.0, 100.0])
+def test_a_last_layer_learned_from_kept_features_is_that_learned_from_pixels(gain: float) -> None:
+    net, data = net_and_data()
+    with torch.no_grad():
+        net[0].weight.mul_(gain)  # features need not lie in the range of pixels
+
+    def plain(model: nn.Module, x: Tensor, y: Tensor, step: Step) -> Tensor:
+        return cross_entropy(model(x), y)
+
+    quick, slow = (NetLearner(epochs=3, lr=0.01, batch_size=16, loss=loss) for loss in (Standard(), plain))
+    kept, whole = (HeadLearner(net, inner).learn(data, seed=1) for inner in (quick, slow))
+    x, _ = data.tensors()
+    assert torch.allclose(kept(x), whole(x), rtol=1e-3, atol=1e-4)
+    assert not torch.allclose(kept(x), net(x), atol=1e-2)
+
+
+def test_the_frozen_part_drops_nothing_out_while_the_last_layer_learns() -> None:
+    _, data = net_and_data()
+    net = make_net("net-f-half", seed=0)
+    first, second = (HeadLearner(net.train(mode), NetLearner(epochs=1)).learn(data, seed=1) for mode in (True, False))
+    assert torch.equal(first[-1].weight, second[-1].weight)  # type: ignore[index]
+    assert not first.training
 
 
 @pytest.mark.parametrize("kind", ["logistic", "svm", "ridge"])

@@ -73,6 +73,8 @@ class Cascade:
             rows = self.standing & headway.admits(stage)
             if stage.full_on_subset:
                 rows[self.subset] = True
+            elif stage.subset_only:
+                rows &= torch.isin(torch.arange(len(rows)), self.subset)
             at = rows.nonzero().squeeze(1)
             clock.start(len(at), self.robust.hits)
             if len(at):

@@ -1,7 +1,7 @@
 """Controls: attacks that are there to tell whether the others could have found more. What they break counts, too.
 
-They run after the cascade, on the images of the sanity subset: transfer on all of them (C3), a longer search on those
-that still stand (C6), and a second look by gradients at those that only others have broken (C2, C3): it tells gradients
+They run after the cascade, on the images of the sanity subset: transfer on those that gradients do not break (C3), a
+longer search on those that still stand (C6), and a second look by gradients at those that only others have broken (C2, C3): it tells gradients
 that mislead from climbs that were too short. Random answers are judged by fresh looks, as everywhere.
 
 Together with the receipt they may cost a third of what the attacks on the shard have cost (`allowance`), but a second
@@ -109,6 +109,11 @@ def _unfound(cascade: Cascade, rows: Tensor) -> Tensor:
     found, margin = _found(cascade, "single-step", "iterative")
     close = 1 - margin / Untargeted(cascade.clean.y).margin(cascade.clean.logits).double() >= CLOSE
     return rows[(others & ~found & close)[rows]]
+
+
+def missed_by_gradients(cascade: Cascade, rows: Tensor) -> Tensor:
+    """Those of `rows` [r] (numbers) that no attack with gradients has broken: others say something about these only."""
+    return rows[~_found(cascade, "single-step", "iterative")[0][rows]]
 
 
 def _found(cascade: Cascade, *families: Family) -> tuple[Tensor, Tensor]:

@@ -49,6 +49,7 @@ def _rescued(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int) -> f
     try:
         with way.guard():
             point = way.accept(x[:MOST])
-            return faithfulness(way, point, y[:MOST].to(point.device), stride, Noise.of(point, seed).fold(0x1D0))
+            noise = Noise.of(point, seed).fold(0x1D0)
+            return faithfulness(way, point, y[:MOST].to(point.device), stride, noise)[0]
     except (RuntimeError, SparringError):
         return None

@@ -18,6 +18,7 @@ from sparring.audit.cascade.coded import run_coded
 from sparring.audit.cascade.controls import (
     CONTROLS,
     allowance,
+    missed_by_gradients,
     needed,
     passes_of,
     run_longer,
@@ -130,8 +131,8 @@ def _look_again(plan: Plan, head: Prepared, number: int, cascade: Cascade, subse
         run_plainly(cascade, plan.model, plan.stages, affordable(plan.stages, rows, classes, spare, plan.seed), clock)
     if plan.suite.transfer:
         signs = {doubt.code for doubt in early_doubts(head.probes, classes)}
-        unbroken = cascade.standing.nonzero().squeeze(1) if signs & set(DOUBTFUL) else subset
-        both: Tensor = torch.cat([subset, unbroken]).unique()  # type: ignore[no-untyped-call]
+        unbroken = cascade.standing.nonzero().squeeze(1) if signs & set(DOUBTFUL) else subset[:0]
+        both: Tensor = torch.cat([missed_by_gradients(cascade, subset), unbroken]).unique()  # type: ignore[no-untyped-call]
         run_transfer(cascade, plan.model, both, clock)
     run_second_look(cascade, plan.model, subset, allowed - passes_of(cascade, RECEIPT, CONTROLS), clock)
     if plan.suite.longer:

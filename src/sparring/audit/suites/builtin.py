@@ -32,11 +32,14 @@ def _long(title: str, spec: str, family: Family, min_progress: float) -> Stage:
     return Stage(title, spec, family, full_on_subset=False, min_progress=min_progress)
 
 
+NOISE = Stage("Random noise", "noise:draws=100", "noise", full_on_subset=False, subset_only=True)
+"what it breaks says something only where gradients broke nothing"
+
 SHORT = (
     Stage("FGSM", "fgsm", "single-step", saturating_loss=True),
     Stage("PGD-20", "pgd:steps=20", "iterative", saturating_loss=True),
     Stage("PGD-40 (margin)", "pgd:loss=margin", "iterative"),
-    Stage("Random noise", "noise:draws=100", "noise", min_progress=1),
+    NOISE,
     Stage("APGD-CE", "apgd-ce:steps=50", "iterative", saturating_loss=True),
     Stage("APGD-DLR", "apgd-dlr:steps=50", "iterative"),
 )
@@ -104,7 +107,7 @@ SUITES: dict[str, Suite] = {
                 Stage("FGSM", "fgsm", "single-step", saturating_loss=True),
                 Stage("PGD-20 (EOT 10)", "pgd:steps=20,view=eot10", "iterative", saturating_loss=True),
                 Stage("PGD-40 (margin, EOT 10)", "pgd:loss=margin,view=eot10", "iterative"),
-                Stage("Random noise", "noise:draws=100", "noise", min_progress=1),
+                NOISE,
                 Stage("APGD-CE (EOT 20)", "apgd-ce:view=eot20", "iterative", saturating_loss=True),
                 Stage("APGD-DLR (EOT 20)", "apgd-dlr:view=eot20", "iterative"),
                 Stage("Square", "square:queries=1000", "query"),

@@ -46,6 +46,8 @@ SECOND = (
 "numbered from 20"
 CLOSE = 0.5
 "the share of the clean margin from which gradients are taken to have been on their way"
+NEAREST = 30
+"images that get the longer searches, however far they are"
 
 
 def allowance(cascade: Cascade) -> int:
@@ -58,7 +60,7 @@ def needed(cascade: Cascade, stages: Sequence[Stage], rows: Tensor, longer_too: 
     classes = cascade.clean.classes
     second = len(_unfound(cascade, rows)) * sum(stage.most_passes(classes) for stage in SECOND)
     climbs = sum(stage.most_passes(classes) for _, stage in longer(stages)) if longer_too else 0
-    return second + int(cascade.standing[rows].sum()) * climbs
+    return second + len(_within_reach(cascade, rows)) * climbs
 
 
 def passes_of(cascade: Cascade, *places: int) -> int:
@@ -114,6 +116,15 @@ def _unfound(cascade: Cascade, rows: Tensor) -> Tensor:
 def missed_by_gradients(cascade: Cascade, rows: Tensor) -> Tensor:
     """Those of `rows` [r] (numbers) that no attack with gradients has broken: others say something about these only."""
     return rows[~_found(cascade, "single-step", "iterative")[0][rows]]
+
+
+def _within_reach(cascade: Cascade, rows: Tensor) -> Tensor:
+    """Those of `rows` [r] that stand, nearest to the boundary first: the nearest, and all others that are `CLOSE`."""
+    standing = rows[cascade.standing[rows]]
+    margin = _found(cascade, "single-step", "iterative")[1]
+    way = (1 - margin / Untargeted(cascade.clean.y).margin(cascade.clean.logits).double()).nan_to_num(0.0)[standing]
+    order = way.argsort(descending=True, stable=True)
+    return standing[order][: max(NEAREST, int((way >= CLOSE).sum()))]
 
 
 def _found(cascade: Cascade, *families: Family) -> tuple[Tensor, Tensor]:
@@ -172,14 +183,14 @@ def run_longer(
     passes: int | None = None,
     clock: Clock | None = None,
 ) -> None:
-    """The suite's last climb with twice the steps, and with five restarts, on those of `rows` that still stand.
+    """The suite's last climb with twice the steps, and with five restarts, on those of `rows` that are within reach.
 
     Args:
-        passes: on as many of them as so many passes are enough for; None = on all.
+        passes: on as many of them, nearest first, as so many passes are enough for; None = on all.
     """
     searches = longer(stages)
     each = sum(stage.most_passes(cascade.clean.classes) for _, stage in searches)
-    chosen = rows[cascade.standing[rows]][: None if passes is None else max(0, passes) // max(each, 1)]
+    chosen = _within_reach(cascade, rows)[: None if passes is None else max(0, passes) // max(each, 1)].sort().values
     with watched(clock, cascade, len(searches) * len(chosen)) as tell:
         for number, stage in searches:
             left = chosen[cascade.standing[chosen]]

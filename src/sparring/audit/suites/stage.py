@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sparring.attack import Attack, AttackInfo
@@ -24,6 +24,8 @@ OLD_NAMES = {
     "subject": "wrapper",
 }
 "what version 0.1 called the fields of a stage, in runs and in suite files"
+GIVEN_UP = 0.4
+"a guess at how much of their passes attacks take whose samples may give up"
 OUTSIDE = 0.1
 "a guess at the share of images that are in the sanity subset and stand"
 
@@ -64,6 +66,11 @@ class Stage:
         """The attack itself."""
         return build(self.spec)
 
+    def plain(self) -> Attack:
+        """The attack without shortcuts: nobody gives up."""
+        attack = self.attack()
+        return replace(attack, give_up=False) if getattr(attack, "give_up", False) else attack  # type: ignore[type-var]
+
     @property
     def info(self) -> AttackInfo:
         """What is known of the attack, whatever its fields."""
@@ -86,6 +93,7 @@ class Stage:
     def usual_passes(self, classes: int) -> int:
         """The same over all images that stand, as few of them get near: a guess, for the estimate of the time left."""
         share = OUTSIDE if self.subset_only else 1.0 if self.min_progress is None else 1 - self.min_progress
+        share *= GIVEN_UP if self.attack().settings().get("give_up") else 1.0
         return max(1, int(share * self.most_passes(classes)))
 
 

@@ -1,8 +1,8 @@
 """Which random searches are worth their queries: by experience, those that arrive have come near early.
 
-Learned from searches that ran to their end on 1,300 digits and three nets, two of them robust (docs/audit_speed.md): after so
-many queries, nearly all that fooled later had taken at least this share of the clean margin. Free of the logits' scale, and
-each row's own.
+Learned from searches that ran to their end on 1,300 digits and three nets, two of them robust (docs/audit_speed.md):
+after so many queries, nearly all that fooled later had taken at least this share of the clean margin. Free of the
+logits' scale, and each row's own.
 """
 
 from __future__ import annotations

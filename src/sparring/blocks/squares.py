@@ -135,9 +135,7 @@ class BumpSquares(Squares):
 SQUARES: dict[Norm, Squares] = {Linf: LinfSquares(), L2: BumpSquares(L2, 2, 2), L1: BumpSquares(L1, 1, 4)}
 
 
-def search(
-    bout: Bout, z: Tensor, queries: int, first: float, loss: LossFunction, bars: Bars | None = None
-) -> None:
+def search(bout: Bout, z: Tensor, queries: int, first: float, loss: LossFunction, bars: Bars | None = None) -> None:
     """Random search from `z` [b, ...]: a change stays if it raises the loss.
 
     Args:

@@ -84,6 +84,7 @@ class Row:
             "right": self.right,
             "missing": list(self.missing),
             "claim": self.member.claim,
+            "fake": self.member.fake,
             "claimed": self.claimed,
             "clean_accuracy": None if report is None else report.clean_accuracy,
             "robust_accuracy": None if report is None else report.robust_accuracy,

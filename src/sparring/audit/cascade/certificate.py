@@ -57,11 +57,13 @@ class Certificate:
         )
 
 
-def prove_rest(cascade: Cascade, model: Model, method: Method, grid: tuple[float, ...], in_curve: int) -> Certificate:
+def prove_rest(
+    cascade: Cascade, model: Model, method: Method, grid: tuple[float, ...], in_curve: Tensor
+) -> Certificate:
     """Prove what the attacks have left. What the search for the proof breaks is added to the cascade.
 
     Args:
-        grid: other radii to ask about, for the first `in_curve` images.
+        grid: other radii to ask about, for the images `in_curve` [m] (numbers).
     """
     began = time.perf_counter()
     clean, threat = cascade.clean, cascade.threat
@@ -77,7 +79,7 @@ def prove_rest(cascade: Cascade, model: Model, method: Method, grid: tuple[float
             if bool(found.attacked.any()):
                 _take(cascade, model, at[found.attacked], found.x_adv[found.attacked])
     radius = certified.double() * threat.eps
-    _along(cascade, model, method.bounds_only(), sorted({*grid, threat.eps}), radius[:in_curve])
+    _along(cascade, model, method.bounds_only(), sorted({*grid, threat.eps}), radius, in_curve)
     return Certificate(method.spec, certified, bound, radius, time.perf_counter() - began)
 
 
@@ -94,11 +96,12 @@ def _take(cascade: Cascade, model: Model, rows: Tensor, points: Tensor) -> None:
     cascade.add(SEARCHED, rows, replace(result, attack=SEARCHED.title), (SEARCH, 0))
 
 
-def _along(cascade: Cascade, model: Model, how: Method, grid: list[float], radius: Tensor) -> None:
-    """Raise the proved radii [m] of the first images along a grid; one that stays unproved is not asked again."""
-    right, before = cascade.clean.correct[: len(radius)], 0.0
+def _along(cascade: Cascade, model: Model, how: Method, grid: list[float], radius: Tensor, rows: Tensor) -> None:
+    """Raise the proved radii [n] of the images `rows` along a grid; one that stays unproved is not asked again."""
+    asked, before = torch.zeros_like(cascade.clean.correct), 0.0
+    asked[rows] = cascade.clean.correct[rows]
     for eps in grid:
-        at = (right & (radius >= before) & (radius < eps)).nonzero().squeeze(1)
+        at = (asked & (radius >= before) & (radius < eps)).nonzero().squeeze(1)
         if len(at) and eps != cascade.threat.eps:
             radius[at[_certify(cascade, model, at, replace(cascade.threat, eps=eps), how).certified]] = eps
         before = eps

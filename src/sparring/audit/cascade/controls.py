@@ -11,6 +11,7 @@ look is always given to ten images: without it, honest nets would be accused.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -19,8 +20,9 @@ from sparring.attack import Attack, build
 from sparring.audit.cascade import transfer
 from sparring.audit.cascade.cascade import Cascade, watched
 from sparring.audit.cascade.majority_vote import judged, keep_for
-from sparring.audit.cascade.outcome import LADDER
+from sparring.audit.cascade.outcome import LADDER, Outcome
 from sparring.audit.cascade.progress import Clock, Tell
+from sparring.audit.cascade.wrappers import subject
 from sparring.audit.suites.stage import Family, Stage, unfit
 from sparring.batches import run_batches
 from sparring.model import Model
@@ -43,7 +45,8 @@ SECOND = (
         full_on_subset=False,
     ),
 )
-"numbered from 20"
+SECOND_LOOK = 20
+"second number of the first of them"
 CLOSE = 0.5
 "the share of the clean margin from which gradients are taken to have been on their way"
 NEAREST = 30
@@ -85,7 +88,12 @@ def run_transfer(cascade: Cascade, model: Model, rows: Tensor, clock: Clock | No
 
 
 def run_second_look(
-    cascade: Cascade, model: Model, rows: Tensor, passes: int | None = None, clock: Clock | None = None
+    cascade: Cascade,
+    model: Model,
+    rows: Tensor,
+    passes: int | None = None,
+    clock: Clock | None = None,
+    past: str = "",
 ) -> None:
     """Long climbs on those of `rows` [r] that only queries, noise or transfer have broken, where gradients were close.
 
@@ -94,21 +102,29 @@ def run_second_look(
 
     Args:
         passes: for so many passes, but ten images at least; None = all of them.
+        past: the wrapper that shows gradients past what hides them, "exposed" or "detour"; then the climbs are adaptive
+            attacks, and those that have run count as gradients, too.
     """
     each = sum(stage.most_passes(cascade.clean.classes) for stage in SECOND)
     most = None if passes is None else max(AT_LEAST, passes // each)
-    chosen = _unfound(cascade, rows)[:most]
+    chosen = _unfound(cascade, rows, past)[:most]
     with watched(clock, cascade, len(SECOND) * len(chosen)) as tell:
-        for number, stage in enumerate(SECOND, 20):
-            left = _unfound(cascade, chosen)
+        for number, stage in enumerate(SECOND, SECOND_LOOK):
+            left = _unfound(cascade, chosen, past)
+            stage = replace(stage, wrapper=past, family="adaptive") if past else stage
             if len(left) and unfit(stage, model, cascade.threat) is None:
                 _run(cascade, model, stage, stage.attack(), left, number, tell)
 
 
-def _unfound(cascade: Cascade, rows: Tensor) -> Tensor:
+def looks_twice(outcome: Outcome) -> bool:
+    """It is a second look."""
+    return outcome.place[0] == CONTROLS and outcome.place[1] >= SECOND_LOOK
+
+
+def _unfound(cascade: Cascade, rows: Tensor, past: str = "") -> Tensor:
     """Those of `rows` [r] that only queries, noise or transfer have broken, and that gradients came close to."""
     others, _ = _found(cascade, "query", "noise", "transfer")
-    found, margin = _found(cascade, "single-step", "iterative")
+    found, margin = _found(cascade, "single-step", "iterative", *(("adaptive",) if past else ()), wrappers=("", past))
     close = 1 - margin / Untargeted(cascade.clean.y).margin(cascade.clean.logits).double() >= CLOSE
     return rows[(others & ~found & close)[rows]]
 
@@ -127,12 +143,16 @@ def _within_reach(cascade: Cascade, rows: Tensor) -> Tensor:
     return standing[order][: max(NEAREST, int((way >= CLOSE).sum()))]
 
 
-def _found(cascade: Cascade, *families: Family) -> tuple[Tensor, Tensor]:
-    """[N] each: whether any attack of these families broke it, and the largest margin they brought it to."""
+def _found(cascade: Cascade, *families: Family, wrappers: Sequence[str] | None = None) -> tuple[Tensor, Tensor]:
+    """[N] each: whether any attack of these families broke it, and the largest margin they brought it to.
+
+    `wrappers`: only of attacks that look at the model so, as margins of other logits cannot be compared.
+    """
     n = len(cascade.clean)
     broken, margin = torch.zeros(n, dtype=torch.bool), torch.full((n,), -torch.inf, dtype=torch.float64)
     for one in cascade.outcomes:
-        if one.stage.family in families and not one.stage.excluded:
+        comparable = wrappers is None or one.stage.wrapper in wrappers
+        if one.stage.family in families and not one.stage.excluded and comparable:
             broken[one.rows[one.result.success]] = True
             margin[one.rows] = torch.fmax(margin[one.rows], one.result.margin.double())
     return broken, margin
@@ -204,6 +224,7 @@ def _run(
     x, y = cascade.clean.x[rows], cascade.clean.y[rows]
     draws, seed, size = cascade.draws, cascade.seed, cascade.batch_size
     keep = keep_for(attack) if draws else "best"
-    result = run_batches(attack, model, (x, y), cascade.threat, batch_size=size, seed=seed, keep=keep, progress=tell)
+    seen = subject(model, stage.wrapper, x)
+    result = run_batches(attack, seen, (x, y), cascade.threat, batch_size=size, seed=seed, keep=keep, progress=tell)
     result = judged(model, result, x, y, draws, seed, size) if draws else result
     cascade.add(stage, rows, result, (CONTROLS, number))

@@ -79,6 +79,6 @@ def nearest(seen: Evidence) -> Tensor:
     assert seen.worst is not None
     nearest = torch.where(seen.worst.success, seen.worst.distance.double(), torch.inf)
     if seen.curve is not None:
-        n = len(seen.curve.nearest)
-        nearest[:n] = torch.minimum(nearest[:n], nearest.new_tensor(seen.curve.nearest))
+        rows = torch.tensor(seen.curve.rows, dtype=torch.int64)
+        nearest[rows] = torch.minimum(nearest[rows], nearest.new_tensor(seen.curve.nearest))
     return nearest

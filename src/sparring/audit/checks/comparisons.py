@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sparring.audit.cascade.controls import looks_twice
 from sparring.audit.checks.evidence import Evidence
 from sparring.audit.checks.registry import LEAST, WEAK, Found, Outcome, Skipped, check
 from sparring.audit.statistics.mcnemar import LEVEL, mcnemar
@@ -37,12 +38,17 @@ def _compare(seen: Evidence, one: Tensor | None, others: Tensor | None, text: st
     return Found(text.format(only, len(one)), only / len(one)) if only else None
 
 
-def _only(seen: Evidence, able: tuple[str, ...], others: tuple[str, ...], saturating: bool = False) -> int:
-    """Images, of all, that attacks of the families `able` break, and those of the families `others` tried in vain."""
+def _only(
+    seen: Evidence, able: tuple[str, ...], others: tuple[str, ...], saturating: bool = False, twice: bool = True
+) -> int:
+    """Images, of all, that attacks of the families `able` break, and those of the families `others` tried in vain.
+
+    `saturating`: only attacks on a saturating loss. `twice`: with the second look, see `run_second_look`.
+    """
     broken: dict[bool, set[int]] = {True: set(), False: set()}
     tried: set[int] = set()
     for one in seen.outcomes:
-        if one.stage.family in (*able, *others) and not one.stage.excluded:
+        if one.stage.family in (*able, *others) and not one.stage.excluded and (twice or not looks_twice(one)):
             if saturating and not one.stage.saturating_loss:
                 continue
             broken[one.stage.family in able] |= set(one.rows[one.result.success].tolist())
@@ -53,6 +59,15 @@ def _only(seen: Evidence, able: tuple[str, ...], others: tuple[str, ...], satura
 def _few(count: int, what: str, all_of: str) -> str:
     """What is in order below the threshold, with the count if it is not 0."""
     return f"{what} only {count} image{'s' if count > 1 else ''} that {all_of}" if count else ""
+
+
+def _misses(seen: Evidence, able: str, who: str) -> str:
+    """How far gradients keep up with attacks of the family `able`, whom the text calls `who`, below the threshold."""
+    missed, first = (_only(seen, (able,), GRADIENT, twice=twice) for twice in (True, False))
+    if not missed and first:
+        found = "an image" if first == 1 else f"{first} images"
+        return f"{who} {found} that gradients find only at a second look"
+    return _few(missed, who, "gradients miss") or f"{who} nothing that gradients miss"
 
 
 @check(
@@ -122,10 +137,7 @@ def climbs_go_astray(seen: Evidence) -> Outcome:
     cause="the gradients mislead: a query attack breaks images that gradient attacks do not",
     means="An attack that only sees scores breaks images that no attack with gradients breaks. The gradients mislead.",
     remedy="Find what bends the gradients. Use BPDA or averaged gradients, and more queries.",
-    fine=lambda seen: (
-        _few(_only(seen, ("query",), GRADIENT), "Query attacks break", "gradients miss")
-        or "Query attacks find nothing that gradients miss"
-    ),
+    fine=lambda seen: _misses(seen, "query", "Query attacks find"),
 )
 def black_box_beats_white_box(seen: Evidence) -> Outcome:
     """The b rule: attacks that see only scores against all attacks that see gradients."""
@@ -141,10 +153,7 @@ def black_box_beats_white_box(seen: Evidence) -> Outcome:
     cause="the gradients mislead: random noise breaks images that gradient attacks do not",
     means="Random points of the ball fool the model where gradient attacks do not. The gradients mislead.",
     remedy="Find what bends the gradients. Use BPDA or averaged gradients, and more queries.",
-    fine=lambda seen: (
-        _few(_only(seen, ("noise",), GRADIENT), "Random noise breaks", "gradients miss")
-        or "Random noise finds nothing that gradients miss"
-    ),
+    fine=lambda seen: _misses(seen, "noise", "Random noise finds"),
 )
 def noise_beats_gradient(seen: Evidence) -> Outcome:
     """The b rule: random noise against all attacks that see gradients."""
@@ -161,10 +170,7 @@ def noise_beats_gradient(seen: Evidence) -> Outcome:
     means="Examples made for another net, without any access to this one, fool it where attacks with its own gradients "
     "do not. The gradients mislead.",
     remedy="Find what bends the gradients. Use BPDA or averaged gradients, and more queries.",
-    fine=lambda seen: (
-        _few(_only(seen, ("transfer",), GRADIENT), "Examples made for another net break", "gradients miss")
-        or "Examples made for another net find nothing that gradients miss"
-    ),
+    fine=lambda seen: _misses(seen, "transfer", "Examples made for another net find"),
 )
 def transfer_beats_white_box(seen: Evidence) -> Outcome:
     """The b rule: examples made for another net against all attacks that see gradients."""

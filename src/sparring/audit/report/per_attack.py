@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sparring.audit.cascade.certificate import SEARCHED
+from sparring.audit.cascade.curve import Curve
 from sparring.audit.cascade.latent import LATENT
 from sparring.audit.cascade.outcome import Outcome
 from sparring.audit.cascade.receipt import PLAIN
@@ -33,7 +34,7 @@ def knowledge(stage: Stage) -> str:
 
 
 def standing_over_eps(
-    outcomes: Sequence[Outcome], worst: Result, threat: Threat, rows: Tensor, nearest: Sequence[float] = ()
+    outcomes: Sequence[Outcome], worst: Result, threat: Threat, rows: Tensor, curve: Curve | None = None
 ) -> dict[str, Any] | None:
     """How many images of the sanity subset each attack leaves at radii up to the audited one, and all together.
 
@@ -42,7 +43,7 @@ def standing_over_eps(
 
     Args:
         rows: numbers of the images in the sanity subset.
-        nearest: of the first images, the smallest distance that the security curve found; inf = none.
+        curve: the security curve, drawn by an attack of its own.
     """
     assert threat.eps is not None
     grid = [threat.eps * k / STEPS for k in range(STEPS + 1)]
@@ -57,7 +58,9 @@ def standing_over_eps(
     if not curves or not len(rows):
         return None
     best = worst.distance.double().clone()
-    best[: len(nearest)] = torch.minimum(best[: len(nearest)], torch.tensor(nearest, dtype=torch.float64))
+    if curve is not None:
+        at = torch.tensor(curve.rows, dtype=torch.int64)
+        best[at] = torch.minimum(best[at], torch.tensor(curve.nearest, dtype=torch.float64))
     return {"n": len(rows), "eps": grid, "all": _left(best[rows], grid), "attacks": curves}
 
 

@@ -221,7 +221,8 @@ def _trials(parts: Sequence[ShardResult]) -> Trials | None:
     if not found:
         return None
     results = tuple(concat(list(at_eps)) for at_eps in zip(*(one.results for one in found), strict=True))
-    return replace(found[0], n=sum(one.n for one in found), results=results)
+    rows = torch.cat([part.trials.rows + part.first for part in parts if part.trials is not None])
+    return replace(found[0], rows=rows, results=results)
 
 
 def _compare(plan: Plan, cascade: Cascade) -> Iterator[Checked]:

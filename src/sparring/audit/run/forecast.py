@@ -122,7 +122,8 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
     offers = [
         Offer(
             size,
-            per_pass * (size * per_image + controls(plan, plan.stages, plan.suite, size, classes, share, per_image, again)),
+            per_pass
+            * (size * per_image + controls(plan, plan.stages, plan.suite, size, classes, share, per_image, again)),
             Figure(round(share * size), size).half_width,
         )
         for size in sizes

@@ -14,7 +14,7 @@ from sparring.audit.run.conclude import conclude
 from sparring.audit.run.plan import Plan
 from sparring.audit.run.prepare import Prepared, prepare
 from sparring.audit.run.schedule import timetable
-from sparring.audit.run.shard import ShardResult, attack_shard
+from sparring.audit.run.shard import ShardResult, attack_shard, inside
 from sparring.default_dtype import float32_by_default
 from sparring.seeds import torch_seed
 
@@ -38,7 +38,7 @@ def work_on(plan: Plan, head: Prepared, number: int, clock: Clock) -> ShardResul
     """One shard, with its progress reported."""
     span = plan.span(number)
     correct = int(head.clean.correct[span].sum())
-    table = timetable(plan, head, curve=span.start < plan.suite.subset)
+    table = timetable(plan, head, curve=len(inside(head.subset, span)) > 0)
     clock.open(table, correct, later=len(plan.source) - span.stop, shard=(number + 1, plan.shards), share=1 / 3)
     part = attack_shard(plan, head, number, clock)
     clock.close(part.standing)

@@ -3,7 +3,7 @@
 NNN/rows, NNN/success ...   what the stage NNN of the header's list did, without points
 NNN/path/best ...           how its search went on the sanity subset
 worst/R/x_adv ...           the worst point of each image at the R-th radius, and what is known of it
-curve/K/distance ...        the K-th attack behind the curve
+curve/K/distance ...        the K-th attack behind the curve, on the images curve/rows
 certificate/certified ...   what is proved of each image
 prediction, confidence      what the model says of the worst points
 keys                        names of the clean images
@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sparring.audit.cascade.certificate import Certificate
@@ -51,7 +52,9 @@ def pack(part: ShardResult) -> Record:
     trials = None
     if part.trials is not None:
         results = [_put(tensors, f"curve/{k}", one) for k, one in enumerate(part.trials.results)]
+        tensors["curve/rows"] = part.trials.rows
         trials = {**part.trials.__dict__, "stage": part.trials.stage.__dict__, "results": results}
+        del trials["rows"]
     if part.certificate is not None:
         tensors |= {f"certificate/{name}": getattr(part.certificate, name) for name in CERTIFICATE}
     tensors["prediction"], tensors["confidence"] = part.proof.prediction, part.proof.confidence
@@ -131,7 +134,9 @@ def _trials(plan: Plan, tensors: dict[str, Tensor], known: dict[str, Any]) -> Tr
     grid = tuple(known["grid"])
     pairs = enumerate(zip(grid, known["results"], strict=True))
     results = tuple(_get(tensors, f"curve/{k}", one, plan.at(eps)) for k, (eps, one) in pairs)
-    return Trials(**{**known, "stage": Stage.of_record(known["stage"]), "grid": grid, "results": results})
+    first = torch.arange(known.get("n", 0))  # of which version 0.1 drew the curve
+    stage, rows = Stage.of_record(known["stage"]), tensors.get("curve/rows", first)
+    return Trials(stage, rows, grid, known["whole_box"], results)
 
 
 def _put(tensors: dict[str, Tensor], name: str, result: Result) -> dict[str, Any]:

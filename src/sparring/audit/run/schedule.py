@@ -21,6 +21,12 @@ def stages_of(plan: Plan, prepared: Prepared) -> tuple[Stage, ...]:
     return (*plan.stages, *(stage for remedy in remedies_for(plan, prepared) for stage in remedy.stages))
 
 
+def past_what_hides(plan: Plan, prepared: Prepared) -> str:
+    """The wrapper by which the remedies see gradients past what hides them; "" where nothing does, or nobody can."""
+    ways = (stage.wrapper for remedy in remedies_for(plan, prepared) for stage in remedy.stages)
+    return next((way for way in ways if way in ("exposed", "detour")), "")
+
+
 def looks_again(plan: Plan, prepared: Prepared) -> list[str]:
     """What runs after the attacks, in order: the receipt and the controls."""
     titles = ["Receipt (random images in full)"] if plan.receipt(prepared.draws) else []

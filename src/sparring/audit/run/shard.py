@@ -25,12 +25,13 @@ from sparring.audit.cascade.controls import (
     run_second_look,
     run_transfer,
 )
-from sparring.audit.cascade.curve import Trials, attack_all
+from sparring.audit.cascade.curve import Trials, attack_all, outcome_of
 from sparring.audit.cascade.latent import run_latent
 from sparring.audit.cascade.outcome import CURVE, ELSEWHERE, Outcome
 from sparring.audit.cascade.progress import Clock
 from sparring.audit.cascade.proof import Proof, prove
 from sparring.audit.cascade.receipt import RECEIPT, affordable, lots, run_plainly
+from sparring.audit.cascade.refusals import run_within_answers
 from sparring.audit.cascade.survival import Survival, survive
 from sparring.audit.cascade.wrappers import subject
 from sparring.audit.checks.run import early_doubts
@@ -38,7 +39,7 @@ from sparring.audit.inputs.clean import Clean, data_sha256
 from sparring.audit.probes.probe import Probes
 from sparring.audit.run.plan import Plan
 from sparring.audit.run.prepare import Prepared
-from sparring.audit.run.schedule import remedies_for, stages_of
+from sparring.audit.run.schedule import past_what_hides, stages_of
 from sparring.errors import InputError
 from sparring.result import Result
 from sparring.rng import digest
@@ -54,7 +55,7 @@ class ShardResult:
     Attributes:
         first: number of its first image in the whole. outcomes: what each stage did, by radius, without the points.
         worst: by radius, the worst case of each image, with the points.
-        trials: the attacks behind the curve, without the points; None where none of its images is in the curve.
+        trials: the attacks behind the curve, without the points; None where none of its images is in the sanity subset.
         certificate: what is proved of its images; None = nobody asked.
         proof, survival: of the worst points at the audited radius. keys: [n] names of the clean images, see `digest`.
         seconds: that it took.
@@ -93,7 +94,6 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
     plan = plan.as_seen(head.probes)
     plan = plan if plan.model.fits is None else plan.in_batches_of(min(plan.batch_size, plan.model.fits))
     clean, subset = images_of(plan, head, number)
-    in_curve = max(0, min(plan.suite.subset - plan.span(number).start, len(clean)))
     cascades = []
     for eps in plan.radii():
         cascade = Cascade(plan.at(eps), clean, subset, plan.seed, plan.batch_size, head.draws)
@@ -102,12 +102,13 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
         cascades.append(cascade.run(plan.model, stages_of(plan, head), clock))
     run_latent(cascades[0], plan.model)
     run_coded(cascades[0], plan.model, head.probes.levels)
+    run_within_answers(cascades[0], plan.model)
     clock.over()
     _look_again(plan, head, number, cascades[0], subset, clock)
     outcomes = tuple(tuple(cascade.outcomes) for cascade in cascades)
-    trials = _trials(plan, head, clean, in_curve, cascades[0].robust.hits, clock)
+    trials = _trials(plan, head, cascades[0], subset, clock)
     learn_all(cascades[0], outcomes, trials)
-    certificate, outcomes = _proved(plan, cascades[0], outcomes, trials, in_curve, clock)
+    certificate, outcomes = _proved(plan, cascades[0], outcomes, trials, clock)
     worst = tuple(cascade.worst(plan.model) for cascade in cascades)
     return ShardResult(
         plan.span(number).start,
@@ -134,7 +135,8 @@ def _look_again(plan: Plan, head: Prepared, number: int, cascade: Cascade, subse
         unbroken = cascade.standing.nonzero().squeeze(1) if signs & set(DOUBTFUL) else subset[:0]
         both: Tensor = torch.cat([missed_by_gradients(cascade, subset), unbroken]).unique()  # type: ignore[no-untyped-call]
         run_transfer(cascade, plan.model, both, clock)
-    run_second_look(cascade, plan.model, subset, allowed - passes_of(cascade, RECEIPT, CONTROLS), clock)
+    past = "" if head.draws else past_what_hides(plan, head)
+    run_second_look(cascade, plan.model, subset, allowed - passes_of(cascade, RECEIPT, CONTROLS), clock, past)
     if plan.suite.longer:
         left = allowed - passes_of(cascade, RECEIPT, CONTROLS)
         run_longer(cascade, plan.model, plan.stages, subset, left, clock)
@@ -169,35 +171,35 @@ def inside(numbers: Tensor, span: slice) -> Tensor:
     return here
 
 
-def _trials(plan: Plan, head: Prepared, clean: Clean, n: int, standing: int, clock: Clock) -> Trials | None:
-    """The attacks behind the curve on the first `n` images of this shard."""
+def _trials(plan: Plan, head: Prepared, cascade: Cascade, rows: Tensor, clock: Clock) -> Trials | None:
+    """The attacks behind the curve on the images `rows` (numbers) of this shard: its part of the sanity subset."""
     stage = plan.curve_stage()
-    if stage is None or not n:
+    if stage is None or not len(rows):
         return None
     known = {
         "seed": plan.seed,
         "batch_size": plan.batch_size,
-        "standing": standing,
+        "standing": cascade.robust.hits,
         "clock": clock,
         "draws": head.draws,
     }
-    seen = plan.model
-    if stage.family != "query":  # a curve along gradients that are hidden would show nothing
-        ways = [one.wrapper for remedy in remedies_for(plan, head) for one in remedy.stages]
-        past = next((way for way in ways if way in ("exposed", "detour")), "")
-        seen = subject(seen, past, clean.x)
-    return attack_all(seen, clean, plan.threat, stage, n, **known)  # type: ignore[arg-type]
+    # A curve along gradients that are hidden would show nothing.
+    past = "" if stage.family == "query" else past_what_hides(plan, head)
+    seen = subject(plan.model, past, cascade.clean.x)
+    done = outcome_of(cascade, stage, past, rows)
+    return attack_all(seen, cascade.clean, plan.threat, stage, rows, known=done, **known)  # type: ignore[arg-type]
 
 
 def _proved(
-    plan: Plan, main: Cascade, outcomes: Outcomes, trials: Trials | None, in_curve: int, clock: Clock
+    plan: Plan, main: Cascade, outcomes: Outcomes, trials: Trials | None, clock: Clock
 ) -> tuple[Certificate | None, Outcomes]:
     """The proof of what stands at the audited radius, and the outcomes with what the search for it broke."""
     if plan.prover is None:
         return None, outcomes
     standing = main.robust.hits
     clock.start(standing, standing)
-    certificate = prove_rest(main, plan.model, plan.prover, () if trials is None else trials.grid, in_curve)
+    grid = () if trials is None else trials.grid
+    certificate = prove_rest(main, plan.model, plan.prover, grid, main.subset)
     clock.tell(standing, main.robust.hits)
     searched = tuple(one for one in main.outcomes if one.place[0] == SEARCH)
     return certificate, ((*outcomes[0], *searched), *outcomes[1:])
@@ -210,7 +212,7 @@ def learn_all(main: Cascade, outcomes: Outcomes, trials: Trials | None) -> None:
             main.learn(one.stage, one.rows, one.result, (ELSEWHERE, k, *one.place))
     if trials is not None:
         for k, result in enumerate(trials.results):
-            main.learn(trials.stage, torch.arange(trials.n), result, (CURVE, k))
+            main.learn(trials.stage, trials.rows, result, (CURVE, k))
 
 
 def light(result: Result) -> Result:

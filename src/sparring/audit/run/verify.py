@@ -33,7 +33,7 @@ from sparring.audit.run.plan import FORMAT, Plan
 from sparring.audit.run.prepare import Prepared
 from sparring.audit.run.records import unpack
 from sparring.audit.run.restore import plan_of, threat_of
-from sparring.audit.run.shard import images_of
+from sparring.audit.run.shard import images_of, inside
 from sparring.audit.run.verify_breaks import break_findings
 from sparring.audit.run.verify_certificates import certificate_findings
 from sparring.audit.run.verify_head import head_findings, look_again, probe_findings
@@ -252,6 +252,9 @@ class _Verifier:
         wrong = int((correct != head.clean.correct[rows]).sum())
         if wrong:
             self.findings.append(f"{wrong} images of shard {number} are marked right or wrong, and are not")
+        drawn = tensors.get("curve/rows")
+        if drawn is not None and not torch.equal(drawn, inside(head.subset, rows)):
+            self.findings.append(f"the security curve of shard {number} is not of its part of the sanity subset")
         radii = []
         for k, eps in enumerate(plan.radii()):
             radius, findings = points_at(witness, plan.threat, eps, k, tensors, x, y)
@@ -263,9 +266,8 @@ class _Verifier:
             self.findings += break_findings(plan.as_seen(head.probes).model, clean, part, self.batch_size)
         if same_data:
             clean, _ = images_of(plan, head, number)
-            in_curve = max(0, plan.suite.subset - rows.start)
             part = unpack(plan, record)
-            found = list(certificate_findings(plan, clean, part, in_curve))
+            found = list(certificate_findings(plan, clean, part))
             self.findings += found
             if part.certificate is not None:
                 proved = 0 if found else int(part.certificate.certified.sum())

@@ -23,11 +23,11 @@ CLOSE = 1e-3
 "of the bound, and of 1: forgiven to rounding, and to another processor"
 
 
-def certificate_findings(plan: Plan, clean: Clean, part: ShardResult, in_curve: int) -> Iterator[str]:
+def certificate_findings(plan: Plan, clean: Clean, part: ShardResult) -> Iterator[str]:
     """What does not hold of the certificates of a shard.
 
     Args:
-        clean: its images, with pixels. in_curve: how many of them, from the first, may be proved at other radii.
+        clean: its images, with pixels.
     """
     method, said = plan.prover, part.certificate
     if method is None or said is None:
@@ -42,8 +42,11 @@ def certificate_findings(plan: Plan, clean: Clean, part: ShardResult, in_curve: 
     refuted = int((said.certified & broken).sum())
     if refuted:
         yield f"{refuted} images are proved and broken"
+    drawn = torch.zeros_like(said.certified)  # the images of the curve: they alone may be proved at other radii
+    if part.trials is not None:
+        drawn[part.trials.rows] = True
     allowed = {eps, 0.0, *(() if part.trials is None else part.trials.grid)}
-    if any(float(one) not in allowed for one in said.radius) or bool((said.radius[in_curve:] > eps).any()):
+    if any(float(one) not in allowed for one in said.radius) or bool((said.radius[~drawn] > eps).any()):
         yield "a proved radius is none of those that are asked about"
     if bool((said.certified != (said.radius >= eps)).any()):
         yield "the certificates at the audited radius and the proved radii do not agree"

@@ -10,6 +10,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +265,49 @@ def _change_leaf(plain: Any, draw: random.Random, path: str = "", but: tuple[str
 def test_a_random_change_is_found(seed: int, run: Path, check: Callable[[Path], Verification]) -> None:
     said = random_change(run, random.Random(seed))
     assert refused(check, run), said
+
+
+@pytest.mark.long
+def test_two_hundred_random_changes_are_found(
+    honest: Path, tmp_path: Path, check: Callable[[Path], Verification]
+) -> None:
+    missed = []
+    for seed in range(1000, 1200):
+        copy = Path(shutil.copytree(honest, tmp_path / str(seed)))
+        said = random_change(copy, random.Random(seed))
+        if not refused(check, copy):
+            missed.append(said)
+        shutil.rmtree(copy)
+    assert missed == []
+
+
+HONEST_RUNS = [
+    (norm, eps, suite, seed, kind)
+    for norm, eps in (("Linf", 0.05), ("L2", 0.4))
+    for suite, kind in ((SUITE, "plain"), ("quick", "plain"), (SUITE, "rounded"), (SUITE, "random"), (SUITE, "half"))
+    for seed in (0, 1)
+]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("norm", "eps", "suite", "seed", "kind"), HONEST_RUNS)
+def test_twenty_honest_runs_hold(
+    norm: str, eps: float, suite: Any, seed: int, kind: str, tmp_path: Path, small_net: nn.Module, small_images: Images
+) -> None:
+    before: dict[str, list[nn.Module]] = {"rounded": [Rounding()], "random": [nn.Dropout(0.2)]}
+    net = nn.Sequential(*before.get(kind, []), deepcopy(small_net))
+    model = sp.wrap(net.bfloat16() if kind == "half" else net.train(kind == "random"), mode="as_is")
+    known = {"suite": suite, "seed": seed, "claims": [0.5], "shard_size": 12, "clean_floor": 0.0}
+    sp.audit(model, small_images, (norm, eps), folder=tmp_path / "run", **known).save(tmp_path / "run")
+    found = verify(tmp_path / "run", model, small_images)
+    assert found.holds, found.findings
+
+
+class Rounding(nn.Module):
+    """Pixels at the nearest of 9 levels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * 8).round() / 8
 
 
 # --- shards forged, and the report honestly made again from them -----------------------------------------------

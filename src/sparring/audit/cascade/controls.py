@@ -1,8 +1,9 @@
 """Controls: attacks that are there to tell whether the others could have found more. What they break counts, too.
 
 They run after the cascade, on the images of the sanity subset: transfer on those that gradients do not break (C3), a
-longer search on those that still stand (C6), and a second look by gradients at those that only others have broken (C2, C3): it tells gradients
-that mislead from climbs that were too short. Random answers are judged by fresh looks, as everywhere.
+longer search on the nearest of those that still stand (C6), and a second look by gradients at those that only others
+have broken (C2, C3): it tells gradients that mislead from climbs that were too short. Random answers are judged by
+fresh looks, as everywhere.
 
 Together with the receipt they may cost a third of what the attacks on the shard have cost (`allowance`), but a second
 look is always given to ten images: without it, honest nets would be accused.

@@ -160,7 +160,7 @@ def attack_all(
 
 
 def outcome_of(cascade: Cascade, stage: Stage, wrapper: str, rows: Tensor) -> Result | None:
-    """What the same attack, looking at the model in the same way, has done in full on `rows` [n]; None = it has not run."""
+    """What the same attack, looking at the model in the same way, has done in full on `rows` [n]; None = nothing."""
     for one in cascade.outcomes:
         same = one.stage.spec == stage.spec and one.stage.wrapper == wrapper and not one.stage.precision
         if same and one.stage.full_on_subset and one.place[0] == LADDER and bool(torch.isin(rows, one.rows).all()):

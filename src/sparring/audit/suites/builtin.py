@@ -67,7 +67,7 @@ SUITES: dict[str, Suite] = {
             "images that the short ones bring near.",
             (
                 *SHORT,
-                Stage("Square, short", "square:queries=150", "query"),
+                Stage("Square, short", "square:queries=100", "query"),
                 _long("APGD-Square (CE)", "apgd-square:queries=1000,give_up=true", "iterative", 0.65),
                 _long("APGD-T (3 targets)", "apgd-t:steps=50,targets=3", "iterative", 0.65),
                 _long("APGD-Square (DLR)", "apgd-square:loss=dlr,give_up=true", "iterative", 0.7),

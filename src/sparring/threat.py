@@ -336,7 +336,6 @@ class Untargeted(Goal):
         return prediction != self.label
 
 
-
 class Targeted(Goal):
     """Exactly the class `t`, a tensor [B] or one number for all. With `y`, clean accuracy is about y.
 

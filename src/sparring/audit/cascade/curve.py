@@ -164,7 +164,8 @@ def outcome_of(cascade: Cascade, stage: Stage, wrapper: str, rows: Tensor) -> Re
     for one in cascade.outcomes:
         same = one.stage.spec == stage.spec and one.stage.wrapper == wrapper and not one.stage.precision
         if same and one.stage.full_on_subset and one.place[0] == LADDER and bool(torch.isin(rows, one.rows).all()):
-            return chosen(one.result, torch.searchsorted(one.rows, rows))
+            places = {number: place for place, number in enumerate(one.rows.tolist())}
+            return chosen(one.result, torch.tensor([places[number] for number in rows.tolist()], dtype=torch.int64))
     return None
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import sparring as sp
-from sparring.audit.cascade.cascade import Cascade, subset_of
+from sparring.audit.cascade.cascade import SPARED, Cascade, subset_of
 from sparring.audit.cascade.controls import NEAREST, missed_by_gradients, run_longer
 from sparring.audit.cascade.curve import LEAST, attack_all, outcome_of, shorter
 from sparring.audit.cascade.progress import Clock
@@ -154,3 +154,18 @@ def test_the_plain_loop_gives_up_nobody() -> None:
     assert stage.attack().settings()["give_up"]
     assert not stage.plain().settings()["give_up"]
     assert PGD.plain() == PGD.attack()
+
+
+def test_queries_are_spared_on_images_that_are_broken(model: sp.Model, digits: tuple[Tensor, Tensor]) -> None:
+    square = Stage("Square", "square:queries=150", "query")
+    cascade = cascade_of(model, digits, 0.05, (FGSM, PGD, square))
+    *before, asked = cascade.outcomes
+    broken = torch.isin(asked.rows, torch.cat([one.broke for one in before]))
+    assert 0 < int(broken.sum()) < len(broken)
+    assert int(asked.result.queries[broken].max()) <= SPARED
+    assert int(asked.result.queries[~broken & ~asked.result.success].min()) == 151
+    assert "budget-spent" not in {doubt.code for doubt in asked.result.doubts}
+    by_itself = sp.attack(square.spec)(model, cascade.clean.x[asked.rows], cascade.clean.y[asked.rows], cascade.threat)
+    assert torch.equal(asked.result.x_adv[~broken], by_itself.x_adv[~broken])
+    claimed = cascade.run_claimed(model, square, "best", clock(40, (square,)))
+    assert int(claimed.result.queries[~claimed.result.success].min()) == 151, "as somebody else ran it: in full"

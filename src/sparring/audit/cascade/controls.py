@@ -50,8 +50,8 @@ SECOND_LOOK = 20
 "second number of the first of them"
 CLOSE = 0.5
 "the share of the clean margin from which gradients are taken to have been on their way"
-NEAREST = 30
-"images that get the longer searches, however far they are"
+NEAREST, REACH = 20, 0.65
+"images that get the longer searches however far they are; the share of the margin from which all others do, too"
 
 
 def allowance(cascade: Cascade) -> int:
@@ -136,12 +136,12 @@ def missed_by_gradients(cascade: Cascade, rows: Tensor) -> Tensor:
 
 
 def _within_reach(cascade: Cascade, rows: Tensor) -> Tensor:
-    """Those of `rows` [r] that stand, nearest to the boundary first: the nearest, and all others that are `CLOSE`."""
+    """Those of `rows` [r] that stand, nearest to the boundary first: `NEAREST` of them, and all others in `REACH`."""
     standing = rows[cascade.standing[rows]]
     margin = _found(cascade, "single-step", "iterative")[1]
     way = (1 - margin / Untargeted(cascade.clean.y).margin(cascade.clean.logits).double()).nan_to_num(0.0)[standing]
     order = way.argsort(descending=True, stable=True)
-    return standing[order][: max(NEAREST, int((way >= CLOSE).sum()))]
+    return standing[order][: max(NEAREST, int((way >= REACH).sum()))]
 
 
 def _found(cascade: Cascade, *families: Family, wrappers: Sequence[str] | None = None) -> tuple[Tensor, Tensor]:

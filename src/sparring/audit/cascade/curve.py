@@ -51,13 +51,15 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """How many of the `n` images of the sanity subset, all of them right at first, survive as eps grows.
+    """Robust accuracy over eps, of `n` images: the sanity subset, and `wrong` ones in the proportion of all images.
+
+    The wrong ones are broken at any eps, so nobody attacks them: it is enough to count them.
 
     Attributes:
         attack: the spec of the attack that drew it. points: by eps, from 0; the last is `large`.
-        rows: [n] their numbers. large: an eps at which anything should fall.
+        rows: numbers of the sanity subset. large: an eps at which anything should fall.
         whole_box: it allows any image, not only a grey one. passes: forward plus backward passes.
-        nearest: [n] of each image, the smallest success at any radius; inf = none.
+        nearest: of each image in `rows`, the smallest success at any radius; inf = none.
     """
 
     attack: str
@@ -68,6 +70,7 @@ class Curve:
     passes: int
     nearest: tuple[float, ...] = ()
     rows: tuple[int, ...] = ()
+    wrong: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -75,6 +78,7 @@ class Curve:
             "attack": self.attack,
             "n": self.n,
             "images": list(self.rows),
+            "wrong": self.wrong,
             "large_eps": self.large,
             "whole_box": self.whole_box,
             "points": [point.to_dict() for point in self.points],
@@ -94,13 +98,17 @@ def epsilons(threat: Threat, model: Model, clean: Clean) -> tuple[list[float], b
 
 @dataclass(frozen=True)
 class Trials:
-    """The attacks behind a curve: one result for the images `rows` [n] (numbers) at each radius of `grid`."""
+    """The attacks behind a curve: one result for the images `rows` [n] (numbers) at each radius of `grid`.
+
+    `all_right`: they are of the sanity subset; else they are the first images, wrong ones too (runs of version 0.1).
+    """
 
     stage: Stage
     rows: Tensor
     grid: tuple[float, ...]
     whole_box: bool
     results: tuple[Result, ...]
+    all_right: bool = True
 
     @property
     def n(self) -> int:
@@ -179,7 +187,9 @@ def shorter(attack: Attack, share: float) -> Attack:
 def draw(trials: Trials, clean: Clean, worst: Result, radius: Tensor | None = None) -> Curve:
     """The curve; `worst` (of all images, at the audited eps) sharpens its envelope. `radius`: [N] proved, see
     `Certificate`."""
-    n, rows = trials.n, trials.rows
+    rows, right = trials.rows, int(clean.correct.sum())
+    wrong = round(trials.n * (len(clean) - right) / right) if trials.all_right else 0
+    n = trials.n + wrong
     nearest = torch.where(worst.success[rows], worst.distance[rows].double(), torch.inf)
     for result in trials.results:
         nearest = torch.minimum(nearest, result.distance.double())
@@ -191,7 +201,7 @@ def draw(trials: Trials, clean: Clean, worst: Result, radius: Tensor | None = No
         points.append(Point(eps, Figure(int((~result.success).sum()), n), Figure(survivors, n), proved))
     found, numbers = tuple(nearest.tolist()), tuple(rows.tolist())
     whole = trials.grid[-1], trials.whole_box, trials.passes
-    return Curve(trials.stage.spec, n, tuple(points), *whole, found, numbers)
+    return Curve(trials.stage.spec, n, tuple(points), *whole, found, numbers, wrong)
 
 
 def full_size(threat: Threat, box: tuple[float, float], x: Tensor, share: float) -> float:

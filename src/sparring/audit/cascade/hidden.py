@@ -20,14 +20,14 @@ from sparring.model import Model
 from sparring.rng import Noise
 from sparring.threat import Threat
 
-STRIDE = 0.1
+STRIDES = (0.02, 0.05, 0.1)
 "of the box, in every pixel: across many steps of a fine rounding, not of a coarse one"
 
 
 def look_inside(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, probes: Probes) -> Probes:
     """The probes with what was found behind what hides the gradients of images x [n, ...].
 
-    `rescued` is measured at `STRIDE` of the box, at most at a third of a Linf radius.
+    `rescued` is the best of `STRIDES`, at most a third of a Linf radius: steep nets want short ones, steps long ones.
     """
     if model.access != "gradient" or len(x) < 2 or probes.random:
         return probes
@@ -45,11 +45,12 @@ def _rescued(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int) -> f
     way = exposed if exposed is not model else subject(model, "detour", x)
     width = model.box[1] - model.box[0]
     eps = threat.eps or width
-    stride = min(STRIDE * width, eps / 3) if str(threat.norm) == "Linf" else STRIDE * width
+    most = eps / 3 if str(threat.norm) == "Linf" else width
+    strides = sorted({min(share * width, most) for share in STRIDES})
     try:
         with way.guard():
             point = way.accept(x[:MOST])
-            noise = Noise.of(point, seed).fold(0x1D0)
-            return faithfulness(way, point, y[:MOST].to(point.device), stride, noise)[0]
+            labels, noise = y[:MOST].to(point.device), Noise.of(point, seed).fold(0x1D0)
+            return max(faithfulness(way, point, labels, stride, noise)[0] for stride in strides)
     except (RuntimeError, SparringError):
         return None

@@ -8,6 +8,8 @@ from sparring.audit.checks.evidence import Evidence
 from sparring.audit.checks.registry import Found, Outcome, Skipped, check
 from sparring.audit.statistics.proportion import percent
 
+EXCESS = 0.25
+"of the images: two classes are never spread as evenly as their labels"
 RANDOM = Skipped("the model answers at random")
 
 
@@ -234,9 +236,10 @@ def few_classes(seen: Evidence) -> Outcome:
     early=True,
 )
 def constant_predictor(seen: Evidence) -> Outcome:
-    """One class makes up over half of the predictions and at most half of the labels."""
+    """One class makes up over half of the predictions and at most half of the labels, and a quarter of all images are
+    predicted so that are not."""
     probes = seen.probes
-    if not (probes.top_share > 0.5 and probes.top_truth <= 0.5):
+    if not (probes.top_share > 0.5 and probes.top_truth <= 0.5 and probes.top_share - probes.top_truth > EXCESS):
         return None
     return Found(
         f"class {probes.top} makes up {percent(probes.top_share)} of the predictions and "

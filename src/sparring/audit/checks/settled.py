@@ -31,8 +31,8 @@ FOLLOW = HIDDEN | {
 SCALE = frozenset({"loss-saturation", "saturated-outputs"})
 FAITHFUL = 0.5
 "rank correlation from which gradients past what hides them are taken to match the model"
-HARMLESS = 0.2
-"of the sanity subset: attacks on a saturated loss may miss so many images before they are called deceived"
+HARMLESS = 0.5
+"of the sanity subset: attacks on a saturated loss that miss more images are called deceived, whoever ran them"
 
 
 def settled(seen: Evidence, codes: frozenset[str]) -> frozenset[str]:

@@ -329,7 +329,8 @@ def _of_model(facts: Facts, cause: Doubt | None) -> Verdict:
     if cause.share < MASKING_SHARE or cause.code == "constant-predictor":
         headline = f"{figure}, but this audit is inconclusive: {_because(cause)}."
         return Verdict("inconclusive", headline, (left, clean, _sign(cause), *_measured(facts, cause)), cause.code)
-    deceived = "Attacks that report more are deceived." if robust.hits == 0 else f"{FAR}."
+    sure = robust.hits == 0 or cause.code in facts.settled
+    deceived = "Attacks that report more are deceived." if sure else f"{FAR}."
     if bracket is not None and bracket.proved.hits:
         deceived = f"The true figure may be as low as {percent(bracket.proved.value)}, not lower."
     evidence = (f"This is gradient masking. {deceived}", left, clean, *_measured(facts, cause), *_remedy(facts, cause))

@@ -54,7 +54,7 @@ def pack(part: ShardResult) -> Record:
         results = [_put(tensors, f"curve/{k}", one) for k, one in enumerate(part.trials.results)]
         tensors["curve/rows"] = part.trials.rows
         trials = {**part.trials.__dict__, "stage": part.trials.stage.__dict__, "results": results}
-        del trials["rows"]
+        del trials["rows"], trials["all_right"]
     if part.certificate is not None:
         tensors |= {f"certificate/{name}": getattr(part.certificate, name) for name in CERTIFICATE}
     tensors["prediction"], tensors["confidence"] = part.proof.prediction, part.proof.confidence
@@ -136,7 +136,7 @@ def _trials(plan: Plan, tensors: dict[str, Tensor], known: dict[str, Any]) -> Tr
     results = tuple(_get(tensors, f"curve/{k}", one, plan.at(eps)) for k, (eps, one) in pairs)
     first = torch.arange(known.get("n", 0))  # of which version 0.1 drew the curve
     stage, rows = Stage.of_record(known["stage"]), tensors.get("curve/rows", first)
-    return Trials(stage, rows, grid, known["whole_box"], results)
+    return Trials(stage, rows, grid, known["whole_box"], results, "curve/rows" in tensors)
 
 
 def _put(tensors: dict[str, Tensor], name: str, result: Result) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def _long(title: str, spec: str, family: Family, min_progress: float) -> Stage:
     return Stage(title, spec, family, full_on_subset=False, min_progress=min_progress)
 
 
-NOISE = Stage("Random noise", "noise:draws=50", "noise", full_on_subset=False, subset_only=True)
+NOISE = Stage("Random noise", "noise:draws=30", "noise", full_on_subset=False, subset_only=True)
 "what it breaks says something only where gradients broke nothing"
 
 SHORT = (

@@ -191,6 +191,8 @@ def test_the_model() -> None:
     odd = replace(FINE, training=("1 (Dropout)",), changed=0.2, top_share=0.9)
     assert codes(odd, 3) == ["constant-predictor", "random-outputs", "train-mode", "few-classes"]
     assert codes(replace(FINE, top_share=0.9, top_truth=0.9)) == []
+    assert codes(replace(FINE, top_share=0.54, top_truth=0.5), 2) == ["few-classes"]  # two classes, nearly even
+    assert codes(replace(FINE, top_share=1.0, top_truth=0.5), 2) == ["constant-predictor", "few-classes"]
     assert codes(replace(FINE, renamed=0.99)) == ["label-order"]
 
 

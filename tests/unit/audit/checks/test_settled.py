@@ -41,6 +41,7 @@ def test_a_saturated_loss_is_a_fact_where_other_losses_find_all() -> None:
     beaten = seen(gradient=first(15), query=first(30), blind=first(3))
     assert settled(beaten, codes) == frozenset()
     assert deceived(seen(gradient=first(95), query=first(90), blind=first(3)))
+    assert not deceived(seen(gradient=first(30), query=first(25), blind=first(3))), "a robust net, its logits scaled up"
 
 
 @pytest.mark.parametrize(("rescued", "fine"), [(0.9, True), (0.1, False), (None, False)])
@@ -76,6 +77,13 @@ def test_a_masked_figure_is_never_given_without_a_word() -> None:
         judge(facts(None, 60, False)),
     ):
         assert "may be far lower" in verdict.text
+
+
+def test_a_figure_that_attacks_past_the_sign_agree_on_is_not_called_far_from_the_truth() -> None:
+    verdict = judge(facts(None, 40, calm=True, misled=True))
+    assert verdict.status == "gradient-masking"
+    assert "Attacks that report more are deceived" in verdict.text
+    assert "far lower" not in verdict.text
 
 
 def test_one_step_against_each_climb() -> None:

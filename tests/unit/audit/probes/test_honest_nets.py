@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 import sparring as sp
+from sparring.audit.cascade.hidden import look_inside
 from sparring.audit.checks.run import early_doubts
+from sparring.audit.checks.settled import FAITHFUL
 from sparring.audit.inputs.clean import look
 from sparring.audit.inputs.source import Source
 from sparring.audit.probes.probe import probe
@@ -139,6 +141,18 @@ def test_outputs_that_do_jump_are_found() -> None:
     assert "unstable-outputs" in _doubts(Jumping(), "Linf", 0.1)
 
 
+@pytest.mark.parametrize(("norm", "eps"), [("Linf", 0.3), ("L2", 1.5), ("L1", 10.0)])
+def test_gradients_past_a_fine_rounding_match_the_model(norm: str, eps: float) -> None:
+    net = sp.load_model("mnist-cnn-fast").net
+    assert isinstance(net, nn.Module)
+    model, (x, y) = sp.wrap(nn.Sequential(Rounded(255), net).eval()), sp.load_data("mnist5k", n=24).tensors()
+    clean, _, _ = look(model, Source((x, y)), 24, 24, 24)
+    threat = Threat(norm, eps).within(model.box)
+    found = look_inside(model, x, y, threat, 0, probe(model, clean, torch.arange(24), threat, 0, 24, ()))
+    assert found.rescued is not None
+    assert found.rescued >= FAITHFUL
+
+
 def test_a_mask_in_low_precision_is_not_excused_by_it() -> None:
     net = _net("ReLU", True)
     steps = nn.Sequential(Rounded(), deepcopy(net)).bfloat16()
@@ -146,5 +160,11 @@ def test_a_mask_in_low_precision_is_not_excused_by_it() -> None:
 
 
 class Rounded(nn.Module):
+    """Pixels at the nearest of `steps` + 1 levels."""
+
+    def __init__(self, steps: int = 3) -> None:
+        super().__init__()
+        self.steps = steps
+
     def forward(self, x: Tensor) -> Tensor:
-        return (x * 3).round() / 3
+        return (x * self.steps).round() / self.steps

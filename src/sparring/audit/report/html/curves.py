@@ -10,7 +10,7 @@ from sparring.audit.report import document as doc
 from sparring.audit.report.document import Document
 from sparring.audit.report.html.attacks import COLOURS
 from sparring.audit.report.html.charts import Line, Mark, curve_svg, even_ticks, lines_svg, steps
-from sparring.audit.statistics.proportion import Figure, percent
+from sparring.audit.statistics.proportion import percent
 
 RIM = 0.99
 "of eps: attacks that fill the radius find their successes out there"
@@ -23,10 +23,8 @@ def curves(document: Document) -> list[str]:
     if document["curve"] is None:
         return []
     chance = 1 / int(document["data"]["classes"])
-    curve, eps, robust = document["curve"], doc.eps(document), doc.robust(document)
-    if "images" in curve:  # all of them are right at eps 0
-        robust = Figure(document["standing"], document["initially_correct"])
-    return [curve_svg(curve, eps, robust, chance, wide) for wide in (True, False)]
+    eps, robust = doc.eps(document), doc.robust(document)
+    return [curve_svg(document["curve"], eps, robust, chance, wide) for wide in (True, False)]
 
 
 def all_curves(document: Document) -> dict[str, Any] | None:

@@ -116,7 +116,7 @@ class Attack(ABC):
         with model.guard():
             x = model.accept(x)
             ball = _ball(x, threat)
-            goal = self._goal(y, len(x), model.num_classes, x.device)
+            goal = model.goal(y, x.device) or self._goal(y, len(x), model.num_classes, x.device)
             referee = TrainingReferee(ball, goal, threat, Budget(), "last", trace=False)
             rows = torch.arange(len(x), device=x.device)
             noise = TrainingNoise.of(model.unit(x), seed) if noise is None else noise
@@ -141,9 +141,14 @@ class Attack(ABC):
         assert threat.box is not None
         ball = _ball(x, threat)
         logits: Tensor | None = None
+        own = model.goal(y, x.device)
         with torch.no_grad():
             if not len(x):
                 prediction = torch.zeros(0, dtype=torch.int64, device=x.device)
+            elif own is not None:
+                logits = own.read(model.logits(x)).detach()
+                model.refuse_broken(~logits.isfinite().all(1))
+                prediction = logits.argmax(1)
             elif self.info.sees == "decision":
                 prediction = model.labels(x)
                 model.refuse_broken(prediction < 0)
@@ -153,7 +158,7 @@ class Attack(ABC):
                 model.inspect(raw, x)
                 prediction = logits.argmax(1)
         classes = model.num_classes if logits is None else logits.shape[1]
-        goal = self._goal(y, len(x), classes, x.device)
+        goal = own or self._goal(y, len(x), classes, x.device)
         referee = Referee(ball, goal, threat, budget, keep, trace)
         rows = torch.arange(len(x), device=x.device)
         if len(x):

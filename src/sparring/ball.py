@@ -41,7 +41,14 @@ class Ball:
         """The ball of another radius [B] around the same images."""
         ball = Ball(self.x, self.norm, eps, self.box, self.levels, self.free)
         ball.__dict__.update({name: self.__dict__[name] for name in ("low", "high") if name in self.__dict__})
+        if self.unbounded:
+            ball.__dict__["_around"] = self
         return ball
+
+    @cached_property
+    def unbounded(self) -> bool:
+        """Only box and region count: what any ball around the same images allows is allowed here."""
+        return bool(self.eps.isinf().all())
 
     @property
     def width(self) -> float:
@@ -74,12 +81,12 @@ class Ball:
             inside = z.clamp(*self.span)
         else:
             inside = self._at(self.norm.project(z - self.x, self.eps, self.low, self.high))
-        self.__dict__["_known"] = (inside, inside._version)
-        return inside
+        return self._note(inside)
 
     def clip(self, z: Tensor) -> Tensor:
         """`z` with every pixel back in the box, and those outside the region as they were; the radius is left alone."""
-        return self.restrict_to_region(z).clamp(*self.box)
+        clipped = self.restrict_to_region(z).clamp(*self.box)
+        return self._note(clipped) if self.unbounded else clipped
 
     def restrict_to_region(self, z: Tensor) -> Tensor:
         """`z` inside the region, the clean image elsewhere. Differentiable."""
@@ -127,9 +134,19 @@ class Ball:
         return self.norm.size(z - self.x)
 
     def made(self, z: Tensor) -> bool:
-        """`z` is the last thing that `project` gave, and nobody wrote to it since: no need to ask `contains`."""
+        """`z` is the last thing that `project` gave, here or in a smaller ball, and nobody wrote to it since.
+
+        Then there is no need to ask `contains`.
+        """
         known, version = self.__dict__.get("_known", (None, 0))
         return known is not None and _same(z, known) and z._version == version
+
+    def _note(self, z: Tensor) -> Tensor:
+        """Remember that these points are allowed, here and in the ball around this one."""
+        for ball in (self, self.__dict__.get("_around")):
+            if ball is not None:
+                ball.__dict__["_known"] = (z, z._version)
+        return z
 
     def contains(self, z: Tensor) -> Tensor:
         """bool [B]: the point is allowed. Float rounding is forgiven, nothing else."""

@@ -24,7 +24,7 @@ from sparring.model import LEVELS, Access, Model
 from sparring.outputs import classes
 from sparring.referee import Referee
 from sparring.rng import Noise
-from sparring.threat import Goal, Untargeted
+from sparring.threat import Goal, OutputGoal
 
 LossFunction = Callable[[Tensor, Goal], Tensor]
 
@@ -238,7 +238,7 @@ class Bout:
                 rows = at[start : start + size] // count
                 shown = self._shown(points[start : start + size], rows)
                 points[start : start + size] = shown
-                logits.append(self._model.logits(shown))
+                logits.append(self.goal[rows].read(self._model.logits(shown)))
             answer = torch.cat(logits)
             self._judge_candidates(points, answer, at // count, asked)
             if len(at) == asked.numel():
@@ -396,7 +396,7 @@ class Bout:
         wrong = self.clean_logits.scatter(1, self.goal.y[:, None], float("-inf"))
         ranks = wrong.argsort(dim=1, descending=True, stable=True)[:, : min(count, wrong.shape[1] - 1)]
         for rank in range(ranks.shape[1]):
-            bout = self.child(rank, Untargeted(self.goal.y, ranks[:, rank]))
+            bout = self.child(rank, self.goal.aim(ranks[:, rank]))
             if not len(bout):
                 return
             yield bout
@@ -416,7 +416,7 @@ class Bout:
         z = self._shown(z.detach())
         able = self._referee.charge(self._rows, queries=1)
         with torch.no_grad():
-            labels = self._ask(self._model.labels, z, able, lambda: self._referee.clean_prediction(self._rows))
+            labels = self._ask(self._labelled, z, able, lambda: self._referee.clean_prediction(self._rows))
         self._referee.note_broken(self._rows, labels < 0)
         self._judge(z, torch.full_like(self.eps, torch.nan), self._hit(labels), able, submitted)
         return labels
@@ -425,11 +425,11 @@ class Bout:
         """Fooled (bool) and margin of points [n, ...] of the rows `owner` [n]; who sees classes only has no margin."""
         goal = self.goal[owner]
         if self._sees == "decision":
-            labels = self._model.labels(shown)
+            labels = self._labelled(shown, goal)
             broken, margin = labels < 0, torch.full_like(self.eps[owner], torch.nan)
             hit = goal.hit(labels) & ~broken
         else:
-            margin = goal.margin(self._model.logits(shown))
+            margin = goal.margin(goal.read(self._model.logits(shown)))
             broken = ~margin.isfinite()
             margin, hit = margin.masked_fill(broken, torch.nan), margin > 0
         self._referee.note_broken(self._rows[owner[broken]], broken[broken])
@@ -452,7 +452,15 @@ class Bout:
         if view is not None:
             shown = in_box(view, self.ball.box)(shown, self.noise)
         able = self._referee.charge(self._rows, queries=1, reserve=reserve * int(shown.requires_grad))
-        return self._ask(self._model.logits, shown, able, lambda: self.clean_logits), point, able
+        return self._ask(self._answered, shown, able, lambda: self.clean_logits), point, able
+
+    def _answered(self, z: Tensor, goal: Goal) -> Tensor:
+        """The logits of points [b, ...] with their goal."""
+        return goal.read(self._model.logits(z))
+
+    def _labelled(self, z: Tensor, goal: Goal) -> Tensor:
+        """The classes of points [b, ...] with their goal."""
+        return self._model.labels(z) if not isinstance(goal, OutputGoal) else classes(self._answered(z, goal))
 
     def _weigh(self, shown: Tensor | None, logits: Tensor, able: Tensor | None, submitted: bool) -> None:
         """Judge the points that were shown; of an answer behind a view, only whether it is broken."""
@@ -544,12 +552,12 @@ class Bout:
         return z if ball.levels is None else ball.snap(z.detach()) + (z - z.detach())
 
     def _ask(
-        self, question: Callable[[Tensor], Tensor], z: Tensor, able: Tensor | None, idle: Callable[[], Tensor]
+        self, question: Callable[[Tensor, Goal], Tensor], z: Tensor, able: Tensor | None, idle: Callable[[], Tensor]
     ) -> Tensor:
         """The model's answer for the rows that could pay; the others get the answer to their clean image again."""
         if able is None:
-            return question(z)
-        answer = question(z[able])
+            return question(z, self.goal)
+        answer = question(z[able], self.goal[able])
         return idle().to(answer.dtype).clone().index_put((able.nonzero().squeeze(1),), answer)
 
     def _judge(self, z: Tensor, margin: Tensor, hit: Tensor, able: Tensor | None, submitted: bool) -> None:

@@ -15,7 +15,7 @@ from sparring.class_numbers import integers
 from sparring.default_dtype import float32_by_default, users_default
 from sparring.errors import InputError, OutputError, ShapeError
 from sparring.outputs import as_logits, classes, refuse_probabilities, rows_of, unpack, vote
-from sparring.threat import Box, settled_box
+from sparring.threat import Box, Goal, Measure, OutputGoal, settled_box
 
 Access = Literal["decision", "score", "gradient"]
 Outputs = Literal["logits", "probabilities", "log_probabilities"]
@@ -41,6 +41,8 @@ class Model:
     """
 
     fits: int | None = None
+    success: Measure | None = None
+    loss: Measure | None = None
 
     def __init__(
         self,
@@ -56,7 +58,12 @@ class Model:
         name: str | None = None,
         input_size: tuple[int, ...] | None = None,
         classes: Sequence[str] | None = None,
+        success: Measure | None = None,
+        loss: Measure | None = None,
     ) -> None:
+        if loss is not None and success is None:
+            raise InputError("loss= steers towards a success; say with success= what that is")
+        self.success, self.loss = success, loss
         if not callable(net):
             raise InputError(f"the model is a {type(net).__name__}, which can't be called; pass a torch.nn.Module")
         for what, value, known in (
@@ -157,6 +164,8 @@ class Model:
 
     def read(self, raw: Tensor) -> Tensor:
         """The net's answer (see `raw`) as logits [B, K], at least float32; of a net that says classes, one vote."""
+        if self.success is not None:
+            return raw.float() if raw.dtype in (torch.float16, torch.bfloat16) else raw
         if self.access == "decision" and self.num_classes is not None and not raw.is_floating_point():
             return vote(raw.reshape(len(raw), -1)[:, 0], self.num_classes)
         logits = as_logits(raw, self.outputs)
@@ -176,6 +185,18 @@ class Model:
         return self.read(self.raw(x))
 
     __call__ = logits
+
+    def goal(self, y: Tensor | Goal, device: torch.device) -> OutputGoal | None:
+        """What counts as fooled where the model has a function for that; None = a class other than the true one.
+
+        Raises:
+            InputError: the goal is about classes.
+        """
+        if self.success is None:
+            return None
+        if isinstance(y, Goal):
+            raise InputError("the model was wrapped with success=; give what belongs to the images as y, and no goal")
+        return OutputGoal(torch.as_tensor(y).to(device), self.success, self.loss)
 
     def labels(self, x: Tensor) -> Tensor:
         """Pixels [B, ...] -> predicted classes [B], -1 where the largest logit is NaN or Inf.
@@ -305,6 +326,11 @@ def wrap(net: Callable[..., Any] | Model, **options: Any) -> Model:
         outputs: what the net gives: "logits", or "probabilities" / "log_probabilities" to audit it as it is.
         mode: "eval" puts the net in eval mode while it is attacked; "as_is" leaves its modes alone.
         num_classes, name, input_size, classes: for checks and reports.
+        success, loss: advanced, for heads that do not give one class (several labels, detections). success(outputs, y)
+            -> [B] is above 0 where an image fools the net, or a bool; outputs [B, ...] are what the net gives, y
+            [B, ...] is what is handed to the attack. loss(outputs, y) -> [B], higher = closer to fooled, is climbed
+            in its place, where success itself has no useful slope. Attacks see two classes, 0 = as it should be and 1 =
+            fooled; the audit, whose checks are about classes, refuses such models.
 
     >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
     >>> wrap(net, mean=0.5, std=0.5).logits(torch.zeros(2, 1, 2, 2)).shape

@@ -71,7 +71,7 @@ class Defended(Model):
         super().__init__(
             inner.net, box=inner.box, access=inner.access, num_classes=inner.num_classes, outputs=inner.outputs,
             mode=inner.mode, name=f"{inner.name} behind {' | '.join(map(str, stages))}", input_size=inner.input_size,
-            classes=inner.classes,
+            classes=inner.classes, success=inner.success, loss=inner.loss,
         )  # fmt: skip
         self.inner, self.stages = inner, stages
         self.random = any(stage.random for stage in stages) or getattr(inner, "random", False)

@@ -273,8 +273,18 @@ class Goal:
         goal.t = None if self.t is None else change(self.t)
         return goal
 
+    def aim(self, t: Tensor) -> Self:
+        """The same goal, untargeted, with the class [B] that losses may push up."""
+        goal = copy(self)
+        goal.t = t
+        return goal
+
     def __getitem__(self, rows: Tensor) -> Self:
         return self.map(lambda classes: classes[rows])
+
+    def read(self, outputs: Tensor) -> Tensor:
+        """What the model says about these samples, as logits [B, K]; other than themselves only for `OutputGoal`."""
+        return outputs
 
     def margin(self, logits: Tensor) -> Tensor:
         """[B, K] -> [B]: positive <=> fooled. Differentiable; shifting all logits changes nothing."""
@@ -326,10 +336,6 @@ class Untargeted(Goal):
     def hit(self, prediction: Tensor) -> Tensor:
         return prediction != self.label
 
-    def aim(self, t: Tensor) -> Untargeted:
-        """The same goal, with the class that losses may push up."""
-        return Untargeted(self.label, t)
-
 
 class Targeted(Goal):
     """Exactly the class `t`, a tensor [B] or one number for all. With `y`, clean accuracy is about y.
@@ -354,3 +360,42 @@ class Targeted(Goal):
 
     def hit(self, prediction: Tensor) -> Tensor:
         return prediction == self.label
+
+
+Measure = Callable[[Tensor, Tensor], Tensor]
+"(outputs [B, ...], y [B, ...]) -> [B]"
+
+
+class OutputGoal(Untargeted):
+    """Fooled as a function of the outputs says: for heads that do not give one class, see `wrap(..., success=)`.
+
+    Attacks see two logits, 0 for "as it should be" and the measure of success for "fooled"; y is 0 for all.
+
+    Attributes:
+        truth: [B, ...] what belongs to the samples, handed to the functions.
+    """
+
+    def __init__(self, truth: Tensor, success: Measure, loss: Measure | None = None) -> None:
+        super().__init__(torch.zeros(len(truth), dtype=torch.int64, device=truth.device))
+        self.truth, self.success, self.loss = truth, success, loss
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        goal = super().map(change)
+        goal.truth = change(self.truth)
+        return goal
+
+    def read(self, outputs: Tensor) -> Tensor:
+        """Two logits a sample. With a loss, its gradient takes the place of that of the measure of success."""
+        value = _measured("success", self.success, outputs, self.truth)
+        if self.loss is not None and outputs.requires_grad:
+            rise = _measured("loss", self.loss, outputs, self.truth)
+            value = value.detach() + (rise - rise.detach())
+        return torch.stack([torch.zeros_like(value), value], 1)
+
+
+def _measured(what: str, measure: Measure, outputs: Tensor, truth: Tensor) -> Tensor:
+    found = measure(outputs, truth)
+    if not isinstance(found, Tensor) or found.shape != (len(outputs),):
+        seen = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise InputError(f"{what}(outputs, y) gave {seen}; one number a sample is needed, shape ({len(outputs)},)")
+    return found if found.is_floating_point() else found.to(outputs.dtype) - 0.5

@@ -16,6 +16,7 @@ from torch import Tensor
 from sparring.ball import Ball
 from sparring.blocks.radius import boundary
 from sparring.errors import InputError
+from sparring.kernels import l1_cut
 from sparring.norms import L0, L1, L2, NORMS, Linf, Norm, norm
 from sparring.rng import Noise
 from sparring.testing.optimum import halfspace_distance
@@ -440,3 +441,32 @@ def test_a_boundary_is_worked_out_only_where_it_is_wanted(norm: Norm) -> None:
     assert torch.equal(boundary(ball, x, gap, g, wanted), torch.where(wanted, everywhere, 0))
     reached = ball.norm.to_hyperplane(g, gap, ball.low, ball.high)
     assert torch.allclose(everywhere, norm.size(reached))
+
+
+@pytest.mark.parametrize("pixels", [1, 7, 784])
+def test_the_cut_by_newton_is_the_cut_by_sorting(pixels: int) -> None:
+    """Ties, pixels without room, and sums at a kink included."""
+    torch.manual_seed(pixels)
+    for turn in range(30):
+        magnitude, cap = torch.rand(9, pixels).double() ** 2, torch.rand(9, pixels).double()
+        if turn % 2:
+            magnitude, cap = (magnitude * 5).round() / 5, (cap * 3).round() / 3
+        most = torch.minimum(magnitude, cap).sum(1)
+        eps = most * torch.rand(9).double()
+        cut = l1_cut(magnitude, cap, eps)
+        spent = torch.minimum((magnitude - cut[:, None]).clamp(min=0), cap).sum(1)
+        assert torch.allclose(spent, eps, rtol=1e-12, atol=1e-14)
+        assert bool((cut >= 0).all())
+
+
+def test_a_point_of_a_smaller_ball_needs_no_second_look() -> None:
+    x = torch.rand(3, 5)
+    around = Ball(x, L2, torch.full((3,), torch.inf), (0.0, 1.0))
+    inside = around.with_eps(torch.full((3,), 0.1)).project(x + 1)
+    assert around.made(inside)
+    assert around.made(around.clip(x + 1))
+    inside[0] = 2
+    assert not around.made(inside)
+    bounded = Ball(x, L2, torch.full((3,), 0.1), (0.0, 1.0))
+    assert not bounded.made(bounded.with_eps(torch.full((3,), 9.0)).project(x + 1)), "it may lie outside"
+    assert not bounded.made(bounded.clip(x + 1))

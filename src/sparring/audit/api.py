@@ -83,6 +83,11 @@ def plan_of(
 ) -> Plan:
     """The plan of an audit with these settings, see `plan_audit`."""
     model = wrap(model)
+    if model.success is not None:
+        raise InputError(
+            f"{model.name} was wrapped with success=, so it does not answer with one class, and the audit's checks are "
+            "about classes; attack it with single attacks (sp.attack), or wrap a head that gives classes"
+        )
     training, memory = training_modules(model), Memory(model)  # before anything is asked of it
     threat = _audited(threat, model)
     requirements_of(settings, threat)

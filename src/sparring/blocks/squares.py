@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from sparring.ball import Ball
+from sparring.blocks.prospects import Bars, Prospects
 from sparring.bout import Bout, LossFunction
+from sparring.losses import margin
 from sparring.norms import L1, L2, Linf, Norm, per
 from sparring.rng import Noise
 
@@ -133,12 +135,22 @@ class BumpSquares(Squares):
 SQUARES: dict[Norm, Squares] = {Linf: LinfSquares(), L2: BumpSquares(L2, 2, 2), L1: BumpSquares(L1, 1, 4)}
 
 
-def search(bout: Bout, z: Tensor, queries: int, first: float, loss: LossFunction) -> None:
-    """Random search from `z` [b, ...]: a change stays if it raises the loss. `first`: the first squares' share."""
+def search(bout: Bout, z: Tensor, queries: int, first: float, loss: LossFunction, bars: Bars | None = None) -> None:
+    """Random search from `z` [b, ...]: a change stays if it raises the loss.
+
+    Args:
+        first: the first squares' share of the image.
+        bars: rows that fall short of them leave; only where the loss is the margin, which they are about.
+    """
     squares = SQUARES[bout.ball.norm]
     value = loss(bout.logits(z), bout.goal)
+    bars = bars if loss is margin and bout.early_exit else None
+    hopes = None if bars is None else Prospects.of(bout)
     for k in range(queries - 1):
-        z, value = bout.active(z, value)
+        poor = None
+        if hopes is not None and bars is not None:
+            hopes, poor = hopes.after(k, value, bars)
+        z, value, hopes = bout.active(z, value, hopes, done=poor)
         if not len(bout):
             break
         new = squares.change(bout.ball, z, area(first, k, queries), bout.noise)

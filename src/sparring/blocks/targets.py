@@ -10,7 +10,6 @@ from torch import Tensor
 
 from sparring.bout import Bout
 from sparring.kernels import nonzero
-from sparring.threat import Untargeted
 
 Order = Literal["logits", "distance"]
 SPARE = 2
@@ -40,7 +39,7 @@ def targets(bout: Bout, count: int, order: Order = "logits") -> Iterator[Bout]:
     ranks = (gaps(logits) / nonzero(steep)).argsort(dim=1, stable=True)
     ranked = classes.gather(1, ranks)[:, :count]
     for rank, aim in enumerate(ranked.unbind(1)):
-        part = bout.child(rank, Untargeted(goal.y, aim))
+        part = bout.child(rank, goal.aim(aim))
         if not len(part):
             return
         yield part

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from fractions import Fraction
@@ -40,7 +41,9 @@ def draw(rows: Sequence[Row], path: Path, model: str) -> None:
         wspace=GAP / PANEL,
         hspace=CAPTION / PANEL,
     )
-    figure.suptitle(f"FGSM on {model}", x=0.01, y=1 - 0.12 / height, ha="left", va="top", fontsize=13, weight="bold")
+    figure.suptitle(
+        f"FGSM on {short_model(model)}", x=0.01, y=1 - 0.12 / height, ha="left", va="top", fontsize=13, weight="bold"
+    )
     headings = ["clean", "perturbation", *(f"ε = {eps_text(shot.eps)}" for shot in rows[0].shots)]
     for axes, heading in zip(grid[0], headings, strict=True):
         axes.set_title(heading, fontsize=10, color=PLAIN, pad=6)
@@ -61,13 +64,16 @@ def draw(rows: Sequence[Row], path: Path, model: str) -> None:
 
 
 def _draw_row(line: Sequence[Axes], row: Row) -> None:
-    line[0].set_ylabel(f"{row.photo.name}\n" + "\n".join(textwrap.wrap(row.goal, 22)[:2]), fontsize=9, color=PLAIN)
+    line[0].set_ylabel(
+        f"{short_picture(row.photo.name)}\n" + "\n".join(textwrap.wrap(row.goal, 22)[:2]), fontsize=9, color=PLAIN
+    )
     _panel(line[0], row.photo.image, _caption(row.clean), PLAIN)
     # The smallest eps is clipped by the box least: there the perturbation is plus or minus eps nearly
     # everywhere.
     first = row.shots[0]
     pattern = (first.image - row.photo.image) / (2 * first.eps or 1) + 0.5
-    _panel(line[1], pattern.clamp(0, 1), "", PLAIN)
+    least = "no ε up to 1 reaches it" if row.smallest_eps is None else f"smallest ε: {row.smallest_eps:.2g}"
+    _panel(line[1], pattern.clamp(0, 1), least, PLAIN)
     for axes, shot in zip(line[2:], row.shots, strict=True):
         changed = shot.answer.number != row.clean.number
         color = FOOLED if shot.fooled else MISSED if changed else HELD
@@ -86,6 +92,16 @@ def _panel(axes: Axes, image: Tensor, caption: str, color: str) -> None:
 
 def _caption(answer: Answer) -> str:
     return f"{textwrap.shorten(answer.label, 26, placeholder='…')}\n{answer.confidence:.1%}"
+
+
+def short_model(name: str) -> str:
+    """A model's name without the folders before it: hf:models/mobilenet_v2 -> mobilenet_v2."""
+    return name.rstrip("/").rpartition("/")[2] or name
+
+
+def short_picture(name: str) -> str:
+    """A picture's name without the number that WordNet has for its class: n01440764_tench -> tench."""
+    return textwrap.shorten(re.sub(r"^n\d{8}_", "", name).replace("_", " "), 26, placeholder="…")
 
 
 def eps_text(eps: float) -> str:

@@ -128,21 +128,37 @@ def fgsm_imagenet(
         y, t = torch.tensor([truth]), torch.tensor([aim])
         goals: tuple[tuple[str | None, Goal], ...] = ((None, Untargeted(y)), (names[aim], Targeted(t, y)))
         for name, goal in goals:
-            shots = tuple(_shoot(model, x, goal, eps, names, seed) for eps in sorted(set(epsilons)))
-            least = smallest_eps(model, x, goal, seed)
+            way = direction(model, x, goal, seed)
+            shots = tuple(_shoot(model, x, way, goal, eps, names) for eps in sorted(set(epsilons)))
+            least = smallest_eps(model, x, goal, seed, way)
             rows.append(Row(photo, Answer(truth, names[truth], float(clean[truth])), name, shots, least))
     return rows
 
 
-def smallest_eps(model: Model, x: Tensor, goal: Goal, seed: int = 0) -> float | None:
+def direction(model: Model, x: Tensor, goal: Goal, seed: int = 0) -> Tensor:
+    """Where FGSM moves each pixel of one picture [1, 3, H, W]: -1, 0 or 1, and 0 where the box lets it go nowhere.
+
+    It does not depend on eps, so one gradient serves for all of them.
+    """
+    width = model.box[1] - model.box[0]
+    return (FGSM()(model, x, goal, Threat("Linf", width), seed=seed, keep="last").x_adv - x).sign()
+
+
+def at(model: Model, x: Tensor, way: Tensor, eps: float) -> Tensor:
+    """FGSM's point [1, 3, H, W] at an eps."""
+    return (x + eps * way).clamp(*model.box)
+
+
+def smallest_eps(model: Model, x: Tensor, goal: Goal, seed: int = 0, way: Tensor | None = None) -> float | None:
     """The smallest eps at which FGSM reaches the goal on one picture [1, 3, H, W], to a thousandth of itself.
 
     FGSM may fool at some eps and fail at a larger one: what is found is the end of the first stretch that a grid of
-    doubling eps, from `FIRST` on, meets. None = nothing up to eps 1.
+    doubling eps, from `FIRST` on, meets. None = nothing up to eps 1. `way`: see `direction`.
     """
+    way = direction(model, x, goal, seed) if way is None else way
 
     def fools(eps: float) -> bool:
-        return bool(FGSM()(model, x, goal, Threat("Linf", eps), seed=seed).success)
+        return bool(goal.hit(probabilities(model, at(model, x, way, eps)).argmax()[None]).item())
 
     low, high = 0.0, FIRST
     while not fools(high):
@@ -188,9 +204,8 @@ def same_class(truth: str, said: Answer) -> bool:
     return truth == str(said.number) or _plain(truth.partition(",")[0]) == _plain(said.label)
 
 
-def _shoot(model: Model, x: Tensor, goal: Goal, eps: float, names: Sequence[str], seed: int) -> Shot:
-    # keep="last": the point of FGSM itself, also where it does not fool.
-    image = FGSM()(model, x, goal, Threat("Linf", eps), seed=seed, keep="last").x_adv
+def _shoot(model: Model, x: Tensor, way: Tensor, goal: Goal, eps: float, names: Sequence[str]) -> Shot:
+    image = at(model, x, way, eps)
     after = probabilities(model, image)
     top = int(after.argmax())
     assert goal.y is not None

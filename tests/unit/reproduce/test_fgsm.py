@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 import sparring.cli.reproduce.fgsm_imagenet  # noqa: F401  (enters its command into the app)
+from sparring.attacks.gradient.fgsm import FGSM
 from sparring.cli.app import app
 from sparring.errors import InputError, SparringError
 from sparring.model import Model, wrap
-from sparring.reproduce.fgsm_figure import draw, eps_text
-from sparring.reproduce.fgsm_imagenet import class_number, fgsm_imagenet, radius, smallest_eps
-from sparring.threat import Untargeted
+from sparring.reproduce.fgsm_figure import draw, eps_text, short_model, short_picture
+from sparring.reproduce.fgsm_imagenet import at, class_number, direction, fgsm_imagenet, radius, smallest_eps
+from sparring.threat import Threat, Untargeted
 from sparring.zoo.photos import Photo
 
 SIZE = 16
@@ -270,3 +271,24 @@ def test_photographs_are_cut_to_the_net(tmp_path: Path) -> None:
 def test_an_unwrapped_net_gets_numbers_for_names() -> None:
     rows = fgsm_imagenet(wrap(nn.Sequential(nn.Flatten(), nn.Linear(3 * SIZE**2, 4))), [photo()], epsilons=[0.1])
     assert rows[0].clean.label.startswith("class ")
+
+
+def test_titles_are_short() -> None:
+    assert short_model("hf:some/where/mobilenet_v2") == "mobilenet_v2"
+    assert short_model("hf:google/mobilenet_v2_1.0_224") == "mobilenet_v2_1.0_224"
+    assert short_model("imagenet:efficientnet-lite0") == "imagenet:efficientnet-lite0"
+    assert short_picture("n01440764_tench") == "tench"
+    assert short_picture("n02017213_european_gallinule") == "european gallinule"
+    assert short_picture("chelsea") == "chelsea"
+    assert len(short_picture("a very long name of a picture that somebody took")) <= 26
+
+
+def test_one_gradient_serves_every_eps() -> None:
+    """The points along FGSM's direction are FGSM's own, at the box too."""
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 4 * 4, 3)).requires_grad_(False)
+    model, x = wrap(net), torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0)).round(decimals=1)
+    goal = Untargeted(model.logits(x).argmax(1))
+    way = direction(model, x, goal)
+    for eps in (0.01, 8 / 255, 0.4):
+        fgsm = FGSM()(model, x, goal, Threat("Linf", eps), keep="last").x_adv
+        assert torch.allclose(at(model, x, way, eps), fgsm, atol=1e-6)

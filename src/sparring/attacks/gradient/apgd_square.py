@@ -16,6 +16,7 @@ from pydantic import Field, PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.blocks.apgd import apgd
+from sparring.blocks.prospects import FROM_NEARBY
 from sparring.blocks.squares import search
 from sparring.bout import Bout
 from sparring.losses import Loss, cross_entropy, margin
@@ -38,6 +39,7 @@ class APGDSquare(Attack):
         steps: gradients of each climb. queries: of each search after it, its first point included.
         p: the share of the image that the first squares cover. restarts: rounds, each for the samples still standing.
         loss: what the climbs raise; the searches raise the margin.
+        give_up: samples that by experience would not arrive leave a search early, see `blocks.prospects`.
 
     >>> import sparring as sp
     >>> sp.attack("apgd-square:restarts=2").spec
@@ -49,10 +51,11 @@ class APGDSquare(Attack):
     p: Annotated[float, Field(gt=0, le=1)] = 0.2
     restarts: PositiveInt = 1
     loss: Loss = cross_entropy
+    give_up: bool = False
 
     def run(self, bout: Bout) -> None:
         for b in bout.restarts(self.restarts):
             z = apgd(b, self.steps, self.loss)
             z = b.active(z)
             if len(b):
-                search(b, z, self.queries, self.p, margin)
+                search(b, z, self.queries, self.p, margin, FROM_NEARBY if self.give_up else None)

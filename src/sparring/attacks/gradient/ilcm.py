@@ -18,7 +18,6 @@ from sparring.blocks.pgd import pgd
 from sparring.bout import Bout
 from sparring.losses import towards
 from sparring.norms import L1, L2, Linf
-from sparring.threat import Untargeted
 
 
 @register(
@@ -44,5 +43,5 @@ class ILCM(Attack):
 
     def run(self, bout: Bout) -> Tensor:
         if bout.goal.t is None:
-            bout.goal = Untargeted(bout.goal.label, bout.least_likely())
+            bout.goal = bout.goal.aim(bout.least_likely())
         return pgd(bout, bout.x, self.steps, self.step or 2.5 / self.steps, towards)

@@ -17,6 +17,7 @@ from typing import Annotated
 from pydantic import Field, PositiveInt
 
 from sparring.attack import Attack, register
+from sparring.blocks.prospects import FROM_AFAR
 from sparring.blocks.squares import SQUARES, search
 from sparring.bout import Bout
 from sparring.losses import Loss, margin
@@ -42,13 +43,16 @@ class Square(Attack):
         queries: for each sample, the first point of the search included.
         p: the share of the image that the first squares cover.
         restarts: searches, each for the samples still standing. loss: what must rise.
+        give_up: samples that by experience would not arrive leave a search early, see `blocks.prospects`.
     """
 
     queries: PositiveInt = 5000
     p: Annotated[float, Field(gt=0, le=1)] = 0.8
     restarts: PositiveInt = 1
     loss: Loss = margin
+    give_up: bool = False
 
     def run(self, bout: Bout) -> None:
         for b in bout.restarts(self.restarts):
-            search(b, SQUARES[b.ball.norm].start(b.ball, b.noise), self.queries, self.p, self.loss)
+            start = SQUARES[b.ball.norm].start(b.ball, b.noise)
+            search(b, start, self.queries, self.p, self.loss, FROM_AFAR if self.give_up else None)

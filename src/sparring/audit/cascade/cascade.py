@@ -25,11 +25,15 @@ from sparring.audit.inputs.clean import Clean
 from sparring.audit.statistics.proportion import Figure
 from sparring.audit.suites.stage import Family, Stage
 from sparring.batches import run_batches
+from sparring.budget import Budget
 from sparring.model import Model
 from sparring.referee import Keep
-from sparring.result import PER_SAMPLE, Result
+from sparring.result import PER_SAMPLE, Result, concat
 from sparring.seeds import torch_seed
 from sparring.threat import Threat, Untargeted, eps_text
+
+SPARED = 100
+"queries of an attack without gradients on an image that is broken already: there it only shows what it does alone"
 
 
 @dataclass
@@ -73,11 +77,17 @@ class Cascade:
             rows = self.standing & headway.admits(stage)
             if stage.full_on_subset:
                 rows[self.subset] = True
+            elif stage.subset_only:
+                rows &= torch.isin(torch.arange(len(rows)), self.subset)
             at = rows.nonzero().squeeze(1)
+            whole = len(at)
+            if stage.family == "query":
+                at = torch.cat([at[self.standing[at]], at[~self.standing[at]]])
+                whole = int(self.standing[at].sum())
             clock.start(len(at), self.robust.hits)
             if len(at):
                 walk = Walk(at, self.subset) if stage.full_on_subset else None
-                result = self._attack(model, stage, at, clock, walk=walk)
+                result = self._attack(model, stage, at, clock, walk=walk, whole=whole)
                 self.add(stage, at, result, (LADDER, number), path=None if walk is None else walk.path())
                 headway.note(stage, at, result)
         return self
@@ -125,8 +135,16 @@ class Cascade:
             self.outcomes[-1] = replace(self.outcomes[-1], tried=tried)
 
     def _attack(
-        self, model: Model, stage: Stage, at: Tensor, clock: Clock, keep: Keep = "best", walk: Walk | None = None
+        self,
+        model: Model,
+        stage: Stage,
+        at: Tensor,
+        clock: Clock,
+        keep: Keep = "best",
+        walk: Walk | None = None,
+        whole: int | None = None,
     ) -> Result:
+        """A stage on the images `at` [r] (numbers); on those after the first `whole` with `SPARED` queries."""
         standing, fallen = self.standing[at], 0
 
         def tell(done: int, part: Result) -> None:
@@ -139,7 +157,9 @@ class Cascade:
         x, y = self.clean.x[at], self.clean.y[at]
         attack, seen = stage.attack(), subject(model, stage.wrapper, x)
 
-        def search(looked_at: Model, rows: Tensor, told: Callable[[int, Result], None] | None) -> Result:
+        def search(
+            looked_at: Model, rows: Tensor, told: Callable[[int, Result], None] | None, budget: Budget | None = None
+        ) -> Result:
             return run_batches(
                 attack,
                 looked_at,
@@ -147,12 +167,20 @@ class Cascade:
                 self.threat,
                 batch_size=self.batch_size,
                 seed=self.seed,
+                budget=budget,
                 keep=keep_for(attack) if self.draws else keep,
                 trace=walk is not None and walk.wanted and told is not None,
                 progress=told,
             )
 
-        result = search(Lowered(seen) if stage.precision else seen, torch.arange(len(at)), tell)
+        everyone, first = torch.arange(len(at)), len(at) if whole is None else whole
+        if first < len(at):
+            after = search(seen, everyone[first:], lambda done, part: tell(first + done, part), Budget(queries=SPARED))
+            after = replace(after, doubts=tuple(doubt for doubt in after.doubts if doubt.code != "budget-spent"))
+            result = concat([search(seen, everyone[:first], tell), after]) if first else after
+            return judged(model, result, x, y, self.draws, self.seed, self.batch_size) if self.draws else result
+
+        result = search(Lowered(seen) if stage.precision else seen, everyone, tell)
         if stage.wrapper.startswith("inner:") and not self.draws:
             return judged_outside(model, result, x, y, self.batch_size)
         if self.draws:

@@ -1,8 +1,9 @@
 """Controls: attacks that are there to tell whether the others could have found more. What they break counts, too.
 
-They run after the cascade, on the images of the sanity subset: transfer on all of them (C3), a longer search on those
-that still stand (C6), and a second look by gradients at those that only others have broken (C2, C3): it tells gradients
-that mislead from climbs that were too short. Random answers are judged by fresh looks, as everywhere.
+They run after the cascade, on the images of the sanity subset: transfer on those that gradients do not break (C3), a
+longer search on the nearest of those that still stand (C6), and a second look by gradients at those that only others
+have broken (C2, C3): it tells gradients that mislead from climbs that were too short. Random answers are judged by
+fresh looks, as everywhere.
 
 Together with the receipt they may cost a third of what the attacks on the shard have cost (`allowance`), but a second
 look is always given to ten images: without it, honest nets would be accused.
@@ -49,6 +50,8 @@ SECOND_LOOK = 20
 "second number of the first of them"
 CLOSE = 0.5
 "the share of the clean margin from which gradients are taken to have been on their way"
+NEAREST, REACH = 20, 0.65
+"images that get the longer searches however far they are; the share of the margin from which all others do, too"
 
 
 def allowance(cascade: Cascade) -> int:
@@ -61,7 +64,7 @@ def needed(cascade: Cascade, stages: Sequence[Stage], rows: Tensor, longer_too: 
     classes = cascade.clean.classes
     second = len(_unfound(cascade, rows)) * sum(stage.most_passes(classes) for stage in SECOND)
     climbs = sum(stage.most_passes(classes) for _, stage in longer(stages)) if longer_too else 0
-    return second + int(cascade.standing[rows].sum()) * climbs
+    return second + len(_within_reach(cascade, rows)) * climbs
 
 
 def passes_of(cascade: Cascade, *places: int) -> int:
@@ -127,6 +130,20 @@ def _unfound(cascade: Cascade, rows: Tensor, past: str = "") -> Tensor:
     return rows[(others & ~found & close)[rows]]
 
 
+def missed_by_gradients(cascade: Cascade, rows: Tensor) -> Tensor:
+    """Those of `rows` [r] (numbers) that no attack with gradients has broken: others say something about these only."""
+    return rows[~_found(cascade, "single-step", "iterative")[0][rows]]
+
+
+def _within_reach(cascade: Cascade, rows: Tensor) -> Tensor:
+    """Those of `rows` [r] that stand, nearest to the boundary first: `NEAREST` of them, and all others in `REACH`."""
+    standing = rows[cascade.standing[rows]]
+    margin = _found(cascade, "single-step", "iterative")[1]
+    way = (1 - margin / Untargeted(cascade.clean.y).margin(cascade.clean.logits).double()).nan_to_num(0.0)[standing]
+    order = way.argsort(descending=True, stable=True)
+    return standing[order][: max(NEAREST, int((way >= REACH).sum()))]
+
+
 def _found(cascade: Cascade, *families: Family, wrappers: Sequence[str] | None = None) -> tuple[Tensor, Tensor]:
     """[N] each: whether any attack of these families broke it, and the largest margin they brought it to.
 
@@ -187,14 +204,14 @@ def run_longer(
     passes: int | None = None,
     clock: Clock | None = None,
 ) -> None:
-    """The suite's last climb with twice the steps, and with five restarts, on those of `rows` that still stand.
+    """The suite's last climb with twice the steps, and with five restarts, on those of `rows` that are within reach.
 
     Args:
-        passes: on as many of them as so many passes are enough for; None = on all.
+        passes: on as many of them, nearest first, as so many passes are enough for; None = on all.
     """
     searches = longer(stages)
     each = sum(stage.most_passes(cascade.clean.classes) for _, stage in searches)
-    chosen = rows[cascade.standing[rows]][: None if passes is None else max(0, passes) // max(each, 1)]
+    chosen = _within_reach(cascade, rows)[: None if passes is None else max(0, passes) // max(each, 1)].sort().values
     with watched(clock, cascade, len(searches) * len(chosen)) as tell:
         for number, stage in searches:
             left = chosen[cascade.standing[chosen]]

@@ -8,16 +8,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sparring.attack import Attack, build
+from sparring.audit.cascade.cascade import Cascade, chosen
 from sparring.audit.cascade.majority_vote import judged, keep_for
+from sparring.audit.cascade.outcome import LADDER
 from sparring.audit.cascade.progress import Clock
 from sparring.audit.inputs.clean import Clean
 from sparring.audit.statistics.proportion import Figure
 from sparring.audit.suites.stage import Stage
 from sparring.batches import run_batches
 from sparring.model import Model
-from sparring.result import Result
+from sparring.result import Result, concat
 from sparring.threat import Threat
 
+SHORT, BRIEF = 0.5, 0.25
+"of the steps: below the audited eps; on images there that stood at the next larger radius"
+LEAST = 10
+"steps of a short climb"
 FACTORS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 "of the audited eps"
 
@@ -124,23 +131,57 @@ def attack_all(
     standing: int,
     clock: Clock,
     draws: int = 0,
+    known: Result | None = None,
 ) -> Trials:
     """Run the stage on the images `rows` [n] (numbers), afresh at each eps.
 
-    `standing`: for the progress. `draws`: fresh looks that decide success, see `redraw`.
+    Below the audited eps, where a climb is easier, it takes fewer steps (`SHORT`, `BRIEF`).
+
+    Args:
+        standing: for the progress. draws: fresh looks that decide success, see `redraw`.
+        known: what the stage did on these images at the audited eps, where it has run there already.
     """
-    data = clean.x[rows], clean.y[rows]
     grid, whole_box = epsilons(threat, model, clean)
-    results: list[Result] = []
-    clock.start(len(data[1]) * len(grid), standing)
-    for eps in grid:
-        harder = replace(threat, eps=eps)
-        attack = stage.attack()
-        keep = keep_for(attack) if draws else "best"
-        found = run_batches(attack, model, data, harder, batch_size=batch_size, seed=seed, keep=keep)
-        results.append(judged(model, found, *data, draws, seed, batch_size) if draws else found)
-        clock.tell(len(data[1]) * len(results), standing)
-    return Trials(stage, rows, tuple(grid), whole_box, tuple(results))
+    results: dict[float, Result] = {}
+    clock.start(len(rows) * len(grid), standing)
+
+    def run(attack: Attack, eps: float, at: Tensor) -> Result:
+        data, keep = (clean.x[rows[at]], clean.y[rows[at]]), keep_for(attack) if draws else "best"
+        found = run_batches(attack, model, data, replace(threat, eps=eps), batch_size=batch_size, seed=seed, keep=keep)
+        return judged(model, found, *data, draws, seed, batch_size) if draws else found
+
+    attack, everyone = stage.attack(), torch.arange(len(rows))
+    stood = torch.zeros(len(rows), dtype=torch.bool)
+    for eps in sorted(grid, key=lambda eps: (eps > threat.eps, eps if eps > threat.eps else -eps)):
+        if eps == threat.eps and known is not None:
+            none = torch.zeros_like(known.queries)
+            results[eps] = replace(known, queries=none, gradients=none, trace=None)
+        elif eps < threat.eps:
+            lots = [(shorter(attack, SHORT), everyone[~stood]), (shorter(attack, BRIEF), everyone[stood])]
+            order = torch.cat([at for _, at in lots]).argsort()
+            results[eps] = chosen(concat([run(one, eps, at) for one, at in lots if len(at)]), order)
+        else:
+            results[eps] = run(attack, eps, everyone)
+        stood = ~results[eps].success
+        clock.tell(len(rows) * len(results), standing)
+    return Trials(stage, rows, tuple(grid), whole_box, tuple(results[eps] for eps in grid))
+
+
+def outcome_of(cascade: Cascade, stage: Stage, wrapper: str, rows: Tensor) -> Result | None:
+    """What the same attack, looking at the model in the same way, has done in full on `rows` [n]; None = nothing."""
+    for one in cascade.outcomes:
+        same = one.stage.spec == stage.spec and one.stage.wrapper == wrapper and not one.stage.precision
+        if same and one.stage.full_on_subset and one.place[0] == LADDER and bool(torch.isin(rows, one.rows).all()):
+            places = {number: place for place, number in enumerate(one.rows.tolist())}
+            return chosen(one.result, torch.tensor([places[number] for number in rows.tolist()], dtype=torch.int64))
+    return None
+
+
+def shorter(attack: Attack, share: float) -> Attack:
+    """The same climb with a share of its steps, at least 10; attacks without steps, or with fewer, are as they are."""
+    settings = attack.settings()
+    steps = int(settings.get("steps") or 0)
+    return attack if steps <= LEAST else build(attack.info, {**settings, "steps": max(LEAST, int(share * steps))})
 
 
 def draw(trials: Trials, clean: Clean, worst: Result, radius: Tensor | None = None) -> Curve:

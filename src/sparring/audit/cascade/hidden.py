@@ -51,6 +51,6 @@ def _rescued(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int) -> f
         with way.guard():
             point = way.accept(x[:MOST])
             labels, noise = y[:MOST].to(point.device), Noise.of(point, seed).fold(0x1D0)
-            return max(faithfulness(way, point, labels, stride, noise) for stride in strides)
+            return max(faithfulness(way, point, labels, stride, noise)[0] for stride in strides)
     except (RuntimeError, SparringError):
         return None

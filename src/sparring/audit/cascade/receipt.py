@@ -105,7 +105,7 @@ def _run(cascade: Cascade, model: Model, stages: Sequence[Stage], rows: Tensor, 
     data, known = (cascade.clean.x[rows], cascade.clean.y[rows]), {"seed": cascade.seed, "keep": "margin"}
     size = cascade.batch_size
     results = [
-        run_batches(one.attack(), model, data, cascade.threat, batch_size=size, progress=tell, **known)  # type: ignore[arg-type]
+        run_batches(one.plain(), model, data, cascade.threat, batch_size=size, progress=tell, **known)  # type: ignore[arg-type]
         for one in stages
     ]
     cascade.add(PLAIN, rows, replace(worst_case(*results), attack=PLAIN.title, doubts=()), (RECEIPT, 0))

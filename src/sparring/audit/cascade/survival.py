@@ -27,6 +27,9 @@ QUALITY = 75
 SHRINK = 7 / 8
 "of height and width, before they are brought back"
 
+MOST = 100
+"successes of a shard that are treated: a share needs no more"
+
 Change = Callable[[Tensor], Tensor]
 Treatment = Callable[[Tensor, Tensor], Tensor]
 "(images [b, ...], the clean images behind them) -> what becomes of the former"
@@ -65,10 +68,11 @@ def together(parts: Sequence[tuple[Survival, ...]]) -> tuple[Survival, ...]:
 
 
 def survive(model: Model, clean: Clean, worst: Result, batch_size: int) -> tuple[Survival, ...]:
-    """Treat the successes of attacks, and the clean images behind them, and show both to the model."""
+    """Treat successes of attacks, and the clean images behind them, and show both to the model."""
     hit = (worst.success & worst.clean_correct).nonzero().squeeze(1)
     if not len(hit):
         return ()
+    hit = hit[torch.arange(min(MOST, len(hit))) * len(hit) // min(MOST, len(hit))]
     found = []
     for name, treat in _treatments(worst, clean.x):
         fooled = right = 0

@@ -32,7 +32,8 @@ def beats(one: Tensor, others: Tensor) -> int:
 def _compare(seen: Evidence, one: Tensor | None, others: Tensor | None, text: str) -> Outcome:
     """`text` with the images that `one` alone broke, where the b rule is met."""
     if one is None or others is None or not seen.gradients:
-        return Skipped("not both kinds of attack ran")
+        all_fell = one is None and others is not None and len(others) and bool(others.all())
+        return Skipped("gradients missed nothing" if all_fell else "not both kinds of attack ran")
     only = beats(one, others)
     return Found(text.format(only, len(one)), only / len(one)) if only else None
 

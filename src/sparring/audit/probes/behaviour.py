@@ -15,8 +15,8 @@ from sparring.errors import SparringError
 from sparring.model import Model
 from sparring.outputs import unpack
 
-ALONE, TWICE = 16, 250
-"images shown one at a time, and twice"
+ALONE = 16
+"images shown one at a time"
 FAR, FAR_IN_LOW_PRECISION = 1e-4, 5e-2
 "in logits, relative to the largest: more than rounding explains"
 
@@ -48,33 +48,27 @@ def observe(
     x: Tensor,
     y: Tensor,
     random: bool,
-    batch_size: int,
+    twice: tuple[float, float],
     sample: tuple[Tensor, Tensor] | None = None,
 ) -> Conduct:
     """Show images x [n, ...] in several ways.
 
     Args:
-        random: two passes are known to differ.
+        random: two passes are known to differ. twice: shares right in each of two passes.
         sample: the images that are shown alone, with the logits that they got among all others; None = the first.
     """
     few = x[:ALONE] if sample is None else sample[0]
-    right = []
     spent = (3 if random else 2) * len(few)
-    with model.guard(), torch.no_grad():
-        for _ in range(2 if random else 1):
-            parts = [model.logits(model.accept(part)).argmax(1).cpu() for part in torch.split(x[:TWICE], batch_size)]
-            right.append(float((torch.cat(parts) == y[:TWICE]).double().mean()))
-            spent += len(x[:TWICE])
     seedable = random and bool(torch.equal(_answers(model, few), _answers(model, few)))
     with counted_gradients() as asked:
         whole = _answers(model, few)
-    scale, more = (None, 0) if random else _better_scale(model, x[:64], y[:64], right[0])
+    scale, more = (None, 0) if random else _better_scale(model, x[:64], y[:64], twice[0])
     return Conduct(
         seedable=seedable,
         crowded=None if random else _crowded(model, few, (whole,) if sample is None else (whole, sample[1])),
         dynamic=asked[0] > 0,
         scale=scale,
-        twice=(right[0], right[-1]),
+        twice=twice,
         passes=spent + more,
     )
 

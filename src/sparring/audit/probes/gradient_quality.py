@@ -25,6 +25,11 @@ STEP = 1e-4
 FARTHEST = 1 / 3
 "of the way across the box: beyond it a random point of the ball is a random image, and says nothing of this one"
 LOOKS, WAYS, DRAWS = 10, 20, 10
+"tiny moves, directions and random points, where a few leave it open"
+FEW_LOOKS, FEW_WAYS, FEW_DRAWS = 2, 8, 3
+"after so many, what is far on the honest side is told"
+SURE_CONSTANT, SURE_FAITHFUL, SURE_UNSTABLE, SURE_JUMP = 0.1, 0.85, 0.05, 0.2
+"far from the thresholds of the checks: 0.5, 0.5, 0.1, 0.3"
 
 
 @dataclass(frozen=True)
@@ -59,55 +64,72 @@ def look_around(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int) -
         width = model.box[1] - model.box[0]
         with torch.no_grad():
             clean = model.logits(x)
-            constant = _constant(model, x, clean, STEP * width, noise)
-            unstable, jump = _unstable(model, x, y, clean, threat, noise)
-        passes = (1 + LOOKS + 2 * DRAWS) * len(x)
+            constant, looks = _constant(model, x, clean, STEP * width, noise)
+            unstable, jump, draws = _unstable(model, x, y, clean, threat, noise)
+        passes = (1 + looks + 2 * draws) * len(x)
         faithful = aligned = None
         if model.access == "gradient":
-            faithful = faithfulness(model, x, y, _stride(threat, width), noise)
+            faithful, ways = faithfulness(model, x, y, _stride(threat, width), noise)
             aligned = _aligned(model, x, y, threat, noise)
-            passes += (2 + 2 * WAYS + 4) * len(x)
+            passes += (2 + 2 * ways + 4) * len(x)
     return Local(constant, faithful, aligned, unstable, passes, jump)
 
 
-def _constant(model: Model, x: Tensor, clean: Tensor, step: float, noise: Noise) -> float:
-    """P8: the share of tiny moves that change nothing at all."""
-    same = []
-    for _ in range(LOOKS):
+def _constant(model: Model, x: Tensor, clean: Tensor, step: float, noise: Noise) -> tuple[float, int]:
+    """P8: the share of tiny moves that change nothing at all; and how many were looked at, an image."""
+    same: list[Tensor] = []
+    share = 0.0
+    for look in range(1, LOOKS + 1):
         point = (x + step * noise.signs(*x.shape[1:], dtype=x.dtype)).clamp(*model.box)
         same.append((model.logits(point) == clean).all(1))
-    return float(torch.stack(same).double().mean())
+        share = float(torch.stack(same).double().mean())
+        if look == FEW_LOOKS and share <= SURE_CONSTANT:
+            break
+    return share, len(same)
 
 
-def _unstable(model: Model, x: Tensor, y: Tensor, clean: Tensor, threat: Threat, noise: Noise) -> tuple[float, float]:
+def _unstable(
+    model: Model, x: Tensor, y: Tensor, clean: Tensor, threat: Threat, noise: Noise
+) -> tuple[float, float, int]:
     """G6: how much the loss changes a tenth of the way to random points of the ball, relative to itself and at most 1
-    each; and how much of that change is there after a hundredth of the way."""
+    each; how much of that change is there after a hundredth of the way; and to how many points it went."""
     before = losses.margin(clean, Untargeted(y))
     change = torch.zeros(2, DRAWS, len(x), dtype=torch.float64, device=x.device)
+    unstable, jump, count = 0.0, 0.0, 0
     for draw in range(DRAWS):
         way = _ball(model, x, threat, 1.0).sample(noise) - x
         for k, share in enumerate((0.1, 0.01)):
             after = losses.margin(model.logits((x + share * way).clamp(*model.box)), Untargeted(y))
             change[k, draw] = (after - before).abs()
-    far, near = change.nan_to_num(float("inf"))
-    relative = (far / before.abs().clamp(min=1e-12)).clamp(max=1.0).nan_to_num(1.0)
-    jump = near.clamp(max=1e30).mean() / far.clamp(max=1e30).mean().clamp(min=1e-30)
-    return float(relative.mean()), float(jump.clamp(max=1.0))
+        count = draw + 1
+        if count in (FEW_DRAWS, DRAWS):
+            far, near = change[:, :count].nan_to_num(float("inf"))
+            relative = (far / before.abs().clamp(min=1e-12)).clamp(max=1.0).nan_to_num(1.0)
+            soon = near.clamp(max=1e30).mean() / far.clamp(max=1e30).mean().clamp(min=1e-30)
+            unstable, jump = float(relative.mean()), float(soon.clamp(max=1.0))
+            if unstable <= SURE_UNSTABLE or jump <= SURE_JUMP:
+                break
+    return unstable, jump, count
 
 
-def faithfulness(model: Model, x: Tensor, y: Tensor, stride: float, noise: Noise) -> float:
-    """G4: do slopes along random directions rank as the differences there do?"""
+def faithfulness(model: Model, x: Tensor, y: Tensor, stride: float, noise: Noise) -> tuple[float, int]:
+    """G4: do slopes along random directions rank as the differences there do? And along how many it was asked."""
     slope = _slope(model, x, y, losses.margin)
     told, true = [], []
-    for _ in range(WAYS):
+    median, count = 0.0, 0
+    for count in range(1, WAYS + 1):
         way = noise.signs(*x.shape[1:], dtype=x.dtype)
         ahead, back = (point.clamp(*model.box) for point in (x + stride * way, x - stride * way))
         with torch.no_grad():
             rise = losses.margin(model.logits(ahead), Untargeted(y)) - losses.margin(model.logits(back), Untargeted(y))
         told.append((slope * (ahead - back)).flatten(1).sum(1))
         true.append(rise)
-    rho = _correlation(_ranks(torch.stack(told)), _ranks(torch.stack(true)))
-    return float(rho.nan_to_num(0.0).median())
+        if count in (FEW_WAYS, WAYS):
+            rho = _correlation(_ranks(torch.stack(told)), _ranks(torch.stack(true)))
+            median = float(rho.nan_to_num(0.0).median())
+            if median >= SURE_FAITHFUL:
+                break
+    return median, count
 
 
 def _aligned(model: Model, x: Tensor, y: Tensor, threat: Threat, noise: Noise) -> float | None:

@@ -182,7 +182,8 @@ def probe(
     passes = 2 * min(REPEATED, len(clean))
     flat_ce = flat_margin = moved = filled = None
     gap = float((top2[:, 0] - top2[:, 1]).median()) if len(x) else float("nan")
-    cut, changed = False, _changed(model, clean, batch_size)
+    changed, twice = _changed(model, clean, batch_size)
+    cut = False
     remembered, stepped, overtaken = 0.0, 0, 0
     # A service or a device cannot be put back, and what counts paid questions must not be.
     kept = memory if len(x) and model.access == "gradient" else None
@@ -204,7 +205,7 @@ def probe(
     smooth = model.access == "gradient" and not changed  # classes and rounded scores are flat, and mislead nobody
     local = look_around(model, x, y, threat, seed) if len(x) and smooth else None
     few = (x[:ALONE], clean.logits[subset][:ALONE])
-    conduct = observe(model, clean.x, clean.y[: len(clean.x)], changed > 0, batch_size, few)
+    conduct = observe(model, clean.x, clean.y[: len(clean.x)], changed > 0, twice, few)
     passes += conduct.passes + (0 if local is None else local.passes)
     rounded, more = _rounded(model, x, y, threat, seed, batch_size) if len(x) and not changed else (None, 0)
     passes += more
@@ -277,18 +278,21 @@ def _rounded(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, batc
     return name if sound else None, local.passes + 2 * len(points) * len(x)
 
 
-def _changed(model: Model, clean: Clean, batch_size: int) -> float:
-    """Share of images whose answer differs between two passes: the class, or unit-length logits by over 1e-4.
+def _changed(model: Model, clean: Clean, batch_size: int) -> tuple[float, tuple[float, float]]:
+    """Share of images whose answer differs between two passes: the class, or unit-length logits by over 1e-4; and the
+    shares that are right in either.
 
     Both passes are made under one guard, as each guard starts with the same random state.
     """
-    apart = []
+    apart, right = [], []
     with model.guard(), torch.no_grad():
-        for part, _ in batches((clean.x[:REPEATED], clean.y[:REPEATED]), batch_size):
+        for part, labels in batches((clean.x[:REPEATED], clean.y[:REPEATED]), batch_size):
             first, second = (model.logits(model.accept(part)).float().cpu() for _ in range(2))
             far = (F.normalize(first, dim=1) - F.normalize(second, dim=1)).abs().amax(1) > 1e-4
             apart.append(far | (first.argmax(1) != second.argmax(1)))
-    return _share(torch.cat(apart))
+            right.append(torch.stack([first.argmax(1) == labels, second.argmax(1) == labels]))
+    once, again = torch.cat(right, 1)
+    return _share(torch.cat(apart)), (_share(once), _share(again))
 
 
 def _remembers(

@@ -1,8 +1,9 @@
 """What an audit will cost, from a few seconds of it: images, time and the width of the interval that they buy.
 
 The suite is run on a few images at a time, more each time, until the seconds are up. A stage that they do not reach is
-charged its most passes, for the share of images that are likely to come so far. Controls come on top: the sanity
-subset, the security curve, the receipt; and the proof of what stands, by its usual cost.
+charged its most passes, for the share of images that are likely to come so far. Attacks that the sanity subset gets in
+full are run on broken images, too, where they are soon over. Controls come on top: the probes, the sanity subset, the
+security curve, the receipt; and the proof of what stands, by its usual cost.
 Nothing is kept: the audit itself starts afresh.
 """
 
@@ -32,6 +33,12 @@ from sparring.threat import Untargeted
 SIZES = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000)
 FIRST = 8
 "images of the first part"
+SOON = 0.1
+"of the most passes of an attack: a guess at what an image takes that falls anyway"
+CURVED = 0.25
+"the same of the security curve, which begins at radii where such images stand"
+PROBED = 40
+"passes of the probes, an image of the sanity subset"
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,7 @@ class _Probe:
     seconds: float = 0.0
     passes: int = 0  # made
     charged: float = 0.0  # made, or guessed for stages that were not reached
+    again: float = 0.0  # of what is charged, on images that were broken already
     tried: int = 0
     standing: int = 0
     reached: bool = False
@@ -105,7 +113,8 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
         _try(plan, x, y, until, probe)
     if not probe.passes:
         raise InputError("the model gets none of the first images right: there is nothing to attack")
-    per_pass, per_image = probe.seconds / probe.passes, probe.charged / probe.tried
+    per_pass, per_image = probe.seconds / probe.passes, (probe.charged - probe.again) / probe.tried
+    again = probe.again / probe.tried
     share, n, classes = probe.standing / probe.tried, len(plan.source), plan.model.num_classes or 10
     if plan.prover is not None:
         per_image += share * plan.prover.passes
@@ -113,17 +122,18 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
     offers = [
         Offer(
             size,
-            per_pass * (size * per_image + controls(plan, plan.stages, plan.suite, size, classes, share, per_image)),
+            per_pass
+            * (size * per_image + controls(plan, plan.stages, plan.suite, size, classes, share, per_image, again)),
             Figure(round(share * size), size).half_width,
         )
         for size in sizes
     ]
-    own = _guess(plan.stages, classes, share)
+    own, full = _guess(plan.stages, classes, share), _full(plan.stages, classes)
     suites = []
     for suite in SUITES.values():
         stages, _ = suite.fit(plan.model, plan.threat)
         each = per_image * _guess(stages, classes, share) / own
-        extra = controls(plan, stages, suite, n, classes, share, each)
+        extra = controls(plan, stages, suite, n, classes, share, each, again * _full(stages, classes) / full)
         suites.append((suite.name, per_pass * (n * each + extra)))
     return Forecast(
         plan.suite.name,
@@ -133,7 +143,7 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
         probe.seconds,
         per_pass,
         per_image,
-        controls(plan, plan.stages, plan.suite, n, classes, share, per_image),
+        controls(plan, plan.stages, plan.suite, n, classes, share, per_image, again),
         tuple(offers),
         tuple(suites),
         probe.reached,
@@ -162,47 +172,56 @@ def _try(plan: Plan, x: Tensor, y: Tensor, until: float, probe: _Probe) -> None:
     probe.passes += len(y)
     probe.charged += len(y)
     for stage in plan.stages:
-        at = (standing & headway.admits(stage)).nonzero().squeeze(1)
+        wanted = standing & headway.admits(stage)
+        if stage.full_on_subset:
+            wanted |= margin < 0
+        at = wanted.nonzero().squeeze(1)
+        broken = ~standing[at]
         left = until - time.perf_counter()
         if left <= 0:
             on_time = False
-            probe.charged += int(standing.sum()) * stage.usual_passes(classes)
+            more = SOON * int(broken.sum()) * stage.most_passes(classes)
+            probe.charged += int(standing.sum()) * stage.usual_passes(classes) + more
+            probe.again += more
         elif len(at):
             budget = Budget(seconds=left)
             result = stage.attack()(plan.model, x[at], y[at], plan.threat, seed=plan.seed, budget=budget)
             headway.note(stage, at, result)
             standing[at[result.success]] = False
-            made = int((result.queries + result.gradients).sum())
-            probe.passes += made
-            cut = time.perf_counter() >= until
-            probe.charged += max(made, int((~result.success).sum()) * stage.most_passes(classes)) if cut else made
+            spent = (result.queries + result.gradients).double()
+            probe.passes += int(spent.sum())
+            if time.perf_counter() >= until:  # it was cut short
+                spent = torch.where(result.success, spent, spent.clamp(min=stage.most_passes(classes)))
+            probe.charged += float(spent.sum())
+            probe.again += float(spent[broken].sum())
     probe.standing += int(standing.sum())
     probe.seconds += time.perf_counter() - began
     probe.reached |= on_time
 
 
 def controls(
-    plan: Plan, stages: Sequence[Stage], suite: Suite, n: int, classes: int, share: float, per_image: float
+    plan: Plan, stages: Sequence[Stage], suite: Suite, n: int, classes: int, share: float, per_image: float, full: float
 ) -> int:
-    """Passes that an audit of `n` images takes besides the cascade, at most: subset, curve, receipt, longer searches.
+    """Passes that an audit of `n` images takes besides the cascade: probes, subset, curve, receipt, longer searches.
 
     Args:
         share: of the images that stand, which the cascade runs in full anyway.
         per_image: passes of the cascade; receipt and longer searches take at most a third of all its passes.
+        full: passes of an image of the sanity subset for attacks that go on after it is broken.
     """
     subset, curve = min(plan.suite.subset, n), plan.curve_stage()
-    seen = [
-        (stage.most_passes(classes), 1.0 if stage.min_progress else 1 - share)
-        for stage in stages
-        if stage.full_on_subset
-    ]
-    drawn = 0 if curve is None else (len(FACTORS) + 1) * curve.most_passes(classes)
+    climbs = 0 if curve is None else (len(FACTORS) + 1) * curve.most_passes(classes)
+    drawn = climbs * (share + (1 - share) * CURVED)
     receipt = suite.receipt and plan.asked.receipt == "auto"
     again = max(LEAST, round(SHARE * n)) * sum(stage.most_passes(classes) for stage in stages) if receipt else 0
     more = share * sum(stage.most_passes(classes) for _, stage in longer(stages)) if suite.longer else 0.0
-    full = sum(passes * part for passes, part in seen)
     capped = min(again + subset * more, (n * per_image + subset * full) / 3)
-    return round(subset * (drawn + full) + capped)
+    return round(subset * (PROBED + drawn + full) + capped)
+
+
+def _full(stages: Sequence[Stage], classes: int) -> float:
+    """Passes of an image that goes through all that the sanity subset gets in full, from the settings alone."""
+    return max(1.0, sum(stage.most_passes(classes) for stage in stages if stage.full_on_subset))
 
 
 def _guess(stages: Sequence[Stage], classes: int, share: float) -> float:

@@ -18,13 +18,14 @@ from sparring.audit.cascade.coded import run_coded
 from sparring.audit.cascade.controls import (
     CONTROLS,
     allowance,
+    missed_by_gradients,
     needed,
     passes_of,
     run_longer,
     run_second_look,
     run_transfer,
 )
-from sparring.audit.cascade.curve import Trials, attack_all
+from sparring.audit.cascade.curve import Trials, attack_all, outcome_of
 from sparring.audit.cascade.latent import run_latent
 from sparring.audit.cascade.outcome import CURVE, ELSEWHERE, Outcome
 from sparring.audit.cascade.progress import Clock
@@ -105,7 +106,7 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
     clock.over()
     _look_again(plan, head, number, cascades[0], subset, clock)
     outcomes = tuple(tuple(cascade.outcomes) for cascade in cascades)
-    trials = _trials(plan, head, clean, subset, cascades[0].robust.hits, clock)
+    trials = _trials(plan, head, cascades[0], subset, clock)
     learn_all(cascades[0], outcomes, trials)
     certificate, outcomes = _proved(plan, cascades[0], outcomes, trials, clock)
     worst = tuple(cascade.worst(plan.model) for cascade in cascades)
@@ -131,8 +132,8 @@ def _look_again(plan: Plan, head: Prepared, number: int, cascade: Cascade, subse
         run_plainly(cascade, plan.model, plan.stages, affordable(plan.stages, rows, classes, spare, plan.seed), clock)
     if plan.suite.transfer:
         signs = {doubt.code for doubt in early_doubts(head.probes, classes)}
-        unbroken = cascade.standing.nonzero().squeeze(1) if signs & set(DOUBTFUL) else subset
-        both: Tensor = torch.cat([subset, unbroken]).unique()  # type: ignore[no-untyped-call]
+        unbroken = cascade.standing.nonzero().squeeze(1) if signs & set(DOUBTFUL) else subset[:0]
+        both: Tensor = torch.cat([missed_by_gradients(cascade, subset), unbroken]).unique()  # type: ignore[no-untyped-call]
         run_transfer(cascade, plan.model, both, clock)
     past = "" if head.draws else past_what_hides(plan, head)
     run_second_look(cascade, plan.model, subset, allowed - passes_of(cascade, RECEIPT, CONTROLS), clock, past)
@@ -170,7 +171,7 @@ def inside(numbers: Tensor, span: slice) -> Tensor:
     return here
 
 
-def _trials(plan: Plan, head: Prepared, clean: Clean, rows: Tensor, standing: int, clock: Clock) -> Trials | None:
+def _trials(plan: Plan, head: Prepared, cascade: Cascade, rows: Tensor, clock: Clock) -> Trials | None:
     """The attacks behind the curve on the images `rows` (numbers) of this shard: its part of the sanity subset."""
     stage = plan.curve_stage()
     if stage is None or not len(rows):
@@ -178,14 +179,15 @@ def _trials(plan: Plan, head: Prepared, clean: Clean, rows: Tensor, standing: in
     known = {
         "seed": plan.seed,
         "batch_size": plan.batch_size,
-        "standing": standing,
+        "standing": cascade.robust.hits,
         "clock": clock,
         "draws": head.draws,
     }
-    seen = plan.model
-    if stage.family != "query":  # a curve along gradients that are hidden would show nothing
-        seen = subject(seen, past_what_hides(plan, head), clean.x)
-    return attack_all(seen, clean, plan.threat, stage, rows, **known)  # type: ignore[arg-type]
+    # A curve along gradients that are hidden would show nothing.
+    past = "" if stage.family == "query" else past_what_hides(plan, head)
+    seen = subject(plan.model, past, cascade.clean.x)
+    done = outcome_of(cascade, stage, past, rows)
+    return attack_all(seen, cascade.clean, plan.threat, stage, rows, known=done, **known)  # type: ignore[arg-type]
 
 
 def _proved(

@@ -88,6 +88,7 @@ class _Stage(BaseModel):
     family: Literal["noise", "single-step", "iterative", "query"] | None = None
     saturating_loss: StrictBool | None = None
     full_on_subset: StrictBool | None = None
+    subset_only: StrictBool | None = None
     min_progress: Annotated[float | None, BeforeValidator(_no_switch), Field(ge=0, le=1)] = None
 
     def stage(self) -> Stage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sparring.attack import Attack, AttackInfo
@@ -24,6 +24,10 @@ OLD_NAMES = {
     "subject": "wrapper",
 }
 "what version 0.1 called the fields of a stage, in runs and in suite files"
+GIVEN_UP = 0.4
+"a guess at how much of their passes attacks take whose samples may give up"
+OUTSIDE = 0.1
+"a guess at the share of images that are in the sanity subset and stand"
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Stage:
         excluded: from comparisons, as it repeats what somebody else did, or was run for another purpose.
         min_progress: only for images of at least this headway, see `audit.headway`; None = all that stand. 1 = for the
             sanity subset alone.
+        subset_only: only for images of the sanity subset that still stand: what shows nothing about the others.
         wrapper: how the attacker looks at the model, see `audit.cascade.wrappers`; "" = as it is.
         precision: "bfloat16" = searched in that, judged in full, see `audit.precision`; "" = the model's own.
     """
@@ -50,6 +55,7 @@ class Stage:
     min_progress: float | None = None
     wrapper: str = ""
     precision: str = ""
+    subset_only: bool = False
 
     @classmethod
     def of_record(cls, known: Mapping[str, Any]) -> Stage:
@@ -59,6 +65,11 @@ class Stage:
     def attack(self) -> Attack:
         """The attack itself."""
         return build(self.spec)
+
+    def plain(self) -> Attack:
+        """The attack without shortcuts: nobody gives up."""
+        attack = self.attack()
+        return replace(attack, give_up=False) if getattr(attack, "give_up", False) else attack  # type: ignore[type-var]
 
     @property
     def info(self) -> AttackInfo:
@@ -81,7 +92,9 @@ class Stage:
 
     def usual_passes(self, classes: int) -> int:
         """The same over all images that stand, as few of them get near: a guess, for the estimate of the time left."""
-        return max(1, int(self.most_passes(classes) * (1.0 if self.min_progress is None else 1 - self.min_progress)))
+        share = OUTSIDE if self.subset_only else 1.0 if self.min_progress is None else 1 - self.min_progress
+        share *= GIVEN_UP if self.attack().settings().get("give_up") else 1.0
+        return max(1, int(share * self.most_passes(classes)))
 
 
 @dataclass(frozen=True)

@@ -127,9 +127,9 @@ def test_the_neighbourhood_of_a_smooth_net_and_of_steps(net: nn.Module, digits: 
 
 
 def test_conduct(net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
-    fine = observe(sp.wrap(net), *digits, False, 24)
+    fine = observe(sp.wrap(net), *digits, False, (1.0, 1.0))
     assert (fine.crowded, fine.dynamic, fine.scale) == (0.0, False, None)
-    crowd = observe(sp.wrap(batch_norm_net(0).train(), mode="as_is"), *digits, False, 24)
+    crowd = observe(sp.wrap(batch_norm_net(0).train(), mode="as_is"), *digits, False, (1.0, 1.0))
     assert crowd.crowded == 1.0
 
     def optimising(x: Tensor) -> Tensor:
@@ -138,8 +138,10 @@ def test_conduct(net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
             torch.autograd.grad(z.sum(), z)
         return net(x)
 
-    assert observe(sp.wrap(optimising), *digits, False, 24).dynamic
-    assert observe(sp.wrap(Front(net, lambda x: x / 255)), *digits, False, 24).scale is not None
+    assert observe(sp.wrap(optimising), *digits, False, (1.0, 1.0)).dynamic
+    dark = sp.wrap(Front(net, lambda x: x / 255))
+    right = float((dark.logits(digits[0]).argmax(1) == digits[1]).double().mean())
+    assert observe(dark, *digits, False, (right, right)).scale is not None
 
 
 def test_a_jury_ignores_luck(digits: tuple[Tensor, Tensor]) -> None:
@@ -165,7 +167,7 @@ def test_a_jury_ignores_luck(digits: tuple[Tensor, Tensor]) -> None:
 
 def test_random_resizing_is_seen_as_random_and_seedable(net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
     model = sp.defend(net, ResizePad(0.75), backward="exact", random=True)
-    assert observe(model, *digits, True, 24).seedable
+    assert observe(model, *digits, True, (1.0, 1.0)).seedable
 
 
 BLANK = Probes(

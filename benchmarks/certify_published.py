@@ -111,12 +111,17 @@ def certificates(model: sp.Model, x: Tensor, y: Tensor, eps: float, method: str,
 def attacked(model: sp.Model, x: Tensor, y: Tensor, eps: float, suite: str, found: sp.Certificates) -> None:
     """An audit of the same images beside what is known of them."""
     report = sp.audit(model, (x, y), ("Linf", eps), suite=suite)
-    broken, count = report.worst.success, len(x)
+    count = len(x)
+    broken = report.worst.success
     known = found.clean_correct[:count] & found.attacked[:count]
+    wrong = broken | known | ~found.clean_correct[:count]
+    open_ = ~wrong & ~found.certified[:count]
     print(
-        f"  {suite + ' audit':22} {count} images: robust at most {report.robust.value:.2%}, {report.seconds:.0f} s; of "
-        f"{int(known.sum())} images that break it misses {int((known & ~broken).sum())}; proved and broken all the "
-        f"same: {int((broken & found.certified[:count]).sum())}",
+        f"  {suite + ' audit':22} {count} images: at most {report.robust.value:.2%}, {report.seconds:.0f} s; of "
+        f"{int(known.sum())} images that are known to break it misses {int((known & ~broken).sum())}; proved and "
+        f"broken all the same: {int((broken & found.certified[:count]).sum())}; both together: "
+        f"{float(found.certified[:count].double().mean()):.2%} to {float((~wrong).double().mean()):.2%}, "
+        f"{int(open_.sum())} open",
         flush=True,
     )
 

@@ -92,16 +92,16 @@ def patch_least(
     _, height, width = graph.nodes[number].shape
     channel, place = neuron // (height * width), neuron % (height * width)
     seen, order = (owner * (height * width) + place).sort(stable=True)
-    spots, counts = seen.unique_consecutive(return_counts=True)
+    spots, counts = torch.unique_consecutive(seen, return_counts=True)
     largest = _largest(graph, number)
     cut_at_once, rows_at_once = max(1, CHUNK // largest), max(1, CACHED // largest)
     found, first = torch.empty_like(sign), 0
-    for here, count in zip(spots.split(cut_at_once), counts.split(cut_at_once), strict=True):
+    for here, count in zip(torch.split(spots, cut_at_once), torch.split(counts, cut_at_once), strict=True):
         rows = order[first : first + int(count.sum())]
         first += len(rows)
         way = _way(graph, number, here, lines, region, len(rows))
         spot = torch.arange(len(here), device=here.device).repeat_interleave(count)
-        for some, which in zip(rows.split(rows_at_once), spot.split(rows_at_once), strict=True):
+        for some, which in zip(torch.split(rows, rows_at_once), torch.split(spot, rows_at_once), strict=True):
             found[some] = _least(way, channel[some], sign[some], which)
     return found
 
@@ -205,11 +205,11 @@ def _least(way: Way, channel: Tensor, sign: Tensor, which: Tensor) -> Tensor:
             a = a * step.mask.index_select(0, which)
         shaped = a.reshape(size)
         shift = shift + step.op.offset(shaped)
-        if step.matrix is not None:
-            a, size = a @ step.matrix, _before(step.op, size)
-        else:
-            pulled = step.op.pull(shaped) if isinstance(step.op, Scale) else _whole(step.op, shaped)
-            a, size = pulled.flatten(1), (-1, *pulled.shape[1:])
+        if isinstance(step.op, Scale):
+            a = step.op.pull(shaped).flatten(1)
+            continue
+        a = _whole(step.op, shaped).flatten(1) if step.matrix is None else a @ step.matrix
+        size = _before(step.op, size)
     region = way.region
     if region.norm is Linf:
         x, half = region.x.index_select(0, which), region.high.index_select(0, which)

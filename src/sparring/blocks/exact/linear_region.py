@@ -32,7 +32,9 @@ def descended(graph: Graph, ball: Ball, ways: Sequence[Tensor], point: Tensor) -
     values = graph.values(point.reshape(1, *graph.nodes[0].shape))
     logits = values[-1][0]
     way = max(ways, key=lambda each: float((each @ logits).min()))
-    lines, rows, shift = {}, [], []
+    lines: dict[int, Lines] = {}
+    rows: list[Tensor] = []
+    shift: list[Tensor] = []
     for number in graph.relus:
         before = graph.nodes[number].inputs[0]
         on = (values[before] > 0).double()

@@ -164,7 +164,8 @@ def _margin_program(graph: Graph, region: Region, neurons: Neurons, way: Tensor,
         pixels = program.columns(np.zeros(2 * len(x)), np.concatenate([region.high[0].numpy(), -region.low[0].numpy()]))
         program.rows([(pixels, np.ones((1, 2 * len(x))))], -np.inf, float(region.eps[0]))
     else:
-        pixels = program.columns(*(bound[0].numpy() for bound in region.box))
+        lowest, highest = (bound[0].numpy() for bound in region.box)
+        pixels = program.columns(lowest, highest)
     at = {0: pixels}
 
     def linear(node: int, rows: Tensor) -> tuple[list[tuple[int, Array]], Array]:

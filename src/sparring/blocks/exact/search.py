@@ -51,10 +51,11 @@ def search(graph: Graph, region: Region, rows: Tensor, deadline: float) -> Reach
     some = same[open_]
     splitter = Splitter(graph, region[some], settle(graph, Form.of(graph.last, -rows[open_])), neurons[some])
     whole = splitter.whole()
-    for first in whole.pair.split(PARTS):
+    for first in torch.split(whole.pair, PARTS):
         waiting, steps = whole[first], ROOT_STEPS
         while len(waiting):
-            found, points, _ = splitter.bound(waiting[:PARTS], steps)
+            order = torch.arange(len(waiting))
+            found, points, _ = splitter.bound(waiting[order[:PARTS]], steps)
             left = found[found.bound <= threshold]
             leaves = left.choice < 0
             for again in range(LEAF_ROUNDS * bool(leaves.any())):
@@ -70,7 +71,7 @@ def search(graph: Graph, region: Region, rows: Tensor, deadline: float) -> Reach
                 return Reach(point, True)
             if time.perf_counter() > deadline:
                 return Reach(None, False)
-            waiting, steps = left[~leaves].children() + waiting[PARTS:], STEPS
+            waiting, steps = left[~leaves].children() + waiting[order[PARTS:]], STEPS
     return Reach(None, True)
 
 

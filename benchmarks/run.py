@@ -40,6 +40,8 @@ FULL = (
     "published_figures.py --n 20 --live",
     "league.py --adba --n 200",
     "league.py --n 100",
+    "black_box_peers.py distance --n 20",
+    "black_box_peers.py time",
     "transfer.py",
     "audit_workers.py 400",
     "audit_memory.py",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -18,6 +19,9 @@ from torch import Tensor
 GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: the increment of splitmix64
 AHEAD = 256
 "numbers of a sample that are worked out at once where an attack asks for a few at a time, again and again"
+
+BLOCK = 2**15
+"numbers that are worked out at once where many are asked for: more would not stay in the cache"
 
 
 def _signed(value: int) -> int:
@@ -111,16 +115,31 @@ class Noise:
     def uniform(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """[B, *shape] uniform in [0, 1). The same 24-bit numbers whatever the dtype."""
         count = math.prod(shape)
-        return _shift(self.bits(count), 40).to(dtype).mul_(2.0**-24).reshape(-1, *shape)
+        draw = self._in_blocks(count, lambda part: _shift(part.bits(count), 40).to(dtype).mul_(2.0**-24))
+        return draw.reshape(-1, *shape)
 
     def normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """[B, *shape] standard normal (Box-Muller)."""
         count = math.prod(shape)
         half = (count + 1) // 2
-        radius = (-2 * (1 - self.uniform(half, dtype=torch.float64)).log()).sqrt()
-        angle = 2 * math.pi * self.uniform(half, dtype=torch.float64)
-        pair = torch.cat([radius * angle.cos(), radius * angle.sin()], 1)
-        return pair[:, :count].to(dtype).reshape(-1, *shape)
+
+        def draw(part: Noise) -> Tensor:
+            radius = (-2 * (1 - part.uniform(half, dtype=torch.float64)).log()).sqrt()
+            angle = 2 * math.pi * part.uniform(half, dtype=torch.float64)
+            return torch.cat([radius * angle.cos(), radius * angle.sin()], 1)[:, :count].to(dtype)
+
+        return self._in_blocks(count, draw).reshape(-1, *shape)
+
+    def _in_blocks(self, count: int, draw: Callable[[Noise], Tensor]) -> Tensor:
+        """`draw` of all rows, [B, ...], a few rows at a time where each draws so many: it changes no number."""
+        rows = max(1, BLOCK // max(1, count))
+        if len(self) <= rows or count < AHEAD:
+            return draw(self)
+        parts = [type(self)(keys, self.drawn) for keys in self.keys.split(rows)]
+        drawn = torch.cat([draw(part) for part in parts])
+        self.drawn = parts[0].drawn
+        self._ahead = self.keys.new_empty(len(self), 0)
+        return drawn
 
     def signs(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """[B, *shape] of -1 and +1, each with probability one half."""

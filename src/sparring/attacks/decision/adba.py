@@ -7,7 +7,7 @@ bisected to its boundary. Wang, Zuo, Huang, Chen & Wang 2024, arXiv:2406.04998 (
 
 Differs from the paper: `split` stands in for the median of the fitted distribution of boundaries; nothing is asked
 inside the ball, as a point on it is all that is wanted; a row for which the all-ones direction never fools tries
-others; when single pixels are done it starts again.
+others; when single pixels are done the radius is bisected, and it starts again.
 Fails on: targets, as a ray must fool somewhere; optima far from any corner of the ball.
 """
 
@@ -21,7 +21,7 @@ from pydantic import Field, PositiveInt
 from sparring.attack import Attack, register
 from sparring.blocks.decision.ask import pick
 from sparring.blocks.decision.bisect import bisect, duel
-from sparring.blocks.decision.signs import flip_pair, signed, signed_many
+from sparring.blocks.decision.signs import block_share, flip_pair, signed, signed_many
 from sparring.blocks.decision.starts import sign_start
 from sparring.bout import Bout
 from sparring.norms import Linf
@@ -57,6 +57,8 @@ class ADBA(Attack):
             signs, radius = b.active(signs, radius)
             if not len(b):
                 return
+            if turn and block_share(signs, 2 * turn + 1) > block_share(signs, 2 * turn - 1):  # single pixels are done
+                radius = bisect(b, signed(b.ball, signs), radius, 0.003, radius > 0, low=0.9 * radius)
             pair = flip_pair(signs, turn)
             both = torch.ones(len(b), 2, dtype=torch.bool, device=signs.device)
             paths = signed_many(b, pair)

@@ -19,13 +19,10 @@ from pydantic import PositiveFloat, PositiveInt
 from sparring.attack import Attack, register
 from sparring.blocks.decision.ask import ask
 from sparring.blocks.decision.bisect import above, bisect
-from sparring.blocks.decision.signs import block_share, flip_block, signed
+from sparring.blocks.decision.signs import flip_block, signed
 from sparring.blocks.decision.starts import sign_start
 from sparring.bout import Bout
 from sparring.norms import Linf
-
-COARSE = 16
-"blocks in an image, up to which the tolerance is the same: smaller ones win less"
 
 
 @register(
@@ -42,8 +39,7 @@ class RayS(Attack):
     """Search over directions of signs, from coarse to fine (Chen & Gu 2020).
 
     Args:
-        queries: for each sample, the start included.
-        tolerance: of the bisection, as a fraction of the radius; smaller for blocks below a sixteenth of the image.
+        queries: for each sample, the start included. tolerance: of the bisection, as a fraction of the radius.
     """
 
     queries: PositiveInt = 5000
@@ -57,8 +53,8 @@ class RayS(Attack):
             signs, radius = b.active(signs, radius)
             if not len(b):
                 return
-            new, tolerance = flip_block(signs, turn), self.tolerance * min(1.0, COARSE * block_share(signs, turn))
-            path, aim = signed(b.ball, new), above(b, radius * (1 - tolerance), radius)
+            new = flip_block(signs, turn)
+            path, aim = signed(b.ball, new), above(b, radius * (1 - self.tolerance), radius)
             hit = ask(b, path(aim))
             signs = torch.where(b.ball.column(hit), new, signs)
-            radius = bisect(b, path, torch.where(hit, aim, radius), tolerance, hit)
+            radius = bisect(b, path, torch.where(hit, aim, radius), self.tolerance, hit)

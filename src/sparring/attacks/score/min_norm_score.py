@@ -21,8 +21,8 @@ from sparring.norms import L0, L1, L2, Linf, Norm
 QUERIES = 2000
 PORTFOLIO: dict[Norm, tuple[Turn, ...]] = {
     L0: (Turn("pointwise:restarts=1000"),),
-    L1: (Turn("geoda", most=200), Turn("square-min")),
-    L2: (Turn("square-min", most=500), Turn("surfree")),
+    L1: (Turn("geoda", most=200), Turn("geoda:frequencies=1", 0.3), Turn("square-min")),
+    L2: (Turn("square-min", most=300), Turn("cgba", most=1000), Turn("surfree")),
     Linf: (Turn("rays", most=100), Turn("square-min")),
 }
 """Attacks in their order, see `Turn`."""

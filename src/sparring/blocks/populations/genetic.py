@@ -57,9 +57,8 @@ def crossed(population: Tensor, first: Tensor, second: Tensor, share: Tensor, no
 
 def mutated(children: Tensor, rate: Tensor, size: Tensor, noise: Noise) -> Tensor:
     """Each value moved, with chance `rate` [b], by up to `size` [b] either way: [b, m, ...]."""
-    shape = children.shape[1:]
-    coin = noise.uniform(*shape) < per(rate, children)
-    return children + coin * per(size, children) * (2 * noise.uniform(*shape, dtype=children.dtype) - 1)
+    share = noise.uniform(*children.shape[1:], dtype=children.dtype) / per(rate, children).clamp(min=1e-6)
+    return torch.where(share < 1, children + per(size, children) * (2 * share - 1), children)  # one number says both
 
 
 def within(bout: Bout, z: Tensor) -> Tensor:

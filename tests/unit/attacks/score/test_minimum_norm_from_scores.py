@@ -44,14 +44,14 @@ def test_shares_are_of_what_is_left() -> None:
     ("sees", "norm", "members"),
     [
         ("score", "Linf", ("rays", "square-min")),
-        ("score", "L2", ("surfree", "square-min")),
+        ("score", "L2", ("surfree", "cgba", "square-min")),
         ("decision", "Linf", ("rays", "adba")),
         ("decision", "L2", ("surfree", "cgba")),
     ],
 )
-@pytest.mark.parametrize("queries", [100, 800])
+@pytest.mark.parametrize(("queries", "noise"), [(100, 1.15), (800, 1.05)])
 def test_several_attacks_in_turn_come_as_near_as_the_best_of_them(
-    sees: Literal["score", "decision"], norm: str, members: tuple[str, ...], queries: int
+    sees: Literal["score", "decision"], norm: str, members: tuple[str, ...], queries: int, noise: float
 ) -> None:
     """In the geometric mean over digits, up to the noise of so few."""
     x, y = sp.load_data("mnist5k", n=12).tensors()
@@ -60,7 +60,7 @@ def test_several_attacks_in_turn_come_as_near_as_the_best_of_them(
     alone = [sp.attack(name)(net, x, y, (norm, None), budget=budget) for name in members]
     best = min(_mean(each.distance) for each in alone)
     assert int(together.queries.max()) <= queries
-    assert _mean(together.distance) <= 1.05 * best
+    assert _mean(together.distance) <= noise * best
 
 
 def test_few_queries_of_random_search_are_the_first_of_many() -> None:

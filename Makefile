@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz exam long lint types check bench gallery docs clean
+.PHONY: help demo test fuzz exam long lint types check bench gallery docs release clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -58,5 +58,8 @@ gallery: $(VENV)/.test ## broken and honest defenses, each with the verdict that
 docs: $(VENV)/.docs ## the documentation as a web site in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
+release: ## build wheel and source archive, use the wheel in a clean environment, list its contents (SBOM), look up known holes
+	$(PYTHON) scripts/release.py
+
 clean: ## remove what make made
-	rm -rf $(VENV) .venv-peers runs site .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-peers dist runs site .pytest_cache .mypy_cache .ruff_cache

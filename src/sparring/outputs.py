@@ -97,7 +97,10 @@ def refuse_probabilities(answer: Tensor, traced: Callable[[], Tensor]) -> None:
             when the numbers look like probabilities, which logits may do too: then the graph tells.
     """
     kind = _looks_like(answer)
-    if kind is not None and _made_by(traced().grad_fn, MAKERS[kind], unknown=kind != "sigmoids"):
+    if kind is None:
+        return
+    again = traced()  # held until the walk is over: without it, older versions of torch free the graph
+    if _made_by(again.grad_fn, MAKERS[kind], unknown=kind != "sigmoids"):
         said = "probabilities" if kind == "sigmoids" else kind
         raise OutputError(
             f"the model returns {said.replace('_', '-')}, not logits: drop its last softmax, log-softmax or sigmoid "

@@ -1,8 +1,7 @@
-"""Public names are said once, in the stub; the version is said once, too, apart from the packaging's."""
+"""Public names are said once, in the stub; the version is said once, and the changes begin with it."""
 
 from __future__ import annotations
 
-import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def test_every_public_name_is_the_one_of_its_module() -> None:
         assert getattr(import_module(module), name) is not None, name
 
 
-def test_the_version_is_the_one_that_is_packaged() -> None:
+def test_the_changes_begin_with_this_version() -> None:
     assert sparring.__version__ == __version__
-    project = Path(__file__).parents[2] / "pyproject.toml"
-    assert tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"] == __version__
+    changes = (Path(__file__).parents[2] / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert next(line for line in changes.splitlines() if line.startswith("## ")) == f"## {__version__}"

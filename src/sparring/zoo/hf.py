@@ -1,5 +1,7 @@
 """`hf:NAME_OR_DIR`: image classifiers of the transformers library, without torchvision.
 
+With `#prompts=FILE`, models of pictures and texts (CLIP, SigLIP) too: zero_shot.py.
+
 The processor classes of transformers ask for torchvision, so the normalisation is read from
 preprocessor_config.json itself, and the net is wrapped to expect pixels in [0, 1].
 """
@@ -20,6 +22,7 @@ from sparring.model import Model
 from sparring.zoo.extras import first_line, need
 from sparring.zoo.options import Options
 from sparring.zoo.state import put_state, read_state
+from sparring.zoo.zero_shot import read_prompts, zero_shot
 
 PREPROCESSOR = "preprocessor_config.json"
 NO_PIXELS = {
@@ -35,42 +38,59 @@ def load_hf(name: str, options: Options) -> Model:
     """The classifier in a local directory (as `save_pretrained` leaves it) or of that name on the hub.
 
     mean, std and size come from preprocessor_config.json, class names from config.json. Code from the hub
-    runs only with `trust`.
+    runs only with `trust`. NAME#prompts=FILE makes a classifier of a model of pictures and texts.
 
     Raises:
         MissingExtra: transformers is not installed.
-        InputError: no such model, the hub is out of reach, or nothing says how to normalise.
+        InputError: no such model, the hub is out of reach, nothing says how to normalise, or the files hold no
+            trained classifier.
     """
+    name, _, more = name.partition("#")
     transformers = need("transformers", f"hf:{name}", "hf")
+    prompts = _prompts(name, more)
     local = Path(name).expanduser()
     if not local.is_dir() and (local.is_absolute() or name.startswith((".", "~"))):
         raise InputError(f"there is no directory {name}")
     source = str(local) if local.is_dir() else name
-    net = _fetch(transformers, source, options)
+    net = _fetch(transformers, source, options, texts=prompts is not None)
+    config = net.config
     if options.weights is not None:
         put_state(net, read_state(options.weights, trust=options.trust), options.weights)
+    if prompts is not None:
+        net = zero_shot(transformers, net, source, prompts[1])
     seen = preprocessing(_preprocessor(source))
     if seen.mean is None and (options.mean is None or options.std is None):
         raise InputError(f"hf:{name} has no {PREPROCESSOR}, so how to normalise is not known; give --mean and --std")
-    config = net.config
-    side = seen.size or _pair(getattr(config, "image_size", None))
-    channels = int(getattr(config, "num_channels", 3) or 3)
+    vision = getattr(config, "vision_config", config)
+    side = seen.size or _pair(getattr(vision, "image_size", None))
+    channels = int(getattr(vision, "num_channels", 3) or 3)
     model = options.wrap(
         _Flipped(net) if seen.flipped else net,
         mean=seen.mean,
         std=seen.std,
         name=f"hf:{name}",
         input_size=(channels, *side) if side else None,
-        classes=_classes(config),
+        classes=_classes(config) if prompts is None else prompts[0],
     )
     model.resize = seen.resize
     return model
 
 
-def _fetch(transformers: Any, source: str, options: Options) -> Any:
+def _prompts(name: str, more: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Class names and texts by what follows the # of a spec."""
+    if not more:
+        return None
+    key, _, file = more.partition("=")
+    if key != "prompts" or not file:
+        raise InputError(f"hf:{name}#{more} is not understood; after the # comes prompts=FILE, one class a line")
+    return read_prompts(Path(file))
+
+
+def _fetch(transformers: Any, source: str, options: Options, texts: bool) -> Any:
+    """The net; with `texts` one of pictures and texts, else a classifier whose every weight is in the files."""
+    auto = transformers.AutoModel if texts else transformers.AutoModelForImageClassification
     try:
-        auto = transformers.AutoModelForImageClassification
-        return auto.from_pretrained(source, trust_remote_code=options.trust)
+        net, found = auto.from_pretrained(source, trust_remote_code=options.trust, output_loading_info=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"hf:{source}: its weights hold more than tensors, and reading them would run code; only safetensors or "
@@ -94,6 +114,18 @@ def _fetch(transformers: Any, source: str, options: Options) -> Any:
             f"hf:{source} cannot be fetched ({first_line(error)}); without a network, call "
             "save_pretrained(DIR) where there is one, for the model and its image processor, and load hf:DIR"
         ) from error
+    if found["missing_keys"] and options.weights is None:
+        missing = sorted(found["missing_keys"])
+        both = "; for a model of pictures and texts name the classes: #prompts=FILE" if _has_texts(net.config) else ""
+        raise InputError(
+            f"hf:{source} has no weights for {missing[0]} ({len(missing)} in all), so it is no trained "
+            f"{'model of pictures and texts' if texts else 'image classifier'}{both}"
+        )
+    return net
+
+
+def _has_texts(config: Any) -> bool:
+    return getattr(config, "text_config", None) is not None
 
 
 def _preprocessor(source: str) -> dict[str, Any] | None:

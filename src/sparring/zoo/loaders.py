@@ -67,6 +67,7 @@ def load_model(
             file.py:factory         what that function, class or object gives; importing your file runs it
             pkg.mod:factory         the same from an importable module
             hf:NAME_OR_DIR          transformers, a directory or the hub; normalised as its preprocessor says
+            hf:NAME#prompts=FILE    CLIP and its kin: a class for each line of the file
             timm:NAME               timm, pretrained; normalised as its data config says
             torchvision:NAME        torchvision, pretrained; normalised as its weights' transform does
             torchscript:FILE        a program saved by torch.jit.save

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ def read_state(path: str | Path, *, trust: bool = False) -> State:
 
 
 def _unpickle(path: Path, trust: bool) -> Any:
+    if not trust and _is_program(path):
+        raise InputError(f"{path} is a TorchScript program; load it as torchscript:{path}")
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "'torch.load' received a zip file that looks like a TorchScript")
@@ -67,9 +70,16 @@ def _unpickle(path: Path, trust: bool) -> Any:
             ) from None
         raise InputError(_unreadable(path, str(error).rpartition("WeightsUnpickler error:")[2])) from None
     except Exception as error:  # damaged files raise almost anything: EOFError, KeyError, RuntimeError ...
-        if "TorchScript" in str(error):
-            raise InputError(f"{path} is a TorchScript program; load it as torchscript:{path}") from None
         raise InputError(_unreadable(path, f"{type(error).__name__}: {error}")) from None
+
+
+def _is_program(path: Path) -> bool:
+    """Is it what torch.jit.save leaves? `torch.load` may run it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.rpartition("/")[2] == "constants.pkl" for name in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 def _unreadable(path: Path, reason: str) -> str:

@@ -428,6 +428,7 @@ def mobilenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
         depth_multiplier=0.35,
         id2label={0: "background", 1: "cat, kitty", 2: "dog", 3: "sock"},
     )
+    torch.manual_seed(0)
     transformers.MobileNetV2ForImageClassification(config).save_pretrained(folder)
     return folder
 

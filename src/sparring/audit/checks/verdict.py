@@ -376,8 +376,8 @@ def _remedy(facts: Facts, cause: Doubt) -> Iterator[str]:
     if helped:
         most = min(helped, key=lambda one: one.adaptive.hits)
         yield (
-            f"With {most.what}, {most.adaptive.hits} of {most.adaptive.of} images survive. Attacks that do not know "
-            f"the defense leave {most.oblivious.hits}."
+            f"With {most.what}, {most.adaptive.hits} of {most.adaptive.of} images survive; without it, "
+            f"{most.oblivious.hits} of {most.oblivious.of}."
         )
     blind = cause.code == "loss-saturation"
     stopped = ("cross-entropy",) if blind else ("cross-entropy", "logits")

@@ -183,7 +183,7 @@ class AuditSettings:
         for name in ("claims", "require"):
             object.__setattr__(self, name, tuple(_listed(getattr(self, name))))
         for one in fields(self):
-            _check_number(one, getattr(self, one.name))
+            object.__setattr__(self, one.name, _checked_number(one, getattr(self, one.name)))
         if self.receipt not in ("auto", "off"):
             raise InputError(f"receipt is {self.receipt!r}; write auto or off")
         suite(self.suite)
@@ -230,8 +230,9 @@ def _listed(values: Any) -> Iterable[Any]:
     return (values,) if isinstance(values, str | float | int) else values
 
 
-def _check_number(one: Field[Any], value: Any) -> None:
-    """Refuse a number of the wrong type or outside its limits."""
+def _checked_number(one: Field[Any], value: Any) -> Any:
+    """The value of a setting; a number of numpy's as Python's. Refuse one of the wrong type or outside its limits."""
+    import numpy as np
     from pydantic import Field as Limits
     from pydantic import TypeAdapter, ValidationError
 
@@ -241,10 +242,12 @@ def _check_number(one: Field[Any], value: Any) -> None:
     named = one.type if isinstance(one.type, str) else getattr(one.type, "__name__", str(one.type))
     kind = named.removesuffix(" | None")
     if kind not in ("int", "float", "bool") or (value is None and "None" in named):
-        return
+        return value
+    value = value.item() if isinstance(value, np.generic) else value
     types: dict[str, Any] = {"int": int, "float": float, "bool": bool}
     try:
-        TypeAdapter(_limited(types[kind], Limits(ge=known.least, le=known.most))).validate_python(value, strict=False)
+        kinds = TypeAdapter(_limited(types[kind], Limits(ge=known.least, le=known.most)))
+        return kinds.validate_python(value, strict=True)
     except ValidationError:
         raise InputError(f"{one.name} is {value!r}; expected {_expected(kind, known)}") from None
 

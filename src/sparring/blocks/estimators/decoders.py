@@ -140,7 +140,7 @@ def _lookup(value: Any) -> Any:
 
 
 AnyDecoder = Annotated[
-    Any, BeforeValidator(_lookup), PlainSerializer(str, return_type=str),
+    Any, BeforeValidator(_lookup), PlainSerializer(lambda decoder: str(decoder), return_type=str),
     WithJsonSchema({"type": "string", "examples": [*DECODERS, "FILE.safetensors"]}),
 ]  # fmt: skip
 """A decoder as a field of an attack: a `Decoder`, its name, or a file that `Codec.save` wrote."""

@@ -21,14 +21,16 @@ from sparring.reproduce.poisoning_detectors import Detection, detect
 from sparring.reproduce.poisoning_experiment import CLIPPED, NONE, PRUNING, Bench, Outcome, assumed
 from sparring.reproduce.poisoning_targets import Aimed, aimed, pick_targets
 
-PARTS = ("label-flip", "backdoor", "detectors", "targets")
+PARTS = ("label-flip", "backdoor", "detectors", "transfer", "from-scratch")
+TARGETS = ("transfer", "from-scratch")
+"the parts about single images"
 TRUSTED = 400
 "the last images of the training split: the defender's, never poisoned"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is done. `QUICK` takes about two minutes of one core, `FULL` about twenty.
+    """How much is done. `QUICK` takes about three minutes of one core, `FULL` about twenty.
 
     Attributes:
         data: its spec. flip_images: training images for the curves. shares: of flipped labels. victims: learners.
@@ -36,8 +38,8 @@ class Settings:
         backdoor_images, backdoors, backdoor_defenses, backdoor_victim: likewise. undefended: more backdoors, which
             are measured without a defense only.
         nets, detector_images, steps: nets to tell apart, images to draw theirs from, steps of Neural Cleanse.
-        target_images, target_seeds: training images and victims of each attack on a single image. scratch, transfer:
-            the attacks. scratch_targets, transfer_targets: images aimed at. scratch_victim, transfer_victim: learners.
+        transfer, scratch: attacks on single images. transfer_images, transfer_targets, transfer_victim, scratch_*:
+            training images, images aimed at, learner. target_seeds: one victim for each.
         seeds: one run for each. seed: of everything else. knows: what the adversary knows.
     """
 
@@ -51,7 +53,6 @@ class Settings:
         "spectral:remove=0.3",
         "activation",
         "roni:deviations=1",
-        "clipped:clip=1,noise=0.05",
     )
     backdoor_images: int = 2000
     backdoors: tuple[str, ...] = ("badnets:share=0.05", "blended:share=0.05")
@@ -64,16 +65,18 @@ class Settings:
     nets: int = 20
     detector_images: int = 3600
     steps: int = 150
-    scratch_targets: int = 12
-    transfer_targets: int = 40
-    target_images: int = 1000
+    scratch_targets: int = 16
+    transfer_targets: int = 30
+    transfer_images: int = 1000
+    scratch_images: int = 500
     target_seeds: tuple[int, ...] = (0, 1, 2)
     scratch: tuple[str, ...] = (
-        "feature-collision:share=0.05,eps=0.3,steps=60", "bullseye:share=0.05,eps=0.3,steps=60",
-        "gradient-matching:share=0.05,eps=0.3,steps=60",
+        "gradient-matching:share=0.1,eps=0.3,steps=100", "feature-collision:share=0.1,eps=0.3,steps=100",
+        "bullseye:share=0.1,eps=0.3,steps=100",
     )  # fmt: skip
     transfer: tuple[str, ...] = (
         "feature-collision:share=0.02,eps=0.3,steps=60", "bullseye:share=0.02,eps=0.3,steps=60",
+        "feature-collision:share=0.03,eps=0.25,steps=60", "bullseye:share=0.03,eps=0.25,steps=60",
     )  # fmt: skip
     scratch_victim: str = "wong:epochs=15"
     transfer_victim: str = "wong:epochs=20,lr=0.005"
@@ -93,7 +96,7 @@ QUICK = Settings(
     detector_images=2000,
     steps=60,
     scratch_targets=2,
-    transfer_targets=10,
+    transfer_targets=6,
     target_seeds=(0,),
 )
 
@@ -173,8 +176,8 @@ def poisoning(
             settings.nets, train.first(settings.detector_images), clean, victim, steps=settings.steps,
             seed=settings.seed, say=say,
         )  # fmt: skip
-    if "targets" in parts:
-        _targets(settings, found, say)
+    if set(parts) & set(TARGETS):
+        _targets(settings, found, parts, say)
     return found
 
 
@@ -230,25 +233,26 @@ def _strip(place: Bench, spec: str, victim: Any, knows: Knowledge) -> Roc:
         return roc(detector.score(x), detector.score(poisoned.change.trigger(x)))
 
 
-def _targets(settings: Settings, found: Findings, say: Callable[[str], None]) -> None:
+def _targets(settings: Settings, found: Findings, parts: tuple[str, ...], say: Callable[[str], None]) -> None:
     knows = Knowledge.parse(settings.knows)
     train, test = load_data(settings.data, "train"), load_data(settings.data, "test")
-    small = train.first(settings.target_images)
     scratch, transfer = learner(settings.scratch_victim), learner(settings.transfer_victim)
     assert isinstance(scratch, NetLearner)
     assert isinstance(transfer, NetLearner)
     body = learner(settings.backdoor_victim).learn(train.subset(torch.arange(2000, 3600)), settings.seed)
     assert isinstance(body, nn.Sequential)
-    control = scratch.learn(small, settings.seed)
+    control = scratch.learn(train.first(settings.scratch_images), settings.seed)
     most = max(settings.scratch_targets, settings.transfer_targets)
     targets = pick_targets([body, control], test, most, settings.seed)
-    for specs, victim, frozen, count in (
-        (settings.transfer, transfer, body, settings.transfer_targets),
-        (settings.scratch, scratch, None, settings.scratch_targets),
-    ):
+    if "transfer" in parts:
         found.aimed += aimed(
-            specs, small, test, victim, targets=targets[:count], seeds=settings.target_seeds, body=frozen, knows=knows,
-            say=say,
+            settings.transfer, train.first(settings.transfer_images), test, transfer, body=body,
+            targets=targets[: settings.transfer_targets], seeds=settings.target_seeds, knows=knows, say=say,
+        )  # fmt: skip
+    if "from-scratch" in parts:
+        found.aimed += aimed(
+            settings.scratch, train.first(settings.scratch_images), test, scratch,
+            targets=targets[: settings.scratch_targets], seeds=settings.target_seeds, knows=knows, say=say,
         )  # fmt: skip
 
 

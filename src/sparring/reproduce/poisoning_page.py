@@ -31,7 +31,7 @@ h1 { font-size: 1.7rem; } h2 { font-size: 1.2rem; margin: 0 0 8px; } p { color: 
 th, td { text-align: right; padding: 5px 10px; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 18px; }
-.chart { display: block; width: 100%; height: auto; }
+.two > * { max-width: 520px; } .chart { display: block; width: 100%; height: auto; }
 .chart text { font: 12px system-ui, sans-serif; fill: var(--soft); }
 .chart .grid { stroke: var(--line); } .chart path { fill: none; stroke-width: 2; stroke: var(--c); }
 .key { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 16px; padding: 0; font-size: .86rem; }
@@ -53,10 +53,19 @@ def page(found: Findings) -> str:
         'img-src data:">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Poisoned training data</title>'
         f"<style>{STYLE}{colours}</style></head><body><main><h1>Poisoned training data</h1>"
-        f"<p>Every figure is a mean over {len(found.settings.seeds)} seeds, each with its own poison and its own "
-        "victim; intervals are 95 %, for the test images of one seed. The control is the same learner with the same "
-        f"seed and defense on clean data. The adversary knows: {escape(found.settings.knows)}.</p>"
+        f"<p>{_means(found)}The adversary knows: {escape(found.settings.knows)}.</p>"
         f"{''.join(parts)}<section><h2>Settings</h2><p>{settings}</p></section></main></body></html>\n"
+    )
+
+
+def _means(found: Findings) -> str:
+    """What the figures over seeds are, where there are any."""
+    if not (found.flips or found.backdoors):
+        return ""
+    return (
+        f"Figures about label flips and backdoors are means over {len(found.settings.seeds)} seeds, each with its own "
+        "poison and its own victim; intervals are 95 %, for the test images of one seed. The control is the same "
+        "learner with the same seed and defense on clean data. "
     )
 
 
@@ -69,6 +78,8 @@ def _samples(found: Findings) -> str:
             sets.setdefault(one.poison or "", one.poisoned)
     for aim in found.aimed:
         sets.setdefault(f"{aim.setting}: {aim.spec}", aim.first)
+    if not sets:
+        return ""
     blocks = [
         f"<h3>{escape(name)}</h3>{_target(poisoned)}<div class=shots>{_shots(poisoned)}</div>"
         for name, poisoned in sets.items()

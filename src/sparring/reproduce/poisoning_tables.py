@@ -78,15 +78,20 @@ def _detectors(found: Findings) -> Table:
 
 
 def _aimed(found: Findings) -> Table:
-    """Each attack beside feature collision in the same setting, which the others are meant to beat."""
+    """Each attack beside feature collision in the same setting with the same budget, which the others should beat."""
     rows = []
+    bases = {(one.setting, _budget(one.spec)): one for one in found.aimed if one.attack == BASELINE}
     for one in found.aimed:
-        base = next((other for other in found.aimed if other.attack == BASELINE and other.setting == one.setting), None)
+        base = bases.get((one.setting, _budget(one.spec)))
         p = "-" if base is None or base is one else f"{one.against(base):.3f}"
         won = f"{int(one.mostly.sum())} of {len(one.mostly)}"
         rows.append([one.setting, one.spec, _share(one.success), _share(one.usual), won, p])
     head = ["setting", "poison", "success", "without poison", "targets won by most seeds", f"p against {BASELINE}"]
     return [head, *rows]
+
+
+def _budget(spec: str) -> str:
+    return spec.partition(":")[2]
 
 
 def _share(one: OverSeeds | None) -> str:

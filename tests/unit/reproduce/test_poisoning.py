@@ -16,7 +16,7 @@ from sparring.errors import InputError
 from sparring.poisoning.base import Poisoned
 from sparring.poisoning.knowledge import Knowledge
 from sparring.reproduce.poisoning import Findings, Settings
-from sparring.reproduce.poisoning_detectors import detect
+from sparring.reproduce.poisoning_detectors import Detection, detect
 from sparring.reproduce.poisoning_experiment import Bench, OverSeeds, assumed, check_defense
 from sparring.reproduce.poisoning_page import page, roc_points
 from sparring.reproduce.poisoning_tables import markdown, tables
@@ -95,6 +95,14 @@ def test_the_findings_become_a_page_tables_and_json(bench: Bench) -> None:
         assert f"**{title}**" in markdown_text(found)
         assert len({len(row) for row in table}) == 1
         assert markdown(table).count("\n") == len(table)
+
+
+def test_a_page_about_detectors_alone_says_nothing_of_samples_and_seeds() -> None:
+    found = Findings(Settings(), detectors=[Detection("neighbours", (0.1, 0.2), (0.3, 0.4))])
+    text = page(found)
+    assert "neighbours: 1.000" in text
+    assert "Poisoned samples" not in text
+    assert "mean over" not in text
 
 
 def test_the_roc_goes_up_from_nothing_to_everything() -> None:

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 def poisoning(
     part: Annotated[
         list[str] | None,
-        typer.Option(metavar="PART", help="Do this only: label-flip, backdoor, detectors or targets. May be repeated."),
+        typer.Option(
+            metavar="PART",
+            help="Do this only: label-flip, backdoor, detectors, transfer, from-scratch, or targets for the last two. "
+            "May be repeated.",
+        ),
     ] = None,
     victim: Annotated[
         list[str] | None,
@@ -60,16 +64,16 @@ def poisoning(
     from sparring.errors import InputError
     from sparring.export import check_writable
     from sparring.poisoning.knowledge import Knowledge
-    from sparring.reproduce.poisoning import FULL, PARTS, QUICK
+    from sparring.reproduce.poisoning import FULL, PARTS, QUICK, TARGETS
     from sparring.reproduce.poisoning import poisoning as run
     from sparring.reproduce.poisoning_experiment import check_defense
     from sparring.reproduce.poisoning_page import page
     from sparring.reproduce.poisoning_tables import text
     from sparring.storage import write, write_json
 
-    parts = tuple(part or PARTS)
+    parts = tuple(name for one in part or PARTS for name in (TARGETS if one == "targets" else (one,)))
     if not set(parts) <= set(PARTS):
-        raise InputError(f"--part is {', '.join(parts)}; the parts are {', '.join(PARTS)}")
+        raise InputError(f"--part is {', '.join(parts)}; the parts are {', '.join(PARTS)}, targets")
     Knowledge.parse(knows)
     if json is not None:
         check_writable(json)

@@ -144,7 +144,7 @@ def attack_all(
     grid, whole_box = epsilons(threat, model, clean)
     results: list[Result] = []
     clock.start(len(rows) * len(grid), standing)
-
+    assert threat.eps is not None
     data = clean.x[rows], clean.y[rows]
     for eps in grid:
         if eps == threat.eps and known is not None:

@@ -28,16 +28,17 @@ Box = tuple[float, float]
 def parse_eps(text: str | float | None) -> float | None:
     """A radius as people write it: 0.3, "8/255", None.
 
-    >>> parse_eps("8/255")
-    0.03137254901960784
+    >>> parse_eps("8/255"), parse_eps("0.5/255")
+    (0.03137254901960784, 0.00196078431372549)
     """
     if text is None:
         return None
     if isinstance(text, str):
         if not NUMBER.fullmatch(plain := text.replace(" ", "")):
             raise InputError(f"eps {_short(text)} is not a number; write it like 0.3 or 8/255")
+        above, _, below = plain.partition("/")
         try:
-            return float(Fraction(plain))
+            return float(Fraction(above) / Fraction(below or 1))
         except (ValueError, ZeroDivisionError, OverflowError):
             raise InputError(f"eps {_short(text)} is not a number that fits; write it like 0.3 or 8/255") from None
     count = text.numel() if isinstance(text, Tensor) else int(np.size(text))

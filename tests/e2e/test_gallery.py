@@ -27,7 +27,8 @@ TINY = Suite(
     curves=(),
     receipt=False,
 )
-SLOW = ("pgd", "fast", "Defense-GAN", "DiffPure")
+ROBUST = ("robust x 1,000", "robust, 8 bits", "robust, bfloat16")
+SLOW = ("pgd", "fast", "Defense-GAN", "DiffPure", *ROBUST)
 "in `make gallery` only: they need more images, or more time for each, than there is"
 
 
@@ -42,7 +43,7 @@ def test_verdict_and_cause(member: Member, tmp_path: Path) -> None:
 
 def test_names_are_unique_and_the_honest_are_among_them() -> None:
     assert len({one.name for one in GALLERY}) == len(GALLERY)
-    assert {one.name for one in GALLERY if one.honest} == {"plain", "pgd", "fast"}
+    assert {one.name for one in GALLERY if one.honest} == {"plain", "pgd", "fast", *ROBUST}
 
 
 def test_a_careless_claim_is_the_same_twice_for_models_that_draw(tmp_path: Path) -> None:

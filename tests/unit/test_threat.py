@@ -221,6 +221,7 @@ def test_pixels_from_0_to_255_have_radii_of_their_own() -> None:
 )  # fmt: skip
 def test_a_radius_is_written_as_people_write_it(eps: float, text: str) -> None:
     assert eps_text(eps) == text
+    assert parse_eps(text) == pytest.approx(eps, rel=1e-3), "what is printed is read again"
     assert str(sp.Threat("Linf", eps)) == f"Linf {text}"
 
 

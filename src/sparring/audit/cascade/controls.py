@@ -125,7 +125,8 @@ def looks_twice(outcome: Outcome) -> bool:
 def _unfound(cascade: Cascade, rows: Tensor, past: str = "") -> Tensor:
     """Those of `rows` [r] that only queries, noise or transfer have broken, and that gradients came close to."""
     others, _ = _found(cascade, "query", "noise", "transfer")
-    found, margin = _found(cascade, "single-step", "iterative", *(("adaptive",) if past else ()), wrappers=("", past))
+    climbs: tuple[Family, ...] = ("single-step", "iterative", "adaptive") if past else ("single-step", "iterative")
+    found, margin = _found(cascade, *climbs, wrappers=("", past))
     close = 1 - margin / Untargeted(cascade.clean.y).margin(cascade.clean.logits).double() >= CLOSE
     return rows[(others & ~found & close)[rows]]
 

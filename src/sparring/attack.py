@@ -116,7 +116,8 @@ class Attack(ABC):
         with model.guard():
             x = model.accept(x)
             ball = _ball(x, threat)
-            goal = model.goal(y, x.device) or self._goal(y, len(x), model.num_classes, x.device)
+            own = model.goal(y, x.device)
+            goal = self._goal(y, len(x), model.num_classes, x.device) if own is None else own
             referee = TrainingReferee(ball, goal, threat, Budget(), "last", trace=False)
             rows = torch.arange(len(x), device=x.device)
             noise = TrainingNoise.of(model.unit(x), seed) if noise is None else noise
@@ -158,7 +159,7 @@ class Attack(ABC):
                 model.inspect(raw, x)
                 prediction = logits.argmax(1)
         classes = model.num_classes if logits is None else logits.shape[1]
-        goal = own or self._goal(y, len(x), classes, x.device)
+        goal = self._goal(y, len(x), classes, x.device) if own is None else own
         referee = Referee(ball, goal, threat, budget, keep, trace)
         rows = torch.arange(len(x), device=x.device)
         if len(x):

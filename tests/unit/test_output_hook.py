@@ -90,3 +90,11 @@ def test_what_does_not_fit_is_one_line(net: nn.Module) -> None:
         sp.wrap(net, loss=one_label_lost)
     with pytest.raises(InputError, match="audit's checks are about classes"):
         sp.audit(model, (X, Y), threat)
+
+
+def test_an_empty_batch_and_one_of_a_batch(net: nn.Module) -> None:
+    model, threat = sp.wrap(net, success=one_label_lost), sp.Threat("Linf", 0.1)
+    assert len(sp.FGSM()(model, X[:0], Y[:0], threat)) == 0
+    alone = sp.PGD(steps=5)(model, X[1:2], Y[1:2], threat)
+    together = sp.PGD(steps=5)(model, X, Y, threat)
+    assert torch.allclose(alone.x_adv[0], together.x_adv[1])

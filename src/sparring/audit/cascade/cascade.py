@@ -88,7 +88,10 @@ class Cascade:
             if len(at):
                 walk = Walk(at, self.subset) if stage.full_on_subset else None
                 result = self._attack(model, stage, at, clock, walk=walk, whole=whole)
-                self.add(stage, at, result, (LADDER, number), path=None if walk is None else walk.path())
+                path = None if walk is None else walk.path()
+                order = at.argsort()
+                at, result = at[order], chosen(result, order)
+                self.add(stage, at, result, (LADDER, number), path=None if path is None else path.in_order())
                 headway.note(stage, at, result)
         return self
 

@@ -18,11 +18,11 @@ from sparring.audit.statistics.proportion import Figure
 from sparring.audit.suites.stage import Stage
 from sparring.batches import run_batches
 from sparring.model import Model
-from sparring.result import Result, concat
+from sparring.result import Result
 from sparring.threat import Threat
 
-SHORT, BRIEF = 0.5, 0.25
-"of the steps: below the audited eps; on images there that stood at the next larger radius"
+SHORT = 0.25
+"of the steps, below the audited eps"
 LEAST = 10
 "steps of a short climb"
 FACTORS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
@@ -135,36 +135,28 @@ def attack_all(
 ) -> Trials:
     """Run the stage on the images `rows` [n] (numbers), afresh at each eps.
 
-    Below the audited eps, where a climb is easier, it takes fewer steps (`SHORT`, `BRIEF`).
+    Below the audited eps, where a climb is easier, it takes fewer steps (`SHORT`).
 
     Args:
         standing: for the progress. draws: fresh looks that decide success, see `redraw`.
         known: what the stage did on these images at the audited eps, where it has run there already.
     """
     grid, whole_box = epsilons(threat, model, clean)
-    results: dict[float, Result] = {}
+    results: list[Result] = []
     clock.start(len(rows) * len(grid), standing)
-
-    def run(attack: Attack, eps: float, at: Tensor) -> Result:
-        data, keep = (clean.x[rows[at]], clean.y[rows[at]]), keep_for(attack) if draws else "best"
-        found = run_batches(attack, model, data, replace(threat, eps=eps), batch_size=batch_size, seed=seed, keep=keep)
-        return judged(model, found, *data, draws, seed, batch_size) if draws else found
-
-    attack, everyone = stage.attack(), torch.arange(len(rows))
-    stood = torch.zeros(len(rows), dtype=torch.bool)
-    for eps in sorted(grid, key=lambda eps: (eps > threat.eps, eps if eps > threat.eps else -eps)):
+    assert threat.eps is not None
+    data = clean.x[rows], clean.y[rows]
+    for eps in grid:
         if eps == threat.eps and known is not None:
             none = torch.zeros_like(known.queries)
-            results[eps] = replace(known, queries=none, gradients=none, trace=None)
-        elif eps < threat.eps:
-            lots = [(shorter(attack, SHORT), everyone[~stood]), (shorter(attack, BRIEF), everyone[stood])]
-            order = torch.cat([at for _, at in lots]).argsort()
-            results[eps] = chosen(concat([run(one, eps, at) for one, at in lots if len(at)]), order)
+            results.append(replace(known, queries=none, gradients=none, trace=None))
         else:
-            results[eps] = run(attack, eps, everyone)
-        stood = ~results[eps].success
+            attack = shorter(stage.attack(), SHORT) if eps < threat.eps else stage.attack()
+            harder, keep = replace(threat, eps=eps), keep_for(attack) if draws else "best"
+            found = run_batches(attack, model, data, harder, batch_size=batch_size, seed=seed, keep=keep)
+            results.append(judged(model, found, *data, draws, seed, batch_size) if draws else found)
         clock.tell(len(rows) * len(results), standing)
-    return Trials(stage, rows, tuple(grid), whole_box, tuple(results[eps] for eps in grid))
+    return Trials(stage, rows, tuple(grid), whole_box, tuple(results))
 
 
 def outcome_of(cascade: Cascade, stage: Stage, wrapper: str, rows: Tensor) -> Result | None:

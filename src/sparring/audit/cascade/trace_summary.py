@@ -37,6 +37,11 @@ class Path:
     best: Tensor
     late: Tensor
 
+    def in_order(self) -> Path:
+        """The same, its images by their numbers."""
+        order = self.rows.argsort()
+        return Path(self.rows[order], self.best[order], self.late[order])
+
     def shifted(self, first: int) -> Path:
         """The same with its images numbered from `first`."""
         return replace(self, rows=self.rows + first)

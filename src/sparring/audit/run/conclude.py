@@ -156,7 +156,7 @@ def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: P
         subset=main.subset,
         survival=survival,
         receipt=receipt,
-        no_receipt=None if receipt is not None else _no_receipt(plan, head),
+        no_receipt=None if receipt is not None else _no_receipt(plan, head, main),
         tried=tried,
         certified=_lower(plan, head, bracket),
         bracket=bracket,
@@ -166,7 +166,7 @@ def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: P
     )
 
 
-def _no_receipt(plan: Plan, head: Prepared) -> str:
+def _no_receipt(plan: Plan, head: Prepared, main: Cascade) -> str:
     """Why no image was attacked again by the plain loop."""
     if plan.asked.receipt == "off":
         return "the receipt was switched off"
@@ -174,6 +174,8 @@ def _no_receipt(plan: Plan, head: Prepared) -> str:
         return f"the suite {plan.suite.name} has no receipt"
     if head.draws:
         return "the model answers at random"
+    if not bool(main.standing.any()):
+        return "nothing was left standing, so no image was given up"
     return "it would have cost more than a third of the attacks, which were over quickly"
 
 

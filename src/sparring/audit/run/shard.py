@@ -126,7 +126,7 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
 def _look_again(plan: Plan, head: Prepared, number: int, cascade: Cascade, subset: Tensor, clock: Clock) -> None:
     """Receipt and controls, within what they may cost together."""
     allowed, classes = allowance(cascade), head.clean.classes
-    if plan.receipt(head.draws):
+    if plan.receipt(head.draws) and bool(cascade.standing.any()):  # else no image was given up
         spare = allowed - min(allowed // 2, needed(cascade, plan.stages, subset, plan.suite.longer))
         rows = inside(lots(head.clean, plan.seed), plan.span(number))
         run_plainly(cascade, plan.model, plan.stages, affordable(plan.stages, rows, classes, spare, plan.seed), clock)

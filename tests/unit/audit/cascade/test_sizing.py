@@ -119,11 +119,8 @@ def test_below_the_audited_eps_the_curve_climbs_briefly(model: sp.Model, digits:
         model, cascade.clean, cascade.threat, long, cascade.subset, seed=0, batch_size=64, standing=0, clock=clock(40)
     )
     audited, below = trials.results[trials.grid.index(0.1)], trials.results[0]
-    stood = ~audited.success & ~below.success
-    assert bool(stood.any())
-    assert int(audited.gradients[stood].max()) == 40
-    assert int(below.gradients.max()) <= 20
-    assert int(below.gradients[stood].max()) == 10
+    assert int(audited.gradients.max()) == 40
+    assert int(below.gradients.max()) == 10
     assert shorter(sp.attack("square:queries=300"), 0.5) == sp.attack("square:queries=300")
     assert shorter(sp.attack("pgd:steps=8"), 0.5).settings()["steps"] == 8
     assert shorter(sp.attack("pgd:steps=12"), 0.5).settings()["steps"] == LEAST

@@ -47,7 +47,7 @@ lint: $(VENV)/.test ## ruff
 types: $(VENV)/.test ## mypy, strict
 	$(BIN)/mypy
 
-check: lint types test exam ## all that CI runs
+check: lint types test exam long ## all that CI runs
 
 bench: ## side by side with the peers, in an environment of their own
 	$(PYTHON) benchmarks/run.py

@@ -121,6 +121,10 @@ def l1_cut(magnitude: Tensor, cap: Tensor, eps: Tensor) -> Tensor:
         if bool(settled.all()):
             break
         cut = torch.where(settled, cut, torch.where(inside, step, (low + high) / 2))
+    kept = (magnitude - cut[:, None]).clamp_(none, cap)
+    rising, full = (kept > 0) & (kept < cap), (kept >= cap) & (kept > 0)
+    spent = magnitude.where(rising, 0).sum(1) + cap.where(full, 0).sum(1)  # not by differences of near numbers
+    cut = torch.where(rising.any(1), (spent - eps) / rising.sum(1).clamp(min=1), cut).clamp(min=0)
     late = (~settled).nonzero().squeeze(1)
     return cut.index_copy(0, late, _sorted_cut(magnitude[late], cap[late], eps[late])) if len(late) else cut
 

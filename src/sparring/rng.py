@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
@@ -135,7 +135,8 @@ class Noise:
         rows = max(1, BLOCK // max(1, count))
         if len(self) <= rows or count < AHEAD:
             return draw(self)
-        parts = [type(self)(keys, self.drawn) for keys in self.keys.split(rows)]
+        split: Sequence[Tensor] = self.keys.split(rows)  # type: ignore[no-untyped-call]
+        parts = [type(self)(keys, self.drawn) for keys in split]
         drawn = torch.cat([draw(part) for part in parts])
         self.drawn = parts[0].drawn
         self._ahead = self.keys.new_empty(len(self), 0)

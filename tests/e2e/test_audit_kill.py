@@ -173,6 +173,7 @@ def test_killed_worker_then_killed_driver_then_resumed(run: Run, home: Path, who
     assert {name: after[name] for name in before} == before, "what was done is not done again"
 
 
+@pytest.mark.long
 def test_a_killed_worker_costs_nothing_but_time(home: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     driver = start(home, out, "--quiet", "--workers", 2)

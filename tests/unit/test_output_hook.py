@@ -42,7 +42,7 @@ def test_attacks_that_fill_a_radius(net: nn.Module, spec: str) -> None:
     assert result.distance[2] == 0
 
 
-@pytest.mark.parametrize("spec", ["deepfool", "fmn", "ddn", "boundary", "hopskipjump:queries=500"])
+@pytest.mark.parametrize("spec", ["deepfool", "fmn", "ddn", "boundary:queries=500", "hopskipjump:queries=500"])
 def test_the_smallest_perturbation(net: nn.Module, spec: str) -> None:
     model = sp.wrap(net, success=one_label_lost)
     found = sp.attack(spec)(model, X, Y, sp.Threat("L2")).distance

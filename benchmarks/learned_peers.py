@@ -24,11 +24,11 @@ from common import Pixels, skip, sparring_or_skip
 from peers import shims
 
 EPS = 0.3
-UAP_IMAGES, UAP_PASSES = 500, 3
-PATCHES = (0.1,)
+UAP_IMAGES, UAP_PASSES = 500, 5
+PATCHES = (0.1, 0.3)
 "shares of the image"
 PATCH_PASSES, BATCH = 10, 100
-RATES = (0.05,)
+RATES = (0.05, 5.0)
 "of Adam, for ART's patch: ours, and its own default"
 
 

@@ -135,7 +135,7 @@ class Noise:
         rows = max(1, BLOCK // max(1, count))
         if len(self) <= rows or count < AHEAD:
             return draw(self)
-        parts = [type(self)(keys, self.drawn) for keys in self.keys.split(rows)]
+        parts = [type(self)(self.keys[start : start + rows], self.drawn) for start in range(0, len(self), rows)]
         drawn = torch.cat([draw(part) for part in parts])
         self.drawn = parts[0].drawn
         self._ahead = self.keys.new_empty(len(self), 0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -135,8 +135,7 @@ class Noise:
         rows = max(1, BLOCK // max(1, count))
         if len(self) <= rows or count < AHEAD:
             return draw(self)
-        split: Sequence[Tensor] = self.keys.split(rows)  # type: ignore[no-untyped-call]
-        parts = [type(self)(keys, self.drawn) for keys in split]
+        parts = [type(self)(self.keys[start : start + rows], self.drawn) for start in range(0, len(self), rows)]
         drawn = torch.cat([draw(part) for part in parts])
         self.drawn = parts[0].drawn
         self._ahead = self.keys.new_empty(len(self), 0)

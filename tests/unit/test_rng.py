@@ -148,3 +148,14 @@ def test_no_samples_draw_nothing() -> None:
     nothing = Noise.of(x(0), 0)
     assert len(nothing) == 0
     assert nothing.normal(2, 3).shape == (0, 2, 3)
+
+
+def test_many_numbers_are_those_of_each_row_alone() -> None:
+    """They are worked out a few rows at a time."""
+    x = torch.rand(5, 7, generator=torch.Generator().manual_seed(0))
+    noise = Noise.of(x, 3)
+    first = noise.uniform(1), noise.normal(20_001), noise.uniform(9000), noise.uniform(3)
+    for row in range(5):
+        alone = Noise.of(x[row : row + 1], 3)
+        again = alone.uniform(1), alone.normal(20_001), alone.uniform(9000), alone.uniform(3)
+        assert all(torch.equal(a[row], b[0]) for a, b in zip(first, again, strict=True))

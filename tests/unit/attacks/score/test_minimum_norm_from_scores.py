@@ -85,4 +85,4 @@ def test_it_finds_nothing_where_nothing_is() -> None:
     paper = affine()
     found = sp.minimum_norm(constant, paper.x, torch.zeros(5, dtype=torch.int64), "L2", sees="score")
     assert not bool(found.success.any())
-    assert int(found.queries.max()) < 300
+    assert int(found.queries.max()) <= 320  # three attacks look for a start, a hundred queries each

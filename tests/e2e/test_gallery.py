@@ -25,6 +25,7 @@ TINY = Suite(
         Stage("Square", "square:queries=100", "query"),
     ),
     curves=(),
+    transfer=True,
     receipt=False,
 )
 ROBUST = ("robust x 1,000", "robust, 8 bits", "robust, bfloat16")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ CLOSE = 1e-3
 "of the largest logit: answers that differ by less are the same, on another processor for instance"
 UNSURE = 0.15
 "of the images: so many may be answered otherwise by the vote of a model that answers at random"
+DECIDED = math.log(2)
+"of votes: a wrong class has more than twice those of the right one"
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,8 @@ def points_at(
         missing = int(claimed.sum()) - int(proved.sum())
         if missing <= max(1.0, UNSURE * int(claimed.sum())) and bool(inside[claimed].all()):
             proved = claimed
-        hidden = hidden & (hidden.double().mean() > UNSURE)
+        hidden = hidden & (margin > DECIDED)
+        hidden = hidden & bool(hidden.sum() > max(1.0, UNSURE * len(hidden)))
     radius = Radius(eps, *(int(rows.sum()) for rows in (claimed, claimed & fooled, claimed & inside, proved, hidden)))
     findings = []
     size = threat.norm.size((z - x).double())

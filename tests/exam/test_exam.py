@@ -148,15 +148,28 @@ def main_norm(asked: Sequence[Norm]) -> Norm:
 QUICKLY_FITTED = ("uap-pgd", "advgan")
 "of the attacks that learn, those that `make test` examines; `make exam` fits all of them"
 
-FOR_LATER = ("other-box", "odd-batches", "known-optimum-targeted", "shapes", "batch-of-one", "eight-bits")
-"dear questions: of attacks that see gradients `make test` asks all but the first, of others none"
+FOR_LATER = (
+    "batch-of-one",
+    "eight-bits",
+    "fresh-evaluation",
+    "global-rng",
+    "keep",
+    "known-optimum-targeted",
+    "neighbours-already-wrong",
+    "odd-batches",
+    "other-box",
+    "shapes",
+    "shift-invariance",
+    "two-classes",
+)
+"questions that `make exam` asks, and `make test` does not: they go with bookkeeping, which the bout's own tests cover"
 
 
 def later(info: sp.AttackInfo, check: str, under: Norm, asked: Sequence[Norm]) -> bool:
     """It is for `make exam` alone."""
     if under != main_norm(asked) or (info.learns is not None and info.name not in QUICKLY_FITTED):
         return True
-    return check in (FOR_LATER[:1] if info.sees == "gradient" else FOR_LATER)
+    return check in FOR_LATER
 
 
 SITTINGS = [

@@ -41,6 +41,8 @@ MASKING_GAP = 0.05
 MASKING_SHARE = 0.1
 SAYS_ENOUGH = frozenset({*VOID, "constant-predictor", "random-outputs", "weak-suite"})
 "severe doubts that do not mean that attacks were led astray"
+HELPS = 0.75
+"of what the attacks that the cause stops leave: an attack that leaves more is no remedy"
 FAR = "The true figure may be far lower"
 
 
@@ -385,7 +387,7 @@ def _remedy(facts: Facts, cause: Doubt) -> Iterator[str]:
     bar = min((one.figure.value for one in facts.alone if one.by in stopped), default=1.0)
     helpful = []
     for kind in ("logits", "scores"):
-        able = [one for one in facts.alone if one.by == kind and kind not in stopped and one.figure.value < bar]
+        able = [one for one in facts.alone if one.by == kind and kind not in stopped and one.figure.value < HELPS * bar]
         if able:
             best = min(able, key=lambda one: one.figure.value)
             helpful.append(f"{best.title} alone leaves {best.figure.hits} of {best.figure.of} images")

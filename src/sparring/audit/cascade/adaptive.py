@@ -113,6 +113,7 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
             (
                 _climb(f"PGD (margin, {title})", f"pgd:loss=margin,steps={steps}", through),
                 _climb(f"APGD-DLR ({title})", f"apgd-dlr:steps={2 * steps},restarts=2", through, full_on_subset=False),
+                _climb(f"DDN ({title})", f"ddn:steps={2 * steps}", through, full_on_subset=False),  # L2
             ),
         )
     if random:
@@ -172,5 +173,6 @@ def _climb(title: str, spec: str, wrapper: str = "", full_on_subset: bool = True
 
 def _steps(stages: Sequence[Stage]) -> int:
     """As long as the suite is thorough."""
-    most = max((int(stage.attack().settings().get("steps") or 1) for stage in stages), default=1)
+    fields = [stage.attack().settings() for stage in stages]
+    most = max((int(each.get("steps") or 1) for each in fields if "restarts" in each), default=1)
     return SHORT if most <= 50 else LONG

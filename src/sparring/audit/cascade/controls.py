@@ -162,14 +162,19 @@ def _found(cascade: Cascade, *families: Family, wrappers: Sequence[str] | None =
 
 def longest(stages: Sequence[Stage]) -> Stage | None:
     """The climb that longer searches are made of: the one of most passes that sees gradients, steers by the logits,
-    and is run on the whole sanity subset. Whatever the order of the stages, it is the same."""
+    and is run on the whole sanity subset; of those that can begin anew, if there are any. Whatever the order of the
+    stages, it is the same."""
     able = [
         one
         for one in stages
         if one.family == "iterative" and not (one.saturating_loss or one.excluded) and one.full_on_subset
     ]
     climbs = [one for one in able if "steps" in one.attack().settings()]
-    return max(climbs, key=lambda stage: (stage.most_passes(2), stage.spec), default=None)
+    return max(
+        climbs,
+        key=lambda stage: ("restarts" in stage.attack().settings(), stage.most_passes(2), stage.spec),
+        default=None,
+    )
 
 
 def longer(stages: Sequence[Stage]) -> list[tuple[int, Stage]]:

@@ -223,8 +223,8 @@ KNOWN = {
     "plain x 100": "**plain x 100**: the sign is true of the model, and the figure is right. Attacks that climb the "
     "cross-entropy miss over half of the images that a margin loss breaks, so the verdict names the saturated softmax.",
     "robust, 8 bits, L2": "**robust, 8 bits, L2**: no false accusation. Climbs at a fixed radius do miss here what "
-    "others find, with and without the rounding, as on other nets that were trained against Linf. Made before the suites "
-    "searched for the nearest point under L2 (DDN).",
+    "others find, with and without the rounding, as on other nets that were trained against Linf. Made before "
+    "the suites searched for the nearest point under L2 (DDN).",
 }
 """What is known of accusations that are left."""
 

@@ -33,9 +33,10 @@ from sparring.scale.store import Store
 from sparring.threat import Threat, parse_eps
 from sparring.zoo.hf import preprocessing
 from sparring.zoo.state import read_state
+from sparring.zoo.targets.http.load import Remote
 
 CASES = int(os.environ.get("SPARRING_FUZZ", "300"))
-TESTS = 19
+TESTS = 20
 "here and in test_fuzz_runs.py"
 fuzz = settings(
     max_examples=-(-CASES // TESTS),
@@ -203,6 +204,57 @@ def test_model_answers(answer: Any, outputs: Any, access: Any) -> None:
     spec = {"gradient": "fgsm", "score": "square:queries=2", "decision": "square:queries=2"}[access]
     result = ends_well(lambda: sp.attack(spec)(model, x, y, ("Linf", 0.1)))
     if result is not None and isinstance(answer, Tensor) and answer.dim() == 2:
+        assert torch.equal(result.success, ~result.clean_correct), "a constant cannot be fooled"
+
+
+JSON = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.integers(-2, 4),
+        st.floats(),
+        st.sampled_from(["cat", "dog", "1", ""]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(st.sampled_from(["out", "label", "score", "cat", "0"]), inner, max_size=3),
+        st.lists(st.fixed_dictionaries({"label": inner, "score": inner}), max_size=3),
+    ),
+    max_leaves=12,
+)
+
+
+@fuzz
+@given(
+    body=st.one_of(
+        JSON.map(lambda said: json.dumps({"out": said}).encode()),
+        st.lists(st.floats(-5, 5), min_size=3, max_size=3).map(lambda said: json.dumps({"out": said}).encode()),
+        st.binary(max_size=40),
+        st.just(b"[" * 2000),
+    ),
+    status=st.sampled_from([200, 200, 200, 200, 204, 301, 429, 500, 999]),
+    kind=st.sampled_from(["scores", "labels", "topk"]),
+    named=st.booleans(),
+)
+def test_http_answers(
+    tmp_path_factory: pytest.TempPathFactory, body: bytes, status: int, kind: str, named: bool
+) -> None:
+    httpx = pytest.importorskip("httpx")
+    file = tmp_path_factory.mktemp("mapping") / "m.json"
+    classes = ["cat", "dog", "owl"] if named else 3
+    file.write_text(json.dumps({"classes": classes, "answer": {"kind": kind, "path": "out"}}))
+    model = sp.load_model(f"http://127.0.0.1:9/p#mapping={file},retries=0,cache=false")
+    assert isinstance(model, Remote)
+    model.service.client._http = httpx.Client(
+        transport=httpx.MockTransport(lambda _: httpx.Response(status, stream=httpx.ByteStream(body)))
+    )
+    x, y = torch.full((2, 1, 2, 2), 0.5), torch.tensor([0, 1])
+    result = ends_well(
+        lambda: sp.attack("boundary:queries=20" if kind == "labels" else "square:queries=3")(model, x, y, ("Linf", 0.1))
+    )
+    if result is not None:
+        assert status == 200
         assert torch.equal(result.success, ~result.clean_correct), "a constant cannot be fooled"
 
 

@@ -114,6 +114,9 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
                 _climb(f"PGD (margin, {title})", f"pgd:loss=margin,steps={steps}", through),
                 _climb(f"APGD-DLR ({title})", f"apgd-dlr:steps={2 * steps},restarts=2", through, full_on_subset=False),
                 _climb(f"DDN ({title})", f"ddn:steps={max(100, 2 * steps)}", through, full_on_subset=False),  # L2
+                _climb(
+                    f"Sigma-zero ({title})", f"sigma-zero:steps={max(100, 2 * steps)}", through, full_on_subset=False
+                ),
             ),
         )
     if random:

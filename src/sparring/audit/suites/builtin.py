@@ -43,6 +43,7 @@ SHORT = (
     Stage("APGD-CE", "apgd-ce:steps=50", "iterative", saturating_loss=True),
     Stage("APGD-DLR", "apgd-dlr:steps=50", "iterative"),
     Stage("DDN", "ddn:steps=100", "iterative"),  # L2: nets that withstand climbs at a fixed radius fall to it
+    Stage("Sigma-zero", "sigma-zero:steps=100", "iterative"),  # the same under L0
 )
 "what `quick` and `standard` begin with: about 330 passes for an image that withstands it, under L2 about 530"
 
@@ -94,6 +95,7 @@ SUITES: dict[str, Suite] = {
                 Stage("APGD-DLR", "apgd-dlr:restarts=5", "iterative"),
                 Stage("APGD-T", "apgd-t:restarts=5", "iterative", full_on_subset=False),
                 Stage("DDN", "ddn:steps=500", "iterative"),
+                Stage("Sigma-zero", "sigma-zero:steps=500", "iterative"),
                 Stage("Square", "square:queries=5000", "query"),
                 Stage("FAB", "fab:targets=9", "iterative", full_on_subset=False),
                 Stage("APGD-Square", "apgd-square:queries=2500,restarts=4", "iterative", full_on_subset=False),

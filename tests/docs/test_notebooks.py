@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import matplotlib
 import pytest
-
-from sparring.attack import REGISTRY
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "examples" / "notebooks").glob("*.ipynb"))
 
@@ -23,16 +19,6 @@ def code(notebook: Path) -> str:
     """Its cells of code, one after the other."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-
-
-@pytest.fixture
-def program() -> Iterator[ModuleType]:
-    """The module that a notebook is; what it enters into the register leaves it again."""
-    module = sys.modules["notebook"] = ModuleType("notebook")
-    yield module
-    del sys.modules["notebook"]
-    for name in [one for one, info in REGISTRY.items() if info.cls.__module__ == "notebook"]:
-        del REGISTRY[name]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
-
-from sparring.attack import REGISTRY
-from sparring.audit.checks.registry import CHECKS
 
 sys.path.insert(0, str(Path(__file__).parent))
 from pages import HOME, PAGES, blocks
@@ -24,18 +20,6 @@ QUICK = ("docs/how_to/own_check.md",)
 
 def name(page: Path) -> str:
     return page.relative_to(HOME).as_posix()
-
-
-@pytest.fixture
-def program() -> Iterator[ModuleType]:
-    """The module that a page makes; what it enters into a register leaves it again."""
-    module = sys.modules["page"] = ModuleType("page")
-    yield module
-    del sys.modules["page"]
-    for name in [one for one, info in REGISTRY.items() if info.cls.__module__ == "page"]:
-        del REGISTRY[name]
-    for code in [one for one, check in CHECKS.items() if check.find.__module__ == "page"]:
-        del CHECKS[code]
 
 
 RUNNABLE = [page for page in PAGES if any(one.kind == "python" and not one.reason for one in blocks(page))]

@@ -39,6 +39,8 @@ def os_errors_as(path: Path) -> Iterator[None]:
     Raises:
         OutputPathError: in place of any OSError.
     """
+    if "\0" in str(path):
+        raise OutputPathError(f"cannot write {str(path)!r}: the name of a file has no zero bytes")
     try:
         yield
     except OSError as error:

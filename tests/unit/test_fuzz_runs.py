@@ -25,7 +25,7 @@ from sparring.cli import main
 from sparring.export.files import check_writable, open_folder
 
 CASES = int(os.environ.get("SPARRING_FUZZ", "300"))
-TESTS = 19
+TESTS = 20
 fuzz = settings(
     max_examples=-(-CASES // TESTS),
     deadline=None,
@@ -123,7 +123,7 @@ def edited(plain: Any, edits: list[tuple[int, str, Any]]) -> Any:
             node = dice.choice(deeper)
         key = dice.choice(list(node)) if isinstance(node, dict) else dice.randrange(len(node))
         if what == "set":
-            node[key] = value
+            node[key] = copy.deepcopy(value)  # the next edit may be inside it
         elif what == "drop":
             del node[key]
         elif isinstance(node, list):

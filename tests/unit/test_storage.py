@@ -102,3 +102,8 @@ def test_what_a_killed_process_left_is_removed_when_it_is_old(tmp_path: Path) ->
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     sweep(tmp_path)
     assert names(tmp_path) == [".b.0.tmp", "c.tmp"]
+
+
+def test_a_zero_byte_in_a_path_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(OutputPathError, match="no zero bytes"), os_errors_as(Path(f"{tmp_path}/a\0b")):
+        raise AssertionError("never reached")

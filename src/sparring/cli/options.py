@@ -304,6 +304,19 @@ class Leaf:
         paths = base is Path or Path in get_args(base)
         return Path(given) if paths and isinstance(given, str) else given
 
+    def fits(self, kept: Any) -> bool:
+        """A plain value from a file is of the type that the option has."""
+        import json
+
+        from pydantic import TypeAdapter, ValidationError
+
+        base = get_args(self.hint)[0]
+        try:
+            TypeAdapter(base).validate_json(json.dumps(kept), strict=True)
+        except (ValidationError, ValueError):
+            return False
+        return True
+
 
 def takes_options(function: Callable[..., None]) -> Callable[..., None]:
     """Let a command take groups: each parameter that is a dataclass becomes options, one for each of its fields."""

@@ -160,7 +160,7 @@ class _Verifier:
         plan = self.store.plan
         same = {"model": self._same_model(), "data": True, "code": plan["code"] == code_name()}
         self._files()
-        radii = [Radius(eps, 0, 0, 0, 0) for eps in plan["radii"]]
+        radii = [Radius(float(eps), 0, 0, 0, 0) for eps in plan["radii"]]
         record = self._load(HEAD)
         if record is None:
             return self._made(0, 0, tuple(radii), {**same, "data": False}, 0)

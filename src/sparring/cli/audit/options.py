@@ -17,6 +17,7 @@ from sparring.cli.options import (
     WeightsOption,
     built,
     flat,
+    leaves_of,
     printed,
     run_plugins,
 )
@@ -137,9 +138,11 @@ def recorded(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read ({error}); give the folder of a run") from None
     if not isinstance(known, dict) or not isinstance(known.get("model"), str):
         raise InputError(f"{path} does not say which model was audited; give the folder of a run")
-    plugins = known.get("plugin") or []
-    if not isinstance(plugins, list) or not all(isinstance(one, str) for one in plugins):
-        raise InputError(f"{path} names the plugins {plugins!r}; a list of names is expected")
+    for leaf in leaves_of(AuditOptions):
+        if leaf.name in known and not leaf.fits(known[leaf.name]):
+            raise InputError(
+                f"{path} has {leaf.name} = {str(known[leaf.name])[:60]!r}; that is no value of this option"
+            )
     return known
 
 

@@ -13,6 +13,7 @@ import sparring as sp
 from sparring.audit.run.verify import verify
 from sparring.audit.run.verify_points import allowed
 from sparring.audit.suites.stage import Stage, Suite
+from sparring.errors import InputError
 
 SUITE = Suite("one", "for tests", (Stage("FGSM", "fgsm", "single-step"),), curves=())
 
@@ -71,3 +72,23 @@ def test_a_run_whose_region_was_exchanged_does_not_verify(
     found = verify(tmp_path, sp.wrap(small_net), small_images)
     assert not found.holds
     assert any("made for another plan" in line for line in found.findings)
+
+
+def test_a_plan_with_other_values_is_refused_or_does_not_hold(
+    small_net: nn.Module, small_images: tuple[Tensor, Tensor], tmp_path: Path
+) -> None:
+    """Never an error of our own, and never a radius that is no number."""
+    sp.audit(small_net, small_images, ("Linf", 0.06), suite=SUITE, folder=tmp_path)
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    for name, value in ((name, value) for name in plan for value in (None, [None]) if plan[name] != value):
+        (tmp_path / "plan.json").write_text(json.dumps({**plan, name: value}))
+        refused: InputError | None = None
+        try:
+            found = verify(tmp_path, sp.wrap(small_net), small_images)
+        except InputError as error:
+            refused = error
+        if refused is not None:
+            assert "\n" not in str(refused)
+        else:
+            assert not found.holds, name
+            assert all(isinstance(one.eps, float) for one in found.radii)

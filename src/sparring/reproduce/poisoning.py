@@ -18,7 +18,7 @@ from sparring.model import wrap
 from sparring.poisoning import poison
 from sparring.poisoning.knowledge import Knowledge
 from sparring.reproduce.poisoning_detectors import Detection, detect
-from sparring.reproduce.poisoning_experiment import CLIPPED, NONE, PRUNING, Bench, Outcome, assumed
+from sparring.reproduce.poisoning_experiment import NONE, PRUNING, Bench, Outcome, assumed
 from sparring.reproduce.poisoning_targets import Aimed, aimed, pick_targets
 
 PARTS = ("label-flip", "backdoor", "detectors", "transfer", "from-scratch")
@@ -53,6 +53,8 @@ class Settings:
         "spectral:remove=0.3",
         "activation",
         "roni:deviations=1",
+        "fine-pruning:0.5",
+        "clipped:clip=1,noise=0.05",
     )
     backdoor_images: int = 2000
     backdoors: tuple[str, ...] = ("badnets:share=0.05", "blended:share=0.05")
@@ -193,7 +195,7 @@ def _flips(settings: Settings, found: Findings, say: Callable[[str], None]) -> N
     for victim in map(learner, settings.victims):
         for choose in ("random", "optimised"):
             for defense in (NONE, *settings.flip_defenses):
-                if defense.startswith((CLIPPED, PRUNING)) and not isinstance(victim, NetLearner):
+                if defense.startswith(PRUNING) and not isinstance(victim, NetLearner):
                     continue
                 line = []
                 for share in settings.shares:

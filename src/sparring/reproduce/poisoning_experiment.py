@@ -21,7 +21,7 @@ from sparring.defenses.data.fine_pruning import fine_prune
 from sparring.defenses.data.sanitizer import Sanitized
 from sparring.defenses.detect.roc import roc
 from sparring.defenses.training.clipping import ClippedNoise
-from sparring.defenses.training.learners import Learner, NetLearner
+from sparring.defenses.training.learners import Learner, LinearLearner, NetLearner
 from sparring.defenses.training.recipes import find_recipe
 from sparring.errors import InputError
 from sparring.model import wrap
@@ -152,7 +152,7 @@ class Bench:
 
     def net(self, data: ImageData, name: tuple[object, ...], victim: Learner, seed: int) -> nn.Module:
         """A net trained on `data`, which `name` stands for."""
-        loss = repr(victim.loss) if isinstance(victim, NetLearner) else ""
+        loss = repr(victim.loss) if isinstance(victim, (NetLearner, LinearLearner)) else ""
         key = ("net", *name, victim.spec, loss, seed)
         if key not in self._kept:
             self._kept[key] = victim.learn(data, seed)
@@ -257,8 +257,11 @@ def _as_net(victim: Learner) -> NetLearner:
     return victim
 
 
-def _clipped(victim: Learner, defense: str) -> NetLearner:
-    return replace(_as_net(victim), loss=_noisy(defense))
+def _clipped(victim: Learner, defense: str) -> Learner:
+    """The learner with clipped and noisy gradients; a logistic regression learns by descent then."""
+    if isinstance(victim, (NetLearner, LinearLearner)):
+        return replace(victim, loss=_noisy(defense))
+    raise InputError(f"gradients of {victim.spec} cannot be clipped; take logistic or a net of the zoo")
 
 
 def _noisy(defense: str) -> ClippedNoise:

@@ -67,7 +67,7 @@ class Settings:
     nets: int = 20
     detector_images: int = 3600
     steps: int = 150
-    scratch_targets: int = 16
+    scratch_targets: int = 40
     transfer_targets: int = 30
     transfer_images: int = 1000
     scratch_images: int = 500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from sparring.cli.audit.options import AuditOptions
 
 FILE = "training_data.json"
+CONTROL = 1000
+"images of --data that serve as the control, where there are so many; detectors are cheap, and few images tell little"
 
 
 def inspect_training_data(options: AuditOptions, spec: str, out: Path | None, quiet: bool) -> None:
@@ -26,7 +29,8 @@ def inspect_training_data(options: AuditOptions, spec: str, out: Path | None, qu
     from sparring.errors import InputError
     from sparring.storage import write_json
 
-    model, control = options.load.load()
+    model, control = replace(options.load, n=None).load()
+    control = control.first(min(len(control), max(options.load.n or 0, CONTROL)))
     if not isinstance(model.net, nn.Module) or model.mean is not None or model.std is not None:
         raise InputError("--training-data needs a PyTorch module that takes pixels in [0, 1]")
     log = stderr(quiet)

@@ -30,7 +30,7 @@ TRUSTED = 400
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is done. `QUICK` takes about three minutes of one core, `FULL` about twenty.
+    """How much is done. `QUICK` takes about three minutes of one core, `FULL` about half an hour.
 
     Attributes:
         data: its spec. flip_images: training images for the curves. shares: of flipped labels. victims: learners.
@@ -55,6 +55,7 @@ class Settings:
         "roni:deviations=1",
         "fine-pruning:0.5",
         "clipped:clip=1,noise=0.05",
+        "trusted",
     )
     backdoor_images: int = 2000
     backdoors: tuple[str, ...] = ("badnets:share=0.05", "blended:share=0.05")

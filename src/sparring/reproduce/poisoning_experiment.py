@@ -31,7 +31,7 @@ from sparring.poisoning.knowledge import Knowledge
 from sparring.spec import number
 
 SEEDS = (0, 1, 2)
-NONE, PRUNING, CLIPPED = "none", "fine-pruning", "clipped"
+NONE, PRUNING, CLIPPED, TRUSTED = "none", "fine-pruning", "clipped", "trusted"
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,9 @@ class Bench:
 
         Args:
             spec: of the poison; None = none. victim: the learner. defense: the spec of a sanitizer,
-                "fine-pruning:SHARE", "clipped:clip=1,noise=0.05", or "none". knows: what the adversary knows;
-                everything unless given.
+                "fine-pruning:SHARE", "clipped:clip=1,noise=0.05", "trusted" (the trusted images alone, which
+                defenses that use them should beat), or "none".
+            knows: what the adversary knows; everything unless given.
         """
         knows = knows or Knowledge()
         runs = [self._run(spec, victim, defense, knows, seed) for seed in self.seeds]
@@ -166,6 +167,8 @@ class Bench:
         head, _, rest = defense.partition(":")
         if head == NONE:
             return _Run(self.net(data, name, victim, seed), poisoned)
+        if head == TRUSTED:
+            return _Run(self.net(self.trusted, (TRUSTED,), victim, seed), poisoned)
         if head == CLIPPED:
             return _Run(self.net(data, name, _clipped(victim, defense), seed), poisoned)
         plain = self.net(data, name, victim, seed)
@@ -247,7 +250,7 @@ def check_defense(defense: str) -> None:
     elif head == PRUNING:
         if rest and not isinstance(number(rest), float):
             raise InputError(f"{defense}: the share of the units is {rest!r}; write fine-pruning:0.5")
-    elif head != NONE:
+    elif spec not in (NONE, TRUSTED):
         sanitizer(spec)
 
 

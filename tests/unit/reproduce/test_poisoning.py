@@ -81,6 +81,13 @@ def test_clipped_gradients_bound_what_flips_do_to_a_linear_victim(bench: Bench) 
     assert clipped.control != plain.control, "the control has the same defense"
 
 
+def test_the_trusted_images_alone_do_not_depend_on_the_poison(bench: Bench) -> None:
+    check_defense("trusted")
+    one = bench.experiment("label-flip:share=0.4", learner("logistic:C=1"), "trusted")
+    assert one.accuracy == one.control
+    assert one.accuracy.runs[0] == bench._right(learner("logistic:C=1").learn(bench.trusted))
+
+
 def test_the_findings_become_a_page_tables_and_json(bench: Bench) -> None:
     victim, settings = learner("logistic:C=1"), Settings(shares=(0.0, 0.4), seeds=(0, 1))
     found = Findings(settings)

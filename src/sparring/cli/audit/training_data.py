@@ -16,8 +16,13 @@ CONTROL = 1000
 "images of --data that serve as the control, where there are so many; detectors are cheap, and few images tell little"
 
 
-def inspect_training_data(options: AuditOptions, spec: str, out: Path | None, quiet: bool) -> None:
+def inspect_training_data(
+    options: AuditOptions, spec: str, out: Path | None, quiet: bool, place: Path | None = None
+) -> None:
     """Run the detectors on the split "train" of `spec`; print what they flag, and write it into `out`.
+
+    Args:
+        place: the --out of the user, which `out` stands for.
 
     Raises:
         InputError: the data cannot be had, or the model is no module with a linear layer.
@@ -25,6 +30,7 @@ def inspect_training_data(options: AuditOptions, spec: str, out: Path | None, qu
     from torch import nn
 
     from sparring.audit.training_data.suspicion import suspicions
+    from sparring.cli.audit.show import shown
     from sparring.data import load_data
     from sparring.errors import InputError
     from sparring.storage import write_json
@@ -48,4 +54,4 @@ def inspect_training_data(options: AuditOptions, spec: str, out: Path | None, qu
         for one in found:
             console.say(f"  {one}")
     if out is not None:
-        note(log, f"training data: {out / FILE}")
+        note(log, f"training data: {shown(out / FILE, out, place)}")

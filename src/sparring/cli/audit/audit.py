@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import AUDIT, app
 from sparring.cli.audit.files import Files
 from sparring.cli.audit.options import AuditOptions
 from sparring.cli.audit.work import Work
 from sparring.cli.options import QuietOption, takes_options
 
 
-@app.command("audit")
+@app.command("audit", rich_help_panel=AUDIT)
 @takes_options
 def audit(
     options: AuditOptions,

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import AUDIT, app
 from sparring.cli.options import ForceOption, QuietOption, takes_options
 
 
-@app.command("bundle")
+@app.command("bundle", rich_help_panel=AUDIT)
 @takes_options
 def bundle(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished audit. It is copied.")],

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import AUDIT, app
 from sparring.cli.audit.options import InsteadOptions
 from sparring.cli.options import QuietOption, takes_options
 
 
-@app.command("merge")
+@app.command("merge", rich_help_panel=AUDIT)
 @takes_options
 def merge(
     runs: Annotated[

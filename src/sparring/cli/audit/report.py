@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import AUDIT, app
 from sparring.cli.audit.files import Files
 from sparring.cli.options import (
     ForceOption,
@@ -18,7 +18,7 @@ from sparring.cli.options import (
 )
 
 
-@app.command("report")
+@app.command("report", rich_help_panel=AUDIT)
 @takes_options
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of an audit, or its report.json.")],

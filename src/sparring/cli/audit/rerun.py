@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import AUDIT, app
 from sparring.cli.audit.options import InsteadOptions
 from sparring.cli.options import ForceOption, OutOption, QuietOption, WorkersOption, takes_options
 
 
-@app.command("rerun")
+@app.command("rerun", rich_help_panel=AUDIT)
 @takes_options
 def rerun(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished audit.")],

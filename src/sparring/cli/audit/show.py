@@ -128,8 +128,8 @@ def _print_remedies(document: Document, console: Console) -> None:
     for one in document.get("adaptive", ()):
         before, after = figure(one["oblivious"]), figure(one["adaptive"])
         console.print(Text(f"remedy tried: {one['remedy']} ({one['code']})"), soft_wrap=True)
-        told = f"  {after} survive with it, {percent(before.value)} without it\n"
-        console.print(Text(told), soft_wrap=True)
+        text = f"  {after} survive with it, {percent(before.value)} without it\n"
+        console.print(Text(text), soft_wrap=True)
 
 
 def _print_doubts(document: Document, console: Console) -> None:

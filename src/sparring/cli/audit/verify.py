@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import AUDIT, app
 from sparring.cli.audit.options import InsteadOptions
 from sparring.cli.options import BatchSizeOption, JsonOption, QuietOption, takes_options
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sparring.audit.run.verify import Verification
 
 
-@app.command("verify")
+@app.command("verify", rich_help_panel=AUDIT)
 @takes_options
 def verify(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of an audit, finished or not; or a bundle.")],

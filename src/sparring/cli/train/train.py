@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sparring.cli.app import app
+from sparring.cli.app import DEFEND, app
 from sparring.cli.options import DeviceOption, PluginOption, SeedOption, takes_options
 from sparring.cli.train.options import Fitting, Learning, TrainData, TrainFiles
 
 
-@app.command("train")
+@app.command("train", rich_help_panel=DEFEND)
 @takes_options
 def train(
     learning: Learning,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -56,6 +57,24 @@ def until(true: Any) -> None:
         time.sleep(0.005)
 
 
+def moves_of(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of what is sent (+) and removed (-) from now on."""
+    done: list[str] = []
+    send, remove = remote._Place.send, remote._Place.remove
+
+    def sent(place: Any, home: Path, name: str) -> bool:
+        done.append(f"+{name}")
+        return send(place, home, name)
+
+    def removed(place: Any, name: str) -> None:
+        done.append(f"-{name}")
+        remove(place, name)
+
+    monkeypatch.setattr(remote._Place, "send", sent)
+    monkeypatch.setattr(remote._Place, "remove", removed)
+    return done
+
+
 def claim(**values: object) -> bytes:
     return json.dumps({"token": "x", "pid": 1, "host": "elsewhere", "time": time.time(), **values}).encode()
 
@@ -77,12 +96,7 @@ def test_a_finished_shard_is_there_while_the_next_is_made(url: str) -> None:
 
 
 def test_the_plan_is_sent_before_the_shards_and_removed_after_them(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    done: list[str] = []
-    send, remove = remote._Place.send, remote._Place.remove
-    monkeypatch.setattr(
-        remote._Place, "send", lambda self, home, name: (done.append(f"+{name}"), send(self, home, name))[1]
-    )
-    monkeypatch.setattr(remote._Place, "remove", lambda self, name: (done.append(f"-{name}"), remove(self, name)))
+    done = moves_of(monkeypatch)
     monkeypatch.setattr(remote, "BEAT", 60.0)
     with mirrored(url) as home:
         list(Store.open(home, PLAN, resume=False).work(make))
@@ -127,14 +141,12 @@ def test_errors_name_the_place_and_not_the_copy(url: str) -> None:
 def test_only_what_changed_is_sent_and_what_is_gone_is_removed(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with mirrored(url) as home:
         list(Store.open(home, PLAN, resume=False).work(make))
-    sent: list[str] = []
-    send = remote._Place.send
-    monkeypatch.setattr(remote._Place, "send", lambda self, home, name: (sent.append(name), send(self, home, name))[1])
+    moves = moves_of(monkeypatch)
     with mirrored(url) as home:
         (home / "shards" / "00001.safetensors").unlink()
         write(home / "report.md", "new")
         (home / ".report.json.abc.tmp").write_text("half")
-    assert sent == ["report.md"]
+    assert moves == ["-shards/00001.safetensors", "+report.md", f"-{CLAIM}"]
     assert set(there(url)) == {"plan.json", "report.md", "shards/00000.safetensors", "shards/00002.safetensors"}
 
 
@@ -175,7 +187,7 @@ def test_of_many_that_begin_at_once_one_writes(url: str) -> None:
 def test_the_claim_of_the_dead_is_void(url: str) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    put(url, CLAIM, claim(pid=gone.pid, host=remote.socket.gethostname()))
+    put(url, CLAIM, claim(pid=gone.pid, host=socket.gethostname()))
     with mirrored(url):
         pass
     put(url, CLAIM, claim(time=time.time() - remote.STALE - 1))

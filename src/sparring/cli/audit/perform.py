@@ -44,7 +44,7 @@ def perform(
         report = work.carry_out(plan, options, progress, log)
     note_account(plan.model, log)
     if report is None:
-        if work.worker is None:
+        if work.worker is None and work.out is not None:
             note(log, f"this share is done; when all are: sparring merge {shown(work.out, work.out, place)}")
         return True
     report = options.on(report.requiring(required))

@@ -135,7 +135,8 @@ class LinearLearner(Learner):
         def adam(parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
             weight, bias = parameters
             penalty = 1 / (self.C * len(data))
-            return torch.optim.Adam([{"params": [weight], "weight_decay": penalty}, {"params": [bias]}], lr=lr)
+            groups: list[dict[str, Any]] = [{"params": [weight], "weight_decay": penalty}, {"params": [bias]}]
+            return torch.optim.Adam(groups, lr=lr)
 
         net = nn.Sequential(nn.Flatten(), layer)
         return fit(

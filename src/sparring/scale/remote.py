@@ -303,6 +303,8 @@ class _Mirror:
                 self.step()
             except InputError as error:
                 raise _Unsent(str(error)) from error
+            except KeyboardInterrupt:
+                raise _Unsent(f"{self.place.url}: stopped before everything was sent") from None
 
 
 @contextmanager

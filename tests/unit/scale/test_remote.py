@@ -100,14 +100,15 @@ def test_the_plan_is_sent_before_the_shards_and_removed_after_them(url: str, mon
     monkeypatch.setattr(remote, "BEAT", 60.0)
     with mirrored(url) as home:
         list(Store.open(home, PLAN, resume=False).work(make))
+        write(home / "options.json", "{}")
     with mirrored(url) as home:
         Store.clear(home)
     moves = [one for one in done if CLAIM not in one]
     assert moves[0] == "+plan.json"
-    assert moves[3] == "+shards/00002.safetensors"
-    assert moves[4] == "-shards/00000.safetensors"
+    assert moves[4] == "+shards/00002.safetensors"
+    assert moves[5] == "-shards/00000.safetensors"
     assert moves[-1] == "-plan.json"
-    assert there(url) == {}
+    assert set(there(url)) == {"options.json"}
 
 
 def test_a_run_that_was_stopped_is_gone_on_with(url: str) -> None:
@@ -269,6 +270,19 @@ def test_a_file_that_is_gone_before_it_is_sent_is_no_error_and_a_place_that_is_g
     monkeypatch.setattr(place.fs, "put_file", no_bucket, raising=False)
     with pytest.raises(InputError, match="the bucket does not exist"):
         place.send(tmp_path, "report.md")
+
+
+def test_who_stops_the_sending_too_keeps_the_run_here(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "BEAT", 60.0)
+
+    def impatient(self: Any, home: Path, name: str) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(remote._Place, "send", impatient)
+    with pytest.raises(InputError, match=r"stopped before everything was sent; the run lies in"), mirrored(url) as home:
+        write(home / "report.md", "new")
+    assert (home / "report.md").exists()
+    shutil.rmtree(home)
 
 
 def test_a_store_where_two_create_the_same_file_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

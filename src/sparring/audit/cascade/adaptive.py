@@ -20,6 +20,7 @@ from typing import Any
 
 from sparring.audit.probes.probe import Probes, saturated
 from sparring.audit.statistics.proportion import Figure
+from sparring.audit.suites.builtin import nearest_point
 from sparring.audit.suites.stage import Stage, unfit
 from sparring.model import Model
 from sparring.threat import Threat
@@ -113,9 +114,9 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
             (
                 _climb(f"PGD (margin, {title})", f"pgd:loss=margin,steps={steps}", through),
                 _climb(f"APGD-DLR ({title})", f"apgd-dlr:steps={2 * steps},restarts=2", through, full_on_subset=False),
-                _climb(f"DDN ({title})", f"ddn:steps={max(100, 2 * steps)}", through, full_on_subset=False),  # L2
-                _climb(
-                    f"Sigma-zero ({title})", f"sigma-zero:steps={max(100, 2 * steps)}", through, full_on_subset=False
+                *(
+                    replace(one, title=f"{one.title} ({title})", family="adaptive", full_on_subset=False, wrapper=through)
+                    for one in nearest_point(max(300, 6 * steps))
                 ),
             ),
         )

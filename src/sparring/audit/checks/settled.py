@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sparring.audit.checks.comparisons import beats
+from sparring.audit.checks.comparisons import beats, gradients_lead
 from sparring.audit.checks.evidence import Evidence
 
 HIDDEN = frozenset({"zero-gradients", "piecewise-constant"})
@@ -39,7 +39,8 @@ def settled(seen: Evidence, codes: frozenset[str]) -> frozenset[str]:
     """Those of the severe signs `codes` that do not put the figure in doubt."""
     white = _either(seen.on.gradient, seen.on.adaptive)
     others = [one for one in (seen.on.query, seen.on.noise, seen.on.transfer) if one is not None]
-    if white is None or not others or any(beats(one, white) for one in others):
+    compared = others if gradients_lead(seen) else [one for one in others if one is not seen.on.query]
+    if white is None or not others or any(beats(one, white) for one in compared):
         return frozenset()
     hidden = codes & HIDDEN
     if hidden:

@@ -31,9 +31,8 @@ def beats(one: Tensor, others: Tensor) -> int:
 
 
 def gradients_lead(seen: Evidence) -> bool:
-    """Attacks with sound gradients find what queries find. Not so under L0: which few pixels to change is a choice that
-    a gradient says little of, and random search (Sparse-RS) breaks more on nets that hide nothing (docs/audit_checks.md).
-    """
+    """Attacks with sound gradients find what queries find. Not so under L0: a gradient says little of which few pixels
+    to change, and random search (Sparse-RS) breaks more on nets that hide nothing (docs/audit_checks.md)."""
     return seen.worst is None or seen.worst.threat.norm is not L0
 
 

@@ -67,6 +67,7 @@ class Facts:
         tried: remedies. notes: what was measured about a doubt, in a few words, by its code.
         access: the most that the attacker saw of the model. queries: that the attacks took. spent: that the whole audit
             took, both over all images. bracket: what is proved.
+        surrogate: what stood in for the model in searches. draws: looks that decide success, see `Evidence`.
     """
 
     threat: str
@@ -83,6 +84,8 @@ class Facts:
     queries: int = 0
     spent: int = 0
     bracket: Bracket | None = None
+    surrogate: str | None = None
+    draws: int = 0
 
     def found(self, code: str) -> Doubt | None:
         """The doubt of this code, if there is one."""
@@ -138,7 +141,7 @@ def judge(facts: Facts) -> Verdict:
     calm = void is None and cause is not None and verdict.cause is None and _settled(facts, severe)
     known = facts.settled if calm else frozenset()
     others = tuple(_of_others(facts, worst)) if worst is not None and void is None else ()
-    evidence = (*verdict.evidence, *others, *_attacker(facts), *_ill_defined(facts))
+    evidence = (*verdict.evidence, *others, *_searched(facts), *_attacker(facts), *_ill_defined(facts))
     return Verdict(verdict.status, verdict.headline, evidence, verdict.cause, known)
 
 
@@ -150,6 +153,13 @@ def _calm(facts: Facts) -> bool:
     """No sign is left that accuses, and nobody was misled by those that do not."""
     severe = [doubt for code in causes() if (doubt := facts.found(code)) is not None]
     return _settled(facts, severe) and not facts.deceived
+
+
+def _searched(facts: Facts) -> Iterator[str]:
+    """That attacks searched on something cheaper than the model."""
+    if facts.surrogate is not None:
+        by = f"by the majority of {facts.draws} answers" if facts.draws else "by its answer"
+        yield f"Attacks searched on a surrogate, {facts.surrogate}; the model itself decided each success, {by}."
 
 
 def _attacker(facts: Facts) -> Iterator[str]:

@@ -116,6 +116,8 @@ def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: P
         bracket=bracket,
         settled=settled(seen, severe),
         deceived=deceived(seen),
+        surrogate=(plan.settings if head.settings is None else head.settings).get("surrogate"),
+        draws=head.draws,
     )
     verdict = judge(facts)
     checks = checks.without(verdict.facts)
@@ -174,6 +176,8 @@ def _no_receipt(plan: Plan, head: Prepared, main: Cascade) -> str:
         return f"the suite {plan.suite.name} has no receipt"
     if head.draws:
         return "the model answers at random"
+    if plan.surrogate is not None:
+        return "the model is too expensive for searches in full"
     if not bool(main.standing.any()):
         return "nothing was left standing, so no image was given up"
     return "it would have cost more than a third of the attacks, which were over quickly"

@@ -1,4 +1,4 @@
-"""Nets that withstand climbs at a fixed radius fall to a search for the nearest point, and under L0 to random search."""
+"""Nets that withstand climbs at a fixed radius fall to searches for the nearest point, under L0 to random search."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
                 _climb(f"PGD (margin, {title})", f"pgd:loss=margin,steps={steps}", through),
                 _climb(f"APGD-DLR ({title})", f"apgd-dlr:steps={2 * steps},restarts=2", through, full_on_subset=False),
                 *(
-                    _climb(f"{one.title} ({title})", one.spec, through, full_on_subset=False, norm=one.norm)
+                    _climb(f"{one.title} ({title})", one.spec, through, norm=one.norm)
                     for one in nearest_point(max(300, 6 * steps))
                 ),
             ),

@@ -42,8 +42,11 @@ PLACE = (LADDER, 1000)
 RIVALS = (
     Stage("Rival codes", "rivals:starts=20,rivals=20,rounds=40", "adaptive", full_on_subset=False),
     Stage("Rival codes, longer", "rivals:starts=20,rivals=30,rounds=80", "adaptive", full_on_subset=False),
+    Stage("Rival codes, more of them", "rivals:starts=40,rivals=60,rounds=80", "adaptive", full_on_subset=False),
 )
 "one after the other, each from starts of its own"
+CODES = ("latent", "rivals")
+"what their specs begin with: they are no registered attacks"
 
 
 def purifier(model: Model) -> DefenseGAN | None:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sparring.audit.checks.comparisons import beats, gradients_lead
 from sparring.audit.checks.evidence import Evidence
+from sparring.audit.statistics.proportion import Figure
 
 HIDDEN = frozenset({"zero-gradients", "piecewise-constant"})
 FOLLOW = HIDDEN | {
@@ -31,8 +32,6 @@ FOLLOW = HIDDEN | {
 SCALE = frozenset({"loss-saturation", "saturated-outputs"})
 FAITHFUL = 0.5
 "rank correlation from which gradients past what hides them are taken to match the model"
-HARMLESS = 0.5
-"of the sanity subset: attacks on a saturated loss that miss more images are called deceived, whoever ran them"
 
 
 def settled(seen: Evidence, codes: frozenset[str]) -> frozenset[str]:
@@ -51,12 +50,17 @@ def settled(seen: Evidence, codes: frozenset[str]) -> frozenset[str]:
     return quiet | (codes & {"budget-not-used"} if codes & SCALE else frozenset())
 
 
-def deceived(seen: Evidence) -> bool:
-    """Attacks on a saturated loss miss many images that others break."""
+def deceived(seen: Evidence) -> Figure | None:
+    """Images that others break and attacks on a saturated loss miss, of the sanity subset; None below the b rule.
+
+    Told, and no accusation by itself: the figure rests on the others. Who claims the figure of such attacks is told by
+    how much it is too high.
+    """
     blind, all_found = seen.on.blind, _either(_either(seen.on.gradient, seen.on.adaptive), seen.on.query)
-    if blind is None or all_found is None or not len(blind):
-        return False
-    return int((all_found & ~blind).sum()) > HARMLESS * len(blind)
+    if blind is None or all_found is None:
+        return None
+    missed = beats(all_found, blind)
+    return Figure(missed, len(blind)) if missed else None
 
 
 def _either(one: Tensor | None, other: Tensor | None) -> Tensor | None:

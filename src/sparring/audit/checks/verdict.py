@@ -63,7 +63,7 @@ class Facts:
         threat: as text, like "Linf 0.3". clean, robust: accuracy on all images, before and after all attacks.
         claims: claims beside what was found. doubts: found. alone: what attacks leave on the sanity subset.
         settled: severe signs that do not put the figure in doubt, see `settled`; they explain too high a claim, and
-            accuse nobody else. deceived: attacks on a saturated loss miss many images.
+            accuse nobody else. deceived: images that only attacks on the cross-entropy miss, if there are many.
         tried: remedies. notes: what was measured about a doubt, in a few words, by its code.
         access: the most that the attacker saw of the model. queries: that the attacks took. spent: that the whole audit
             took, both over all images. bracket: what is proved.
@@ -79,7 +79,7 @@ class Facts:
     tried: Sequence[Tried] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     settled: frozenset[str] = frozenset()
-    deceived: bool = False
+    deceived: Figure | None = None
     access: Access = "gradient"
     queries: int = 0
     spent: int = 0
@@ -133,7 +133,7 @@ def judge(facts: Facts) -> Verdict:
             "inconclusive", headline, (_sentence(void.message), "No figure of it means anything."), void.code
         )
     elif worst is None:
-        verdict = _of_model(facts, cause if cause is None or not _calm(facts) else None)
+        verdict = _of_model(facts, None if _settled(facts, severe) else cause)
     elif worst.gap <= worst.tolerance and _settled(facts, severe):
         verdict = _of_claim(facts, worst, None)
     else:
@@ -141,7 +141,14 @@ def judge(facts: Facts) -> Verdict:
     calm = void is None and cause is not None and verdict.cause is None and _settled(facts, severe)
     known = facts.settled if calm else frozenset()
     others = tuple(_of_others(facts, worst)) if worst is not None and void is None else ()
-    evidence = (*verdict.evidence, *others, *_searched(facts), *_attacker(facts), *_ill_defined(facts))
+    evidence = (
+        *verdict.evidence,
+        *_deceived(facts, calm),
+        *others,
+        *_searched(facts),
+        *_attacker(facts),
+        *_ill_defined(facts),
+    )
     return Verdict(verdict.status, verdict.headline, evidence, verdict.cause, known)
 
 
@@ -149,10 +156,13 @@ def _settled(facts: Facts, severe: Sequence[Doubt]) -> bool:
     return all(doubt.code in facts.settled for doubt in severe)
 
 
-def _calm(facts: Facts) -> bool:
-    """No sign is left that accuses, and nobody was misled by those that do not."""
-    severe = [doubt for code in causes() if (doubt := facts.found(code)) is not None]
-    return _settled(facts, severe) and not facts.deceived
+def _deceived(facts: Facts, calm: bool) -> Iterator[str]:
+    """What attacks on the cross-entropy would have reported."""
+    if calm and facts.deceived is not None and facts.found("loss-saturation") is not None:
+        yield (
+            f"The softmax is saturated: attacks that climb the cross-entropy alone miss {facts.deceived.hits} of "
+            f"{facts.deceived.of} images that others break, so figures from such attacks are too high."
+        )
 
 
 def _searched(facts: Facts) -> Iterator[str]:

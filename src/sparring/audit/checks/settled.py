@@ -8,7 +8,7 @@ model:
     loss-saturation, budget-not-used   margin and DLR losses ran in full and see gradients
     zero-gradients, piecewise-constant, and what follows from them (see `FOLLOW`)
                                        attacks past what hides the gradient ran, and its gradients match the model
-    low-precision                      queries find nothing that gradients miss
+    low-precision, misaligned-gradients    queries find nothing that gradients miss
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ FOLLOW = HIDDEN | {
 }
 "signs that hidden gradients bring along"
 SCALE = frozenset({"loss-saturation", "saturated-outputs"})
+HARMLESS = 0.5
+"of the sanity subset, see `masks`"
 FAITHFUL = 0.5
 "rank correlation from which gradients past what hides them are taken to match the model"
 
@@ -46,8 +48,21 @@ def settled(seen: Evidence, codes: frozenset[str]) -> frozenset[str]:
         found = seen.probes.rescued
         sound = seen.on.adaptive is not None and found is not None and found >= FAITHFUL
         return codes & (FOLLOW | SCALE) if sound else frozenset()
-    quiet = codes & (SCALE | {"low-precision"})
+    quiet = codes & (SCALE | {"low-precision", "misaligned-gradients"})
     return quiet | (codes & {"budget-not-used"} if codes & SCALE else frozenset())
+
+
+def masks(seen: Evidence) -> bool:
+    """Attacks with the model's own gradients miss over half of the sanity subset that others break, and what hides
+    these gradients is no picture file's rounding.
+
+    Then the model is accused though the figure is right: whoever attacks it as it is will be deceived. Not so of a
+    saturated loss alone: attacks on a margin or DLR loss are part of every suite and do not see it, to the last bit.
+    """
+    own, all_found = seen.on.gradient, _either(_either(seen.on.gradient, seen.on.adaptive), seen.on.query)
+    if own is None or all_found is None or seen.probes.filed or not len(own):
+        return False
+    return int((all_found & ~own).sum()) > HARMLESS * len(own)
 
 
 def deceived(seen: Evidence) -> Figure | None:

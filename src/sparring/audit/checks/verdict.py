@@ -63,7 +63,8 @@ class Facts:
         threat: as text, like "Linf 0.3". clean, robust: accuracy on all images, before and after all attacks.
         claims: claims beside what was found. doubts: found. alone: what attacks leave on the sanity subset.
         settled: severe signs that do not put the figure in doubt, see `settled`; they explain too high a claim, and
-            accuse nobody else. deceived: images that only attacks on the cross-entropy miss, if there are many.
+            accuse nobody else. deceived: images that only attacks on the cross-entropy miss, if there are many. masks:
+            gradients are hidden so that attacks on the model as it is miss most of what others break.
         tried: remedies. notes: what was measured about a doubt, in a few words, by its code.
         access: the most that the attacker saw of the model. queries: that the attacks took. spent: that the whole audit
             took, both over all images. bracket: what is proved.
@@ -80,6 +81,7 @@ class Facts:
     notes: Mapping[str, str] = field(default_factory=dict)
     settled: frozenset[str] = frozenset()
     deceived: Figure | None = None
+    masks: bool = False
     access: Access = "gradient"
     queries: int = 0
     spent: int = 0
@@ -133,7 +135,7 @@ def judge(facts: Facts) -> Verdict:
             "inconclusive", headline, (_sentence(void.message), "No figure of it means anything."), void.code
         )
     elif worst is None:
-        verdict = _of_model(facts, None if _settled(facts, severe) else cause)
+        verdict = _of_model(facts, None if _settled(facts, severe) and not facts.masks else cause)
     elif worst.gap <= worst.tolerance and _settled(facts, severe):
         verdict = _of_claim(facts, worst, None)
     else:
@@ -160,8 +162,9 @@ def _deceived(facts: Facts, calm: bool) -> Iterator[str]:
     """What attacks on the cross-entropy would have reported."""
     if calm and facts.deceived is not None and facts.found("loss-saturation") is not None:
         yield (
-            f"The softmax is saturated: attacks that climb the cross-entropy alone miss {facts.deceived.hits} of "
-            f"{facts.deceived.of} images that others break, so figures from such attacks are too high."
+            "The softmax is saturated, which masks gradients: attacks that climb the cross-entropy alone miss "
+            f"{facts.deceived.hits} of {facts.deceived.of} images that others break, so figures from such attacks are "
+            "too high."
         )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from sparring.audit.checks.comparisons import climbs_go_astray, single_step_beats_iterative
 from sparring.audit.checks.evidence import Evidence, OnSubset
 from sparring.audit.checks.registry import Found, Skipped
-from sparring.audit.checks.settled import deceived, settled
+from sparring.audit.checks.settled import deceived, masks, settled
 from sparring.audit.checks.verdict import Facts, judge
 from sparring.audit.inputs.claims import Checked, Claim
 from sparring.audit.probes.probe import Probes
@@ -38,6 +38,7 @@ def test_a_saturated_loss_is_a_fact_where_other_losses_find_all() -> None:
     same = seen(gradient=first(15), query=first(12), blind=first(3))
     assert settled(same, codes) == codes
     assert deceived(same) == Figure(12, N)
+    assert settled(same, frozenset({"misaligned-gradients"})) == {"misaligned-gradients"}
     beaten = seen(gradient=first(15), query=first(30), blind=first(3))
     assert settled(beaten, codes) == frozenset()
     assert deceived(seen(gradient=first(5), query=first(3), blind=first(3))) is None, "below the b rule"
@@ -48,6 +49,9 @@ def test_rounding_is_a_fact_where_gradients_past_it_match_the_model(rescued: flo
     codes = frozenset({"piecewise-constant", "zero-gradients", "black-box-beats-white-box"})
     known = seen(replace(PLAIN, rescued=rescued), gradient=first(0), adaptive=first(15), query=first(12))
     assert (settled(known, codes) == codes) is fine
+    assert masks(seen(gradient=first(0), adaptive=first(60), query=first(12)))
+    assert not masks(seen(gradient=first(0), adaptive=first(40), query=first(12)))
+    assert not masks(seen(replace(PLAIN, filed=True), gradient=first(0), adaptive=first(60), query=first(12)))
     without = seen(replace(PLAIN, rescued=rescued), gradient=first(0), query=first(12))
     assert settled(without, codes) == frozenset()
 
@@ -74,6 +78,14 @@ def test_what_a_saturated_loss_hides_from_others_is_told_and_accuses_nobody() ->
     assert misled.status == "no-claim"
     assert "climb the cross-entropy alone miss 95 of 100 images that others break" in misled.text
     assert "alone miss" not in judge(facts(1.0, 0, calm=True, misled=Figure(95, N))).text, "the claim says it all"
+
+
+def test_hidden_gradients_accuse_where_most_attacks_would_be_deceived() -> None:
+    calm = facts(None, 0, calm=True)
+    verdict = judge(replace(calm, masks=True))
+    assert (verdict.status, verdict.cause) == ("gradient-masking", "loss-saturation")
+    assert "Attacks that report more are deceived" in verdict.text
+    assert judge(calm).status == "no-claim"
 
 
 def test_a_masked_figure_is_never_given_without_a_word() -> None:

@@ -413,7 +413,8 @@ def _remedy(facts: Facts, cause: Doubt) -> Iterator[str]:
         able = [one for one in facts.alone if one.by == kind and kind not in stopped and one.figure.value < HELPS * bar]
         if able:
             best = min(able, key=lambda one: one.figure.value)
-            helpful.append(f"{best.title} alone leaves {best.figure.hits} of {best.figure.of} images")
+            most = " at most" if kind == "scores" else ""  # images broken by others got few queries (`SPARED`)
+            helpful.append(f"{best.title} alone leaves{most} {best.figure.hits} of {best.figure.of} images")
     if helpful:
         what = "a margin or DLR loss, or no gradients" if blind else "an attack without gradients"
         yield f"The remedy is {what}: {', '.join(helpful)}."

@@ -32,6 +32,12 @@ def floored(x: Tensor) -> Tensor:
     return (x * 255).floor() / 255
 
 
+def shuffled(x: Tensor) -> Tensor:
+    """256 levels, every other one a good deal brighter."""
+    level = (x * 255).round()
+    return level / 255 + 0.1 * (level % 2)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
@@ -41,6 +47,7 @@ def floored(x: Tensor) -> Tensor:
         (nn.Identity(), nn.Identity(), False),
         (nn.Identity(), At(lambda z: (z * 100).round() / 100), False),
         (At(floored), nn.Identity(), True),
+        (At(shuffled), nn.Identity(), False),
     ],
 )
 def test_only_256_levels_of_the_box(before: nn.Module, after: nn.Module, expected: bool) -> None:

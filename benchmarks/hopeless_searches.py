@@ -2,8 +2,9 @@
 
     SPARRING_DATA=... python benchmarks/hopeless_searches.py
 
-The published CIFAR-10 nets of $SPARRING_DATA/published (cnn-a), Linf 2/255, their test pictures: first PGD with 40 steps
-on the margin, then each search on what stands, to its end and with `give_up` (`blocks/prospects.py`, learned on digits).
+The published CIFAR-10 nets of $SPARRING_DATA/published (cnn-a), Linf 2/255, their test pictures: first PGD with 40
+steps on the margin, then each search on what stands, to its end and with `give_up` (`blocks/prospects.py`, learned on
+digits).
 """
 
 from __future__ import annotations
@@ -40,8 +41,7 @@ def load(name: str) -> nn.Module:
         nn.Conv2d(3, 16, 4, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 4, 2, 1), nn.ReLU(), nn.Flatten(),
         nn.Linear(2048, 100), nn.ReLU(), nn.Linear(100, 10),
     )  # fmt: skip
-    weights = list(load_file(folder / "published" / f"{name}.safetensors").items())
-    net.load_state_dict(dict(zip(net.state_dict(), (value for _, value in sorted(weights)), strict=True)))
+    net.load_state_dict(load_file(folder / "published" / f"{name}.safetensors"))
     return nn.Sequential(Normalized(), net).eval().requires_grad_(False)
 
 

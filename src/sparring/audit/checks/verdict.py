@@ -413,9 +413,8 @@ def _remedy(facts: Facts, cause: Doubt) -> Iterator[str]:
         able = [one for one in facts.alone if one.by == kind and kind not in stopped and one.figure.value < HELPS * bar]
         if able:
             best = min(able, key=lambda one: one.figure.value)
-            most = (
-                " at most" if kind == "scores" and best.figure.hits else ""
-            )  # images broken by others got few queries (`SPARED`)
+            # Images that others had broken got few queries (`SPARED`), so this is no more than a bound.
+            most = " at most" if kind == "scores" and best.figure.hits else ""
             helpful.append(f"{best.title} alone leaves{most} {best.figure.hits} of {best.figure.of} images")
     if helpful:
         what = "a margin or DLR loss, or no gradients" if blind else "an attack without gradients"

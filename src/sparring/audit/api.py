@@ -12,6 +12,7 @@ import torch
 
 from sparring.audit.cascade.precision import FULL, LOW, in_precision
 from sparring.audit.cascade.progress import Callback
+from sparring.audit.cascade.wrappers import surrogate_of, surrogate_text
 from sparring.audit.inputs.certificates import check_prover, radii_of
 from sparring.audit.inputs.claims import Claim, parse_claim
 from sparring.audit.inputs.requirements import Requirement, parse_requirement
@@ -106,6 +107,7 @@ def plan_of(
     source = Source(data, settings.n, model.classes)
     if settings.certify is not None:
         check_prover(settings.certify, model, threat, source.part(0, 1)[0])
+    cheaper = surrogate_of(model)
     return Plan(
         model,
         source,
@@ -125,6 +127,7 @@ def plan_of(
             "order_from": learnt,
             "threads": torch.get_num_threads(),
             "stages": [stage.spec for stage in stages],
+            **({} if cheaper is None else {"surrogate": surrogate_text(cheaper)}),
         },
         memory,
     )

@@ -31,6 +31,7 @@ def perform(
     Raises:
         InputError: something is wrong with an option; found out before the work, as far as can be.
     """
+    from sparring.audit.run.expensive import said as expensive
     from sparring.cli.audit.progress import watching
     from sparring.cli.audit.show import print_report, shown
 
@@ -40,6 +41,8 @@ def perform(
     files.check()
     with working(log, options.load.title):
         plan = options.plan(log)
+    if plan.surrogate is not None:
+        note(log, expensive(plan))
     with watching(log) as progress:
         report = work.carry_out(plan, options, progress, log)
     note_account(plan.model, log)

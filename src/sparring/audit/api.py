@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from sparring.audit.suites.find import suite as find_suite
 from sparring.audit.suites.stage import Suite, unfit
 from sparring.errors import InputError
 from sparring.model import Model, wrap
+from sparring.scale.remote import mirrored
 from sparring.threat import Threat
 
 
@@ -38,7 +40,9 @@ class AuditCall(AuditSettings):
 
     progress: Callback | None = setting(None, "Called with a `Step` after each batch.")
     folder: str | Path | None = setting(
-        None, "Keep every shard and every adversarial example there; memory then does not grow with the images."
+        None,
+        "Keep every shard and every adversarial example there; memory then does not grow with the images. A folder, or "
+        "a place in an object store, s3://BUCKET/RUN; see `sparring.scale.remote`.",
     )
     resume: bool = setting(False, "Go on with the run in `folder`. Any number of processes may do so at the same time.")
 
@@ -60,10 +64,11 @@ def audit(model: Model | Callable[..., Any], data: Data, threat: Threat | tuple[
     required = requirements_of(call, plan.threat)
     if call.folder is None:
         return carry_out(plan, call.progress).requiring(required)
-    run = Run.open(plan, call.folder, call.resume)
-    run.store.mend()
-    run.work(progress=call.progress)
-    return run.report().requiring(required)
+    with mirrored(call.folder, warnings.warn) as folder:
+        run = Run.open(plan, folder, call.resume)
+        run.store.mend()
+        run.work(progress=call.progress)
+        return run.report().requiring(required)
 
 
 @keywords_of(AuditSettings)

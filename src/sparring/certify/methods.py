@@ -129,7 +129,7 @@ class Complete(Method):
     paper = "arXiv:2103.06624"
     passes = 2000
     seconds: float = 30.0
-    attack: str = "apgd-ce+apgd-t"
+    attack: str = "apgd-ce+apgd-t+fmn:steps=200"
     nodes: int = 64
 
     def __post_init__(self) -> None:

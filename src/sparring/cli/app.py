@@ -24,6 +24,13 @@ from sparring.errors import OutOfMemory, ShapeError, SmallerBatches, SparringErr
 
 BAD_INPUT, MODEL_RAISED, OWN_ERROR, STOPPED = 2, 3, 70, 130
 
+AUDIT = "Audit"
+ATTACK = "Attack and prove"
+DEFEND = "Train and defend"
+LOOK_UP = "Look up"
+SHOW = "Pages and experiments"
+"panels of the help, each with its commands"
+
 TRACEBACK = "--traceback"
 LONE = {"--ray": "local", "--slurm": ""}
 "options that may stand without a value, and the value that they have then"

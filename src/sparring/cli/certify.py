@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import ATTACK, app
 from sparring.cli.loading import LoadOptions
 from sparring.cli.options import (
     BatchSizeOption,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sparring.certify.result import Certificates
 
 
-@app.command("certify")
+@app.command("certify", rich_help_panel=ATTACK)
 @takes_options
 def certify(
     load: LoadOptions,

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import LOOK_UP, app
 from sparring.cli.options import PluginOption, run_plugins
 
 
-@app.command("checks")
+@app.command("checks", rich_help_panel=LOOK_UP)
 def checks(
     plugin: PluginOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import ATTACK, app
 from sparring.cli.loading import LoadOptions
 from sparring.cli.options import CountOption, JsonOption, QuietOption, SeedOption, ThreatOptions, takes_options
 
@@ -22,7 +22,7 @@ class FewImages(LoadOptions):
     n: CountOption = 64
 
 
-@app.command("crosscheck")
+@app.command("crosscheck", rich_help_panel=ATTACK)
 @takes_options
 def crosscheck(
     load: FewImages,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import LOOK_UP, app
 from sparring.cli.options import PluginOption, run_plugins
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sparring.data import DataInfo
 
 
-@app.command("data")
+@app.command("data", rich_help_panel=LOOK_UP)
 def data(
     plugin: PluginOption = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import DEFEND, app
 from sparring.cli.loading import ModelOptions
 from sparring.cli.options import CountOption, DataOption, JsonOption, SeedOption, takes_options
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sparring.defenses.data.sanitizer import Sanitized
 
 defend = typer.Typer(help="Defend against attacks on the training data.", no_args_is_help=True)
-app.add_typer(defend, name="defend")
+app.add_typer(defend, name="defend", rich_help_panel=DEFEND)
 
 
 @defend.callback()

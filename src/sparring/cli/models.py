@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import LOOK_UP, app
 
 if TYPE_CHECKING:
     from sparring.zoo.shipped import ModelInfo
 
 
-@app.command("models")
+@app.command("models", rich_help_panel=LOOK_UP)
 def models(
     json: Annotated[bool, typer.Option("--json", help="Print JSON, with the whole cards, instead of a table.")] = False,
 ) -> None:

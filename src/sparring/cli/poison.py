@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import ATTACK, app
 from sparring.cli.options import CountOption, DataOption, JsonOption, SeedOption, takes_options
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _ADVERSARY = "Adversary"
 
 
-@app.command("poison")
+@app.command("poison", rich_help_panel=ATTACK)
 @takes_options
 def poison(
     spec: Annotated[

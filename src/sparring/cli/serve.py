@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import SHOW, app
 from sparring.cli.options import (
     DefenseOption,
     DeviceOption,
@@ -22,7 +22,7 @@ _SEEN = "What clients see"
 _WHERE = "Where"
 
 
-@app.command("serve")
+@app.command("serve", rich_help_panel=SHOW)
 def serve(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="The classifier, as for --model elsewhere.")],
     weights: WeightsOption = None,

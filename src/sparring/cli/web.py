@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import SHOW, app
 from sparring.cli.options import takes_options
 
 
-@app.command("web")
+@app.command("web", rich_help_panel=SHOW)
 @takes_options
 def web(
     runs: Annotated[

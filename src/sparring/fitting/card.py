@@ -41,7 +41,7 @@ class Scores:
     """The success of a fitted attack on some images.
 
     Attributes:
-        untargeted: driven to any wrong class. targeted: to the class that it was told, or was fitted for; None = it
+        untargeted: driven to any wrong class. targeted: to the class that it was given, or was fitted for; None = it
             knows no classes. control: random noise of the same size, one for all images. transfer: the attack on a
             second model, and transfer_control the noise; None without one.
     """

@@ -51,14 +51,14 @@ def train_autoencoders(
     lr: float = 1e-2,
     noise: float = 0.1,
     seed: int = 0,
-    told: Callable[[str, int, float], None] | None = None,
+    on_step: Callable[[str, int, float], None] | None = None,
 ) -> Autoencoders:
     """Both, one after the other, on the CPU; in eval mode, weights frozen.
 
     Args:
         images: clean ones [N, 1, H, W] in [0, 1].
         noise: the standard deviation of what is put on the images that enter, not on those that should come out.
-        told: called with the net, each iteration, from 1, and its mean squared error.
+        on_step: called with the net, each iteration, from 1, and its mean squared error.
     """
     if iterations < 1 or not len(images):
         raise InputError(f"{iterations} iterations on {len(images)} images; at least one of both is needed")
@@ -76,8 +76,8 @@ def train_autoencoders(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            if told is not None:
-                told(name, iteration + 1, float(loss.detach()))
+            if on_step is not None:
+                on_step(name, iteration + 1, float(loss.detach()))
     return both.eval().requires_grad_(False)
 
 

@@ -24,12 +24,12 @@ def train_encoder(
     batch_size: int = 64,
     lr: float = 1e-3,
     seed: int = 0,
-    told: Callable[[int, float], None] | None = None,
+    on_step: Callable[[int, float], None] | None = None,
 ) -> nn.Module:
     """An encoder [B, 1, 28, 28] -> [B, latent] for `generator`, which gets it as `.encoder`.
 
     Args:
-        images: real ones [N, 1, 28, 28] in [0, 1]. told: called with each iteration, from 1, and its loss.
+        images: real ones [N, 1, 28, 28] in [0, 1]. on_step: called with each iteration, from 1, and its loss.
     """
     where = next(generator.parameters()).device
     with torch.random.fork_rng(devices=[]):
@@ -50,7 +50,7 @@ def train_encoder(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if told is not None:
-            told(iteration + 1, float(error.detach()))
+        if on_step is not None:
+            on_step(iteration + 1, float(error.detach()))
     generator.encoder = encoder.eval().requires_grad_(False)
     return encoder

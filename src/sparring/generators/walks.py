@@ -89,7 +89,7 @@ class LbfgsWalk:
         if self.state is None:
             self.state = Lbfgs.start(self.z, value, slope, self.low, self.high)
         else:
-            self.state = self.state.told(self.z, value, slope, self.low, self.high)
+            self.state = self.state.update(self.z, value, slope, self.low, self.high)
         self.z = self.state.trial(self.low, self.high)
 
     def keep(self, rows: Tensor) -> None:

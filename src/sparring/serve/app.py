@@ -39,7 +39,7 @@ class Refused(Exception):
 
 
 class Desk:
-    """Answers pictures, counts, and is as slow and unreliable as it is told to be. Safe in several threads."""
+    """Answers pictures, counts, and is as slow and unreliable as its settings say. Safe in several threads."""
 
     def __init__(self, model: Model, settings: ServeSettings) -> None:
         self.model, self.settings = model, settings

@@ -28,7 +28,7 @@ def listen(
     """Serve until Ctrl-C.
 
     Args:
-        port: 0 = any that is free. mapping: write the mapping for clients there. announce: told the URL.
+        port: 0 = any that is free. mapping: write the mapping for clients there. announce: called with the URL.
 
     Raises:
         MissingExtra: FastAPI or uvicorn is not installed. InputError: the place is taken.

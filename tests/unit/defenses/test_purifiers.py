@@ -168,7 +168,7 @@ def test_noticed_by_magnet_unless_the_attack_knows_of_it(bare: Model, digits: tu
 def test_autoencoders_learn_and_are_kept(tmp_path: Path) -> None:
     x = sp.load_data("mnist5k", "train", n=50).tensors()[0]
     errors: list[float] = []
-    both = train_autoencoders(x, iterations=30, batch_size=16, told=lambda net, k, error: errors.append(error))
+    both = train_autoencoders(x, iterations=30, batch_size=16, on_step=lambda net, k, error: errors.append(error))
     assert len(errors) == 60
     assert errors[59] < 0.5 * errors[30]
     save_autoencoders(both, tmp_path, {})

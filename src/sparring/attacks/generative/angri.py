@@ -1,4 +1,4 @@
-"""ANGRI: a network redraws an image so that it is taken for the class that the network was told.
+"""ANGRI: a network redraws an image so that it is taken for the class that the network is given.
 
     x' = A(x, t) in the eps-ball;   min_A  -log p_t(x') + weight * ||x' - x||_2^2,   t a random other class of x
 
@@ -37,7 +37,7 @@ from sparring.threat import Targeted
     survey="ANGRI [156]",
 )
 class ANGRI(LearnedAttack):
-    """A network that drives an image to the class that it is told (Sarkar et al. 2017).
+    """A network that drives an image to the class that it is given (Sarkar et al. 2017).
 
     Args:
         weights: what it has learned; none = fit it first.

@@ -1,4 +1,4 @@
-"""ATN: a network changes images so that the classifier gives the answer that it was told, and little else changes.
+"""ATN: a network changes images so that the classifier gives the answer that is asked for, and little else changes.
 
     min_g  beta * ||g(x) - x||_2^2 + ||p(g(x)) - r_alpha(p(x), t)||_2^2
     r_alpha: the probabilities with alpha * max_k p_k at t, and divided by their sum; the order of the others is kept
@@ -6,7 +6,7 @@
 Baluja and Fischer 2018, arXiv:1703.09387. mode=residual is the paper's P-ATN, g(x) = x + change; mode=autoencoder its
 AAE, g(x) = an image drawn anew. Of an untargeted goal it aims at the likeliest wrong class.
 
-Differs from the paper: one network for all targets, which is told the class; what it makes is moved smoothly into the
+Differs from the paper: one network for all targets, which gets the class; what it makes is moved smoothly into the
 ball of the threat; the cross-entropy towards r is the second term with `distance=ce` (default), since the paper's
 squared distance of probabilities (distance=l2) has no gradient left where the classifier is sure; alpha is 10 (paper:
 1.5), as a target that is just above the right class is missed too often.

@@ -71,8 +71,8 @@ def _minimise(
         value = d.square().flatten(1).sum(1) + c * unit * F.softplus(-gap / unit)
         slope = 2 * d - bout.ball.column(c * (-gap / unit).sigmoid().nan_to_num(0.0)) * g
         low, high = bout.ball.clip(bout.x + bout.ball.low), bout.ball.clip(bout.x + bout.ball.high)
-        told = Lbfgs.start(z, value, slope, low, high) if state is None else state.told(z, value, slope, low, high)
-        state, c, unit, at = bout.active(told, c, unit, at, done=told.over)
+        updated = Lbfgs.start(z, value, slope, low, high) if state is None else state.update(z, value, slope, low, high)
+        state, c, unit, at = bout.active(updated, c, unit, at, done=updated.over)
         if not len(bout):
             break
         z = state.trial(bout.x + bout.ball.low, bout.x + bout.ball.high)

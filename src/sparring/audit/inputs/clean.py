@@ -104,8 +104,8 @@ def _shown(model: Model, x: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
 def known(model: Model, source: Source, classes: int) -> tuple[str, str | None, tuple[str, ...] | None]:
     """What is known of the data: name, split, class names."""
     names = model.classes or source.classes
-    told = tuple(map(str, names)) if names is not None and len(names) >= classes else None
-    return source.name, source.split, told
+    class_names = tuple(map(str, names)) if names is not None and len(names) >= classes else None
+    return source.name, source.split, class_names
 
 
 def feed(digest: hashlib._Hash, x: Tensor, y: Tensor) -> None:

@@ -132,10 +132,10 @@ class Judged:
             return "met" if self.met else "not met"
         if self.status != "not settled":
             return self.status
-        told = f"not settled with {self.figure.of} images: "
+        text = f"not settled with {self.figure.of} images: "
         if self.more is None:
-            return told + "the share is too near the limit for any number of images"
-        return told + f"needs about {rounded(self.more):,} more"
+            return text + "the share is too near the limit for any number of images"
+        return text + f"needs about {rounded(self.more):,} more"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

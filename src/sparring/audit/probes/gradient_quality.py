@@ -27,7 +27,7 @@ FARTHEST = 1 / 3
 LOOKS, WAYS, DRAWS = 10, 20, 10
 "tiny moves, directions and random points, where a few leave it open"
 FEW_LOOKS, FEW_WAYS, FEW_DRAWS = 2, 8, 3
-"after so many, what is far on the honest side is told"
+"after so many, a value far on the honest side of its threshold is settled"
 SURE_CONSTANT, SURE_FAITHFUL, SURE_UNSTABLE, SURE_JUMP = 0.1, 0.85, 0.05, 0.2
 "far from the thresholds of the checks: 0.5, 0.5, 0.1, 0.3"
 
@@ -115,17 +115,17 @@ def _unstable(
 def faithfulness(model: Model, x: Tensor, y: Tensor, stride: float, noise: Noise) -> tuple[float, int]:
     """G4: do slopes along random directions rank as the differences there do? And along how many it was asked."""
     slope = _slope(model, x, y, losses.margin)
-    told, true = [], []
+    predicted, true = [], []
     median, count = 0.0, 0
     for count in range(1, WAYS + 1):
         way = noise.signs(*x.shape[1:], dtype=x.dtype)
         ahead, back = (point.clamp(*model.box) for point in (x + stride * way, x - stride * way))
         with torch.no_grad():
             rise = losses.margin(model.logits(ahead), Untargeted(y)) - losses.margin(model.logits(back), Untargeted(y))
-        told.append((slope * (ahead - back)).flatten(1).sum(1))
+        predicted.append((slope * (ahead - back)).flatten(1).sum(1))
         true.append(rise)
         if count in (FEW_WAYS, WAYS):
-            rho = _correlation(_ranks(torch.stack(told)), _ranks(torch.stack(true)))
+            rho = _correlation(_ranks(torch.stack(predicted)), _ranks(torch.stack(true)))
             median = float(rho.nan_to_num(0.0).median())
             if median >= SURE_FAITHFUL:
                 break

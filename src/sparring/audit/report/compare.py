@@ -39,14 +39,14 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """One sentence."""
-        told = [
+        changes = [
             f"{'worse' if one.worse else 'better'} than A by {abs(one.difference) * 100:.1f} points of {one.name} "
             f"(p = {one.p:.2g})"
             for one in (self.robust, self.clean)
             if one.worse or one.better
         ]
-        if told:
-            return f"B is {' and '.join(told)}, more than chance explains."
+        if changes:
+            return f"B is {' and '.join(changes)}, more than chance explains."
         low, high = self.robust.interval
         return (
             f"No difference that chance does not explain: robust accuracy {self.robust.difference * 100:+.1f} points "

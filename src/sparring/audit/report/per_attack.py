@@ -67,7 +67,7 @@ def standing_over_eps(
 def on_the_subset(outcomes: Sequence[Outcome], rows: Tensor) -> list[dict[str, Any]]:
     """Each attack that ran in full on all images of the sanity subset: its passes by image, and which of them (from 0)
     it breaks by itself. `audit.learnt` makes an order of it."""
-    told = []
+    attacks = []
     for one in outcomes:
         here = torch.isin(one.rows, rows)
         if (
@@ -77,8 +77,8 @@ def on_the_subset(outcomes: Sequence[Outcome], rows: Tensor) -> list[dict[str, A
         ):
             passes = (one.result.queries + one.result.gradients)[here].tolist()
             broke = one.result.success[here].nonzero().squeeze(1).tolist()
-            told.append({"spec": one.stage.spec, "passes": passes, "broke": broke})
-    return told
+            attacks.append({"spec": one.stage.spec, "passes": passes, "broke": broke})
+    return attacks
 
 
 def over_queries(outcomes: Sequence[Outcome], rows: Tensor, start: Tensor) -> dict[str, Any] | None:

@@ -88,7 +88,7 @@ class LearnedAttack(Attack):
     lr: float
     batch_size: int
     aims: ClassVar[bool] = False
-    "the net is told which class to drive each image to"
+    "the net takes the class to drive each image to"
     in_pixels: ClassVar[bool] = False
     "what is learned are pixels, so the learning rate is a part of the box"
 

@@ -4,7 +4,7 @@
 
 Nocedal & Wright 2006, doi:10.1007/978-0-387-40065-5, algorithm 7.4; pixels at a bound that the gradient pushes out are
 held (Bertsekas 1982, doi:10.1137/0320018), t is halved until the Armijo condition holds. Ask and tell: `trial` says
-where to look, `told` takes what was seen there; one look a step, whether it was accepted or not.
+where to look, `update` takes what was seen there; one look a step, whether it was accepted or not.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Lbfgs(NamedTuple):
         """Where to look next: [b, ...]."""
         return _clip(self.z + per(self.length, self.z) * self.direction, low, high)
 
-    def told(self, z: Tensor, value: Tensor, slope: Tensor, low: Tensor, high: Tensor, least: float = 1e-7) -> Lbfgs:
+    def update(self, z: Tensor, value: Tensor, slope: Tensor, low: Tensor, high: Tensor, least: float = 1e-7) -> Lbfgs:
         """The state after `trial` gave `z`, where the function is `value` [b] with the gradient `slope`.
 
         least: a step that gains less than this share of the value is the last.

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import ATTACK, app
 from sparring.cli.attack.fitting import Fitting
 from sparring.cli.attack.options import Budgets, Output, Reach
 from sparring.cli.loading import LoadOptions
 from sparring.cli.options import BatchSizeOption, SeedOption, takes_options
 
 
-@app.command("attack")
+@app.command("attack", rich_help_panel=ATTACK)
 @takes_options
 def attack(
     spec: Annotated[

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import LOOK_UP, app
 from sparring.cli.options import PluginOption, run_plugins
 
 if TYPE_CHECKING:
     from sparring.attack import AttackInfo
 
 
-@app.command("attacks")
+@app.command("attacks", rich_help_panel=LOOK_UP)
 def attacks(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show this attack in full.")] = None,
     sees: Annotated[

@@ -133,7 +133,7 @@ def _print(
     table = Table.grid(padding=(0, 2))
     for name, key, meaning in (
         ("attack success rate", "untargeted", f"on {load.data} {test.split}, which it never saw"),
-        ("to the wanted class", "targeted", "the class that it was told, or was fitted for"),
+        ("to the wanted class", "targeted", "the class that it was given, or was fitted for"),
         ("random noise", "control", "of the same size, one for all images"),
         ("transfer", "transfer", f"on {second}"),
         ("random noise there", "transfer_control", ""),

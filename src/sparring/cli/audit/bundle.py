@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import AUDIT, app
 from sparring.cli.options import ForceOption, QuietOption, takes_options
 
 
-@app.command("bundle")
+@app.command("bundle", rich_help_panel=AUDIT)
 @takes_options
 def bundle(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished audit. It is copied.")],
@@ -36,7 +36,9 @@ def bundle(
     Exit code: 0 = done, 2 = bad input.
     """
     from sparring.attestation.bundle import check, make
+    from sparring.scale.remote import brought
 
-    found = check(make(run, key, out, force=force))
+    with brought(run) as folder:
+        found = check(make(folder, key, out, force=force))
     if not quiet:
         typer.echo(f"{out}: {found.files} files signed by {found.signer}")

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparring.cli.app import app
+from sparring.cli.app import AUDIT, app
 from sparring.cli.options import JsonOption, MarkdownOption, QuietOption
 
 if TYPE_CHECKING:
     from sparring.audit.report.compare import Comparison
 
 
-@app.command("compare")
+@app.command("compare", rich_help_panel=AUDIT)
 def compare(
     a: Annotated[Path, typer.Argument(metavar="A", help="An audit: its folder, or its report.json.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="The audit to compare with it.")],
@@ -36,7 +36,10 @@ def compare(
 
     Exit code: 0 = done, 1 = worse and --fail-on-regression, 2 = bad input, or reports about different images.
     """
-    worse = held(a, b, json, markdown, quiet)
+    from sparring.scale.remote import brought
+
+    with brought(a) as before, brought(b) as after:
+        worse = held(before, after, json, markdown, quiet)
     if fail_on_regression and worse:
         raise typer.Exit(1)
 

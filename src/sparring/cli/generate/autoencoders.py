@@ -46,7 +46,7 @@ def autoencoders(
             iterations=iterations,
             noise=noise,
             seed=seed,
-            told=lambda name, iteration, _: bar.update(iteration, what=name),
+            on_step=lambda name, iteration, _: bar.update(iteration, what=name),
         )
     x = load_data(data, "test").tensors()[0]
     errors = {name: float((net(x) - x).square().mean()) for name, net in both.named_children()}

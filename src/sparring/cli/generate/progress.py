@@ -57,7 +57,7 @@ class Progress:
         """The bar for something else."""
         self.bar.restart(what, total)
 
-    def told(self, iteration: int, loss: float) -> None:
+    def step(self, iteration: int, loss: float) -> None:
         """One step of that."""
         self.means["error"] = SMOOTH * self.means.get("error", loss) + (1 - SMOOTH) * loss
         self.bar.update(iteration, figures=f"error {self.means['error']:.4f}")

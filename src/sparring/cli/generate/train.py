@@ -194,7 +194,7 @@ class GeneratorTraining:
 
         steps, x = self.options.encoder, self.images.tensors()[0]
         progress.restart("encoder", steps)
-        train_encoder(trained.generator, x, iterations=steps, seed=self.options.seed, told=progress.told)
+        train_encoder(trained.generator, x, iterations=steps, seed=self.options.seed, on_step=progress.step)
 
     def card(self, trained: Trained, measured: bool = True) -> dict[str, Any]:
         """What came of it; `measured`: with the figures of its samples, which take a while."""

@@ -48,7 +48,7 @@ def matrix(document: Document) -> dict[str, Any] | None:
                     "count": table[a][b],
                     "same": a == b,
                     "heat": round(100 * table[a][b] / most),
-                    "told": f"{a} breaks {table[a][b]} images that {b} does not",
+                    "title": f"{a} breaks {table[a][b]} images that {b} does not",
                 }
                 for b in names
             ],

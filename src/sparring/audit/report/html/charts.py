@@ -75,8 +75,8 @@ def curve_svg(curve: Mapping[str, Any], eps: float, robust: Figure, chance: floa
     parts.append(f'<path class="raw" d="{frame.path([(at, raw.value) for at, raw, _ in regular])}"/>')
     parts.append(f'<path class="line" d="{frame.path([(at, envelope.value) for at, _, envelope in regular])}"/>')
     for at, raw, envelope in regular:
-        told = f"eps {eps_text(at)}: {percent(envelope.value)} survive, {percent(raw.value)} this attack alone"
-        parts.append(_dot(frame, Mark(told, at, envelope.value)))
+        title = f"eps {eps_text(at)}: {percent(envelope.value)} survive, {percent(raw.value)} this attack alone"
+        parts.append(_dot(frame, Mark(title, at, envelope.value)))
     proved = [(one["eps"], figure(one["certified"]).value) for one in curve["points"] if "certified" in one]
     if proved:
         parts.append(f'<path class="proved" d="{frame.path(downstairs(proved[: len(regular)]))}"/>')
@@ -229,10 +229,10 @@ def strip_svg(codes: Sequence[int], stages: Sequence[str], wrong: int, standing:
     for i, code in enumerate(codes):
         x, y = (i % columns) * (side + gap), (i // columns) * (side + gap)
         name = {wrong: "wrong", standing: "standing"}.get(code, f"broke{code % colours}")
-        told = {wrong: "wrong before any attack", standing: "unbroken"}.get(code) or f"broken by {stages[code]}"
+        title = {wrong: "wrong before any attack", standing: "unbroken"}.get(code) or f"broken by {stages[code]}"
         squares.append(
             f'<rect class="{name}" x="{x}" y="{y}" width="{side}" height="{side}" rx="3"><title>image {i}: '
-            f"{escape(told)}</title></rect>"
+            f"{escape(title)}</title></rect>"
         )
     left = sum(code == standing for code in codes)
     label = f"{len(codes)} images as squares, {left} of them unbroken"

@@ -66,7 +66,7 @@ def confusion(document: Document) -> dict[str, Any] | None:
                     "count": count.get((a, b), 0),
                     "same": a == b,
                     "heat": round(100 * count.get((a, b), 0) / most),
-                    "told": f"{count.get((a, b), 0)} images of {names[a]} are taken for {names[b]}",
+                    "title": f"{count.get((a, b), 0)} images of {names[a]} are taken for {names[b]}",
                 }
                 for b in range(classes)
             ],

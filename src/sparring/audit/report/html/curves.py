@@ -68,8 +68,8 @@ def spent(document: Document) -> list[str]:
     for one in document["attacks"]:
         total += one["queries"] + one["gradients"]
         points.append((math.log10(max(1.0, total / n)), one["standing_after"] / n))
-        told = f"{one['attack']}: {percent(points[-1][1])} left after {total / n:.0f} passes per image"
-        marks.append(Mark(told, *points[-1]))
+        title = f"{one['attack']}: {percent(points[-1][1])} left after {total / n:.0f} passes per image"
+        marks.append(Mark(title, *points[-1]))
     top = max(1, math.ceil(points[-1][0]))
     ticks = [(float(k), f"{10**k:,}") for k in range(top + 1)]
     line = Line("still right", "line", steps(points))
@@ -146,5 +146,5 @@ def distances(document: Document) -> dict[str, Any] | None:
     line = Line("broken within this distance", "line", points)
     title = f"smallest {document['threat']['norm']} distance that any attack found"
     svgs = [lines_svg([line], even_ticks(top), title, label, wide) for wide in (True, False)]
-    told = {"quantiles": breakdown.quantiles(found), "n": len(found), "right": right, "of_curve": of_curve}
-    return {"svgs": svgs, **told}
+    figures = {"quantiles": breakdown.quantiles(found), "n": len(found), "right": right, "of_curve": of_curve}
+    return {"svgs": svgs, **figures}

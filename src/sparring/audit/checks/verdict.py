@@ -414,8 +414,8 @@ def _remedy(facts: Facts, cause: Doubt) -> Iterator[str]:
         if able:
             best = min(able, key=lambda one: one.figure.value)
             # Images that others had broken got few queries (`SPARED`), so this is no more than a bound.
-            most = " at most" if kind == "scores" and best.figure.hits else ""
-            helpful.append(f"{best.title} alone leaves{most} {best.figure.hits} of {best.figure.of} images")
+            bound = " at most" if kind == "scores" and best.figure.hits else ""
+            helpful.append(f"{best.title} alone leaves{bound} {best.figure.hits} of {best.figure.of} images")
     if helpful:
         what = "a margin or DLR loss, or no gradients" if blind else "an attack without gradients"
         yield f"The remedy is {what}: {', '.join(helpful)}."

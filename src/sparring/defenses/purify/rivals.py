@@ -96,7 +96,7 @@ def _others(model: Model, generator: Generator, ball: Ball, y: Tensor, rivals: i
     pool = torch.randn(POOL, generator.latent, generator=torch.Generator().manual_seed(seed)).to(ball.x)
     images = _images(generator, pool)
     with torch.no_grad():
-        top, labels = torch.cat([model.logits(part) for part in images.split(500)]).topk(2, 1)
+        top, labels = torch.cat([model.logits(part) for part in torch.split(images, 500)]).topk(2, 1)
     chosen = []
     for row in range(len(y)):
         far = _apart(images, ball[torch.full((POOL,), row, device=images.device)].project(images))
@@ -129,7 +129,7 @@ def _followed(generator: Generator, codes: Tensor, images: Tensor, steps: int) -
 @torch.no_grad()
 def _images(generator: Generator, codes: Tensor) -> Tensor:
     """[..., latent] -> [..., C, H, W]."""
-    flat = torch.cat([generator(part) for part in codes.flatten(0, -2).split(2048)])
+    flat = torch.cat([generator(part) for part in torch.split(codes.flatten(0, -2), 2048)])
     return flat.view(*codes.shape[:-1], *flat.shape[1:])
 
 

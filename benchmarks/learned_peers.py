@@ -2,10 +2,11 @@
 
     python benchmarks/learned_peers.py --only uap,patch       in the environment of benchmarks/peers/install.py
 
-Each learns from the digits of `mnist5k` that `mnist-cnn` gets right (UAP: `--images` of them), as many passes over them, and
-is tried on those of the 1,000 test digits that the net gets right. A patch of ART is tried twice: as ART places it, and
-averaged to our pixels and placed by ours, at the same places in the same images as ours. ART's DeepFool gets the
-settings of the UAP paper's code and ours: 10 steps, overshoot 0.02. Each line is printed as it is done.
+Each learns from the digits of `mnist5k` that `mnist-cnn` gets right (UAP: the first `--images` of them), and is tried
+on those of the 1,000 test digits that the net gets right. ART's UAP makes as many passes as ours, with the settings of
+DeepFool in the paper's code and ours: 10 steps, overshoot 0.02. A patch of ART is tried twice: as ART places it, and
+averaged to our pixels and placed by ours, at the same places in the same images as ours. Each line is printed as it is
+done.
 """
 
 from __future__ import annotations

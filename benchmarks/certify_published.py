@@ -213,10 +213,6 @@ def main() -> None:
             kept = options.out and options.out / f"{name}-audits.json"
             count = len(tried)
             attacked(model, x[:count], y[:count], eps, options.suite, found, tried, kept)
-        if options.again:
-            once_more(model, x, y, eps, options.again, found)
-        if options.suite:
-            attacked(model, x[: options.audited], y[: options.audited], eps, options.suite, found, tried)
 
 
 if __name__ == "__main__":

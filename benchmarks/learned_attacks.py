@@ -42,7 +42,14 @@ DIGITS = (
     ("patch:size=1,rotation=0", "Linf", 0.3),
 )
 "(spec, norm, eps) of each line of the table"
-L2_DIGITS = (("upset", "L2", 4.0), ("angri", "L2", 2.5), ("uap-pgd", "L2", 4.0))
+L2_DIGITS = (
+    ("uap", "L2", 4.0),
+    ("uap-pgd", "L2", 4.0),
+    ("uan", "L2", 4.0),
+    ("upset", "L2", 4.0),
+    ("angri", "L2", 2.5),
+    ("advgan", "L2", 2.5),
+)
 "under the norm of the paper"
 FAST = ("advgan", "angri", "atn")
 "whose speed is compared with PGD-40"
@@ -120,7 +127,7 @@ def digits(only: list[str], threads: int) -> None:
 
 PHOTOGRAPHS = (
     ("uap-pgd:epochs=4,batch_size=8,lr=0.006", "Linf", 10 / 255),
-    ("patch:size=0.05,rotation=0,target=860,epochs=5,batch_size=8,lr=0.1", "L0", None),
+    ("patch:size=0.05,rotation=0,target=860,beta=5,epochs=5,batch_size=8,lr=0.1", "L0", None),
 )
 "a few minutes each; 860 is the toaster of the patch's paper among 1,001 classes"
 CROPS = 6

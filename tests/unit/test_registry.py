@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -20,6 +21,7 @@ import sparring.attacks
 from sparring.attack import REGISTRY, Attack, AttackInfo, build, register
 from sparring.attacks import find
 from sparring.bout import Bout
+from sparring.cli.attack.attacks import markdown_table
 from sparring.errors import InputError, SparringError
 from sparring.model import LEVELS
 from sparring.norms import L2, NORMS, Linf
@@ -33,11 +35,35 @@ def test_the_attacks_of_the_ground_floor_are_registered() -> None:
     assert [info.name for info in INFOS] == sorted(info.name for info in INFOS)
 
 
+SURVEY = """
+    FGSM [66]; JSMA [147]; L-BFGS [175]; POBA-GA [29]; AutoZoom [182]; DeepFool [132]; LaVAN [91]; Universal
+    Adversarial Networks (UAN) [73]; Expectation Over Transformation (EOT) [6]; Local Search Attack (LSA) [136];
+    Natural Evolutionary Strategies (NES) [86]; Boundary Attack (BA) [15]; CW Attack [23]; GenAttack [3]; BIM
+    and ILCM [98]; Momentum Iterative Method (M-BIM) [44]; Zeroth-Order Optimization (ZOO) [31]; Hot-Cold Attack
+    [152]; Projected Gradient Descent (PGD) [123]; UPSET [156]; ANGRI [156]; Elastic-Net Attack (EAD) [30];
+    Hop-Skip-Jump Attack (HSJ) [27]; Robust Physical Perturbations (RP2) [51]; Ground-Truth Attack [20];
+    OptMargin [76]; One-Pixel Attack [171]; BPDA [5]; SPSA [183]; Spatially Transformed Network (stAdv) [189];
+    AdvGAN [188]; Houdini [34]; Adversarial Transformation Networks (ATNs) [9]
+"""
+"the table of Machado et al. (arXiv:2009.03728), as printed: name and number in its references"
+
+
 def test_all_attacks_of_the_survey_are_registered() -> None:
-    """33 rows in the table of Machado et al. BIM and ILCM share one, and so do the three of Carlini and Wagner."""
-    rows = {info.survey for info in INFOS if info.survey}
-    assert len(rows) == 33
+    """33 rows. BIM and ILCM share one, and so do the three of Carlini and Wagner."""
+    wanted = [" ".join(name.split()) for name in SURVEY.split(";")]
+    assert len(wanted) == 33
+    assert {info.survey for info in INFOS if info.survey} == set(wanted)
     assert sum(bool(info.survey) for info in INFOS) == 33 + 1 + 2
+
+
+@pytest.mark.parametrize("info", [info for info in INFOS if info.survey], ids=lambda info: info.name)
+def test_the_table_says_file_paper_and_peers_of_the_attacks_of_the_survey(info: AttackInfo) -> None:
+    cells = [cell.strip() for cell in markdown_table([info]).splitlines()[-1].strip("|").split(" | ")]
+    paper, file, peers = cells[-3:]
+    assert re.fullmatch(r"\[\S+\]\(https://\S+\)", paper)
+    path = Path(sparring.__file__).parent / file.strip("`")
+    assert f'"{info.name}"' in path.read_text(encoding="utf-8")
+    assert peers == (", ".join(info.peers) or "-")
 
 
 @pytest.mark.parametrize("info", INFOS, ids=lambda info: info.name)

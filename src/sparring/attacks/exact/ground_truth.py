@@ -32,7 +32,7 @@ from sparring.norms import L1, Linf
     paper="arXiv:1709.10207",
     approach="approximation",
     random=True,
-    survey="Ground-Truth",
+    survey="Ground-Truth Attack [20]",
 )
 class GroundTruth(Attack):
     """The smallest perturbation, proven optimal, of small ReLU nets.

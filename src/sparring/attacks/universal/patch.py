@@ -58,8 +58,8 @@ class AdversarialPatch(LearnedAttack):
     target: NonNegativeInt | None = None
     size: Annotated[float, Field(gt=0, le=1)] = 0.1
     rotation: Annotated[float, Field(ge=0, le=180)] = 22.5
-    beta: NonNegativeFloat = 5.0
-    epochs: PositiveInt = 10
+    beta: NonNegativeFloat = 30.0
+    epochs: PositiveInt = 30
     batch_size: PositiveInt = 100
     lr: PositiveFloat = 0.05
 

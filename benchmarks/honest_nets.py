@@ -1,4 +1,4 @@
-"""Are honest nets left alone? Audits of 32 kinds of nets that hide nothing, each with three seeds.
+"""Are honest nets left alone? Audits of 37 kinds of nets that hide nothing, each with three seeds.
 
     python benchmarks/honest_nets.py --out runs/honest.jsonl --page docs/honest_nets.md
 
@@ -207,6 +207,11 @@ HONEST = (
     Honest("robust / 1,000", lambda: shipped("mnist-cnn-trades", after=(Scaled(1e-3),)), eps=0.3, to_train=False),
     Honest("robust, 8 bits", lambda: shipped("mnist-cnn-fast", EightBits()), eps=0.3, to_train=False),
     Honest("robust, 8 bits, L2", lambda: shipped("mnist-cnn-fast", EightBits()), "L2", 1.5, to_train=False),
+    Honest("robust, 8 bits, L1", lambda: shipped("mnist-cnn-fast", EightBits()), "L1", 8.0, to_train=False),
+    Honest("robust, 8 bits, L0", lambda: shipped("mnist-cnn-fast", EightBits()), "L0", 15.0, to_train=False),
+    Honest("robust, L1", lambda: shipped("mnist-cnn-fast"), "L1", 8.0, to_train=False),
+    Honest("robust, L0", lambda: shipped("mnist-cnn-pgd"), "L0", 10.0, to_train=False),
+    Honest("robust, beyond its radius", lambda: shipped("mnist-cnn-fast"), eps=0.35, to_train=False),
     Honest("robust, bfloat16", lambda: shipped("mnist-cnn-pgd").bfloat16(), eps=0.3, to_train=False),
     Honest(
         "robust, probabilities",
@@ -219,13 +224,7 @@ HONEST = (
 )
 
 
-KNOWN = {
-    "plain x 100": "**plain x 100**: the sign is true of the model, and the figure is right. Attacks that climb the "
-    "cross-entropy miss over half of the images that a margin loss breaks, so the verdict names the saturated softmax.",
-    "robust, 8 bits, L2": "**robust, 8 bits, L2**: no false accusation. Climbs at a fixed radius do miss here what "
-    "others find, with and without the rounding, as on other nets that were trained against Linf. Made before "
-    "the suites searched for the nearest point under L2 (DDN).",
-}
+KNOWN: dict[str, str] = {}
 """What is known of accusations that are left."""
 
 

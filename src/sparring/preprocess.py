@@ -59,6 +59,12 @@ class Stage:
             return self.run
         return bpda(self.run, self.backward if callable(self.backward) else None)
 
+    def surrogate(self) -> Stage:
+        """A cheaper stage of the same kind, where `run` offers one by its method `surrogate`; else the same."""
+        make = getattr(self.run, "surrogate", None)
+        cheaper = make() if callable(make) else None
+        return self if cheaper is None else cheaper
+
 
 class Defended(Model):
     """A model whose images pass through stages first, the first stage first. Made by `sparring.defenses.defend`.
@@ -73,7 +79,7 @@ class Defended(Model):
             mode=inner.mode, name=f"{inner.name} behind {' | '.join(map(str, stages))}", input_size=inner.input_size,
             classes=inner.classes, success=inner.success, loss=inner.loss,
         )  # fmt: skip
-        self.inner, self.stages = inner, stages
+        self.inner, self.stages, self.adaptive = inner, stages, adaptive
         self.random = any(stage.random for stage in stages) or getattr(inner, "random", False)
         self._path = [stage.exposed() if adaptive else stage.run for stage in stages]
 
@@ -94,6 +100,14 @@ class Defended(Model):
     def exposed(self) -> Defended:
         """The same classifier to the last bit, with gradients that pass through it as its stages declare."""
         return Defended(self.inner.exposed(), self.stages, adaptive=True)
+
+    def surrogate(self) -> Defended | None:
+        """The same classifier behind cheaper stages of the same kind, for searches; None where no stage offers one.
+
+        It may answer otherwise, so what is found on it must be shown to the model itself.
+        """
+        cheaper = tuple(stage.surrogate() for stage in self.stages)
+        return None if cheaper == self.stages else Defended(self.inner, cheaper, adaptive=self.adaptive)
 
     @contextmanager
     def guard(self) -> Iterator[None]:

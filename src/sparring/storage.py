@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ HINTS = {
     errno.ENOTDIR: "; part of the path is a file: give another folder",
 }
 "what to do about an error of the file system"
+LOCAL_SCHEMES = ("file", "local")
+"of URLs that name a folder of this machine"
 
 
 class OutputPathError(InputError):
@@ -41,6 +44,8 @@ def os_errors_as(path: Path) -> Iterator[None]:
     """
     if "\0" in str(path):
         raise OutputPathError(f"cannot write {str(path)!r}: the name of a file has no zero bytes")
+    if (url := store_url(path)) is not None:
+        raise OutputPathError(f"cannot write {url}: only runs of sparring audit go into an object store; name a folder")
     try:
         yield
     except OSError as error:
@@ -123,6 +128,21 @@ def write_new(path: Path, content: str | bytes) -> bool:
         with suppress(OSError):
             _sync(path.parent)
     return True
+
+
+def store_url(path: str | Path) -> str | None:
+    """The URL that a path stands for, such as a place in an object store; None where it is a path.
+
+    `Path` makes one of two slashes; here they are two again.
+
+    >>> store_url(Path("s3://bucket/runs/mine")), store_url("file:///tmp/x"), store_url("runs/mine")
+    ('s3://bucket/runs/mine', 'file:///tmp/x', None)
+    """
+    found = re.match(r"([a-z][a-z0-9+.-]+):/+(.+)", str(path), re.DOTALL)
+    if found is None:
+        return None
+    scheme, rest = found.groups()
+    return f"{scheme}://{'/' if scheme in LOCAL_SCHEMES else ''}{rest}"
 
 
 def sweep(folder: Path, age: float = 300.0) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from sparring.audit.cascade.precision import FULL, LOW, in_precision
 from sparring.audit.cascade.progress import Callback
+from sparring.audit.cascade.wrappers import surrogate_of, surrogate_text
 from sparring.audit.inputs.certificates import check_prover, radii_of
 from sparring.audit.inputs.claims import Claim, parse_claim
 from sparring.audit.inputs.requirements import Requirement, parse_requirement
@@ -28,6 +30,7 @@ from sparring.audit.suites.find import suite as find_suite
 from sparring.audit.suites.stage import Suite, unfit
 from sparring.errors import InputError
 from sparring.model import Model, wrap
+from sparring.scale.remote import mirrored
 from sparring.threat import Threat
 
 
@@ -37,7 +40,9 @@ class AuditCall(AuditSettings):
 
     progress: Callback | None = setting(None, "Called with a `Step` after each batch.")
     folder: str | Path | None = setting(
-        None, "Keep every shard and every adversarial example there; memory then does not grow with the images."
+        None,
+        "Keep every shard and every adversarial example there; memory then does not grow with the images. A folder, or "
+        "a place in an object store, s3://BUCKET/RUN; see `sparring.scale.remote`.",
     )
     resume: bool = setting(False, "Go on with the run in `folder`. Any number of processes may do so at the same time.")
 
@@ -59,10 +64,11 @@ def audit(model: Model | Callable[..., Any], data: Data, threat: Threat | tuple[
     required = requirements_of(call, plan.threat)
     if call.folder is None:
         return carry_out(plan, call.progress).requiring(required)
-    run = Run.open(plan, call.folder, call.resume)
-    run.store.mend()
-    run.work(progress=call.progress)
-    return run.report().requiring(required)
+    with mirrored(call.folder, warnings.warn) as folder:
+        run = Run.open(plan, folder, call.resume)
+        run.store.mend()
+        run.work(progress=call.progress)
+        return run.report().requiring(required)
 
 
 @keywords_of(AuditSettings)
@@ -101,6 +107,7 @@ def plan_of(
     source = Source(data, settings.n, model.classes)
     if settings.certify is not None:
         check_prover(settings.certify, model, threat, source.part(0, 1)[0])
+    cheaper = surrogate_of(model)
     return Plan(
         model,
         source,
@@ -120,6 +127,7 @@ def plan_of(
             "order_from": learnt,
             "threads": torch.get_num_threads(),
             "stages": [stage.spec for stage in stages],
+            **({} if cheaper is None else {"surrogate": surrogate_text(cheaper)}),
         },
         memory,
     )

@@ -110,7 +110,7 @@ class Projection:
         here, before, walk = torch.arange(len(z), device=x.device), error.clone(), self._walk(z)
         for step in range(self.steps + 1):
             z = walk.z
-            value, slope = _slope(generator, z, x)
+            value, slope = error_and_slope(generator, z, x)
             better = value < error[here]
             error[here[better]], best[here[better]] = value[better], z[better]
             if step == self.steps:
@@ -154,7 +154,7 @@ class Projected:
     steps: Tensor
 
 
-def _slope(generator: Generator, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+def error_and_slope(generator: Generator, z: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean squared error [b] and its gradient [b, latent]."""
     with torch.enable_grad():
         z = z.detach().requires_grad_()

@@ -21,6 +21,7 @@ from sparring.audit.statistics.proportion import wilson
 from sparring.defenses import defend
 from sparring.defenses.purify.defense_gan import DefenseGAN
 from sparring.defenses.purify.latent import latent_attack
+from sparring.defenses.purify.rivals import rival_attack
 from sparring.generators.pairs import Generator
 from sparring.model import Model
 from sparring.preprocess import Defended
@@ -144,6 +145,7 @@ def defense_gan(
             by(pgd, craft(restarts=1, backward="unrolled", unroll=10)),
         ),
         (f"Square, {queries} queries", "adaptive", True, by(f"square:queries={queries}", craft())),
+        ("rival codes", "adaptive", True, lambda x, y: rival_attack(model, generator, x, y, threat, seed=seed)),
         (
             "latent, not bounded by eps",
             "adaptive",

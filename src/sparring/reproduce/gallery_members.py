@@ -83,7 +83,7 @@ GALLERY: tuple[Member, ...] = (
     Member("random resize", "a plain net behind random resizing and padding", MASKED, ("random-outputs",), 0.1, "fgsm"),
     Member(
         "Defense-GAN",
-        "a plain net behind the nearest image of a generator, 20 images",
+        "a plain net behind the nearest image of a generator, as in the paper (L=200, R=10), 20 images",
         MASKED,
         ("zero-gradients",),
         claim="pgd",

@@ -140,7 +140,7 @@ BUILDERS: dict[str, Callable[[Workshop], Model | nn.Module]] = {
     "random resize": lambda shop: defend(
         load_model("mnist-cnn"), Stage(ResizePad(0.75), "exact", random=True, name="random resize and pad")
     ),
-    "Defense-GAN": lambda shop: defend(load_model("mnist-cnn"), "defense-gan:steps=5,restarts=1,start=encoder"),
+    "Defense-GAN": lambda shop: defend(load_model("mnist-cnn"), "defense-gan"),
     "MagNet": lambda shop: defend(load_model("mnist-cnn"), "magnet"),
     "DiffPure": lambda shop: defend(load_model("mnist-cnn"), "diffpure:steps=1"),
     "dropout on": lambda shop: left_on(shop.with_dropout()),

@@ -21,7 +21,7 @@ from sparring.defenses.data.fine_pruning import fine_prune
 from sparring.defenses.data.sanitizer import Sanitized
 from sparring.defenses.detect.roc import roc
 from sparring.defenses.training.clipping import ClippedNoise
-from sparring.defenses.training.learners import Learner, NetLearner
+from sparring.defenses.training.learners import Learner, LinearLearner, NetLearner
 from sparring.defenses.training.recipes import find_recipe
 from sparring.errors import InputError
 from sparring.model import wrap
@@ -31,7 +31,7 @@ from sparring.poisoning.knowledge import Knowledge
 from sparring.spec import number
 
 SEEDS = (0, 1, 2)
-NONE, PRUNING, CLIPPED = "none", "fine-pruning", "clipped"
+NONE, PRUNING, CLIPPED, TRUSTED = "none", "fine-pruning", "clipped", "trusted"
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,9 @@ class Bench:
 
         Args:
             spec: of the poison; None = none. victim: the learner. defense: the spec of a sanitizer,
-                "fine-pruning:SHARE", "clipped:clip=1,noise=0.05", or "none". knows: what the adversary knows;
-                everything unless given.
+                "fine-pruning:SHARE", "clipped:clip=1,noise=0.05", "trusted" (the trusted images alone, which
+                defenses that use them should beat), or "none".
+            knows: what the adversary knows; everything unless given.
         """
         knows = knows or Knowledge()
         runs = [self._run(spec, victim, defense, knows, seed) for seed in self.seeds]
@@ -152,7 +153,7 @@ class Bench:
 
     def net(self, data: ImageData, name: tuple[object, ...], victim: Learner, seed: int) -> nn.Module:
         """A net trained on `data`, which `name` stands for."""
-        loss = repr(victim.loss) if isinstance(victim, NetLearner) else ""
+        loss = repr(victim.loss) if isinstance(victim, (NetLearner, LinearLearner)) else ""
         key = ("net", *name, victim.spec, loss, seed)
         if key not in self._kept:
             self._kept[key] = victim.learn(data, seed)
@@ -166,6 +167,8 @@ class Bench:
         head, _, rest = defense.partition(":")
         if head == NONE:
             return _Run(self.net(data, name, victim, seed), poisoned)
+        if head == TRUSTED:
+            return _Run(self.net(self.trusted, (TRUSTED,), victim, seed), poisoned)
         if head == CLIPPED:
             return _Run(self.net(data, name, _clipped(victim, defense), seed), poisoned)
         plain = self.net(data, name, victim, seed)
@@ -247,7 +250,7 @@ def check_defense(defense: str) -> None:
     elif head == PRUNING:
         if rest and not isinstance(number(rest), float):
             raise InputError(f"{defense}: the share of the units is {rest!r}; write fine-pruning:0.5")
-    elif head != NONE:
+    elif spec not in (NONE, TRUSTED):
         sanitizer(spec)
 
 
@@ -257,8 +260,11 @@ def _as_net(victim: Learner) -> NetLearner:
     return victim
 
 
-def _clipped(victim: Learner, defense: str) -> NetLearner:
-    return replace(_as_net(victim), loss=_noisy(defense))
+def _clipped(victim: Learner, defense: str) -> Learner:
+    """The learner with clipped and noisy gradients; a logistic regression learns by descent then."""
+    if isinstance(victim, (NetLearner, LinearLearner)):
+        return replace(victim, loss=_noisy(defense))
+    raise InputError(f"gradients of {victim.spec} cannot be clipped; take logistic or a net of the zoo")
 
 
 def _noisy(defense: str) -> ClippedNoise:

@@ -14,7 +14,7 @@ from sparring.reproduce.poisoning import Findings
 from sparring.reproduce.poisoning_experiment import NONE
 from sparring.reproduce.poisoning_tables import Table, tables
 
-COLOURS = ("#1f5fd1", "#c23030", "#00998c", "#8f398f", "#d9822b", "#66961d", "#b08900", "#d13979")
+COLOURS = ("#1f5fd1", "#c23030", "#00998c", "#8f398f", "#d9822b", "#66961d", "#b08900", "#d13979", "#5b6b7d")
 SHOWN = 8
 "samples of each poison"
 
@@ -113,17 +113,21 @@ def _curves(found: Findings) -> str:
     """One chart for each victim and choice: accuracy over the share of flipped labels, a line for each defense."""
     charts = []
     shares, top = found.settings.shares, max(found.settings.shares)
+    defenses = list(dict.fromkeys(key[2] for key in found.flips))  # each has one colour in all charts
     for victim, choose in dict.fromkeys((key[0], key[1]) for key in found.flips):
         lines = {key[2]: line for key, line in found.flips.items() if key[:2] == (victim, choose)}
         drawn = [
-            Line(defense, f"c{k % len(COLOURS)}", [(share, one.accuracy.value) for share, one in
-                                                   zip(shares, line, strict=True)])
-            for k, (defense, line) in enumerate(lines.items())
-        ]  # fmt: skip
+            Line(
+                defense,
+                _colour(defenses.index(defense)),
+                [(share, one.accuracy.value) for share, one in zip(shares, line, strict=True)],
+            )
+            for defense, line in lines.items()
+        ]
         label = f"Clean accuracy of {victim} as {choose} flips grow from 0 to {top:.0%}"
         svg = lines_svg(drawn, even_ticks(top, 5), "share of flipped labels", label, False)
         title = f"<h3>{escape(victim)}, {choose} flips</h3>"
-        charts.append(f"<div>{title}{svg}{_key([line.name for line in drawn])}</div>")
+        charts.append(f"<div>{title}{svg}{_key(drawn)}</div>")
     if not charts:
         return ""
     return f"<section><h2>Label flips</h2><div class=two>{''.join(charts)}</div></section>"
@@ -144,10 +148,11 @@ def _rocs(found: Findings) -> str:
             where[one.defense] = Roc(scores[~mask].double().sort().values, scores[mask].double().sort().values)
     blocks = []
     for title, rocs in groups.items():
-        lines = [Line(f"{name}: {one.area:.3f}", f"c{k % len(COLOURS)}", roc_points(one)) for k, (name, one) in
-                 enumerate(rocs.items())]  # fmt: skip
-        svg = lines_svg(lines, even_ticks(1.0), "false alarms", f"{title}: detections over false alarms", False)
-        blocks.append(f"<div><h3>{escape(title)}</h3>{svg}{_key([line.name for line in lines])}</div>")
+        lines = [
+            Line(f"{name}: {one.area:.3f}", _colour(k), roc_points(one)) for k, (name, one) in enumerate(rocs.items())
+        ]
+        svg = lines_svg(lines, even_ticks(1.0, 5), "false alarms", f"{title}: detections over false alarms", False)
+        blocks.append(f"<div><h3>{escape(title)}</h3>{svg}{_key(lines)}</div>")
     return f"<section><h2>Detectors: ROC</h2><div class=two>{''.join(blocks)}</div></section>" if blocks else ""
 
 
@@ -163,8 +168,13 @@ def roc_points(one: Roc, most: int = 200) -> list[tuple[float, float]]:
     return [(0.0, 0.0), *points, (1.0, 1.0)]
 
 
-def _key(names: list[str]) -> str:
-    items = "".join(f'<li class="c{k % len(COLOURS)}"><i></i>{escape(name)}</li>' for k, name in enumerate(names))
+def _colour(number: int) -> str:
+    """The style of a line."""
+    return f"c{number % len(COLOURS)}"
+
+
+def _key(lines: list[Line]) -> str:
+    items = "".join(f'<li class="{line.style}"><i></i>{escape(line.name)}</li>' for line in lines)
     return f"<ul class=key>{items}</ul>"
 
 

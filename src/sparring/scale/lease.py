@@ -100,11 +100,11 @@ class Lease:
             return True
         owner = self._read()
         if owner.get("host") == socket.gethostname() and isinstance(owner.get("pid"), int):
-            return silent > STALE or not _alive(int(str(owner["pid"])))
+            return silent > STALE or not alive(int(str(owner["pid"])))
         return silent > STALE
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
     """Does this process run on this machine? Not one that is dead, and that its parent has not asked about yet."""
     try:
         os.kill(pid, 0)

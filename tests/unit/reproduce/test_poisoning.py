@@ -72,6 +72,22 @@ def test_defenses_of_nets_refuse_a_linear_victim(bench: Bench) -> None:
         bench.experiment(None, learner("logistic"), "fine-pruning:0.5")
 
 
+def test_clipped_gradients_bound_what_flips_do_to_a_linear_victim(bench: Bench) -> None:
+    plain, clipped = (
+        bench.experiment("label-flip:share=0.3", learner("logistic:C=10"), defense)
+        for defense in ("none", "clipped:clip=0.5,noise=0.05")
+    )
+    assert clipped.accuracy.value > plain.accuracy.value + 0.05
+    assert clipped.control != plain.control, "the control has the same defense"
+
+
+def test_the_trusted_images_alone_do_not_depend_on_the_poison(bench: Bench) -> None:
+    check_defense("trusted")
+    one = bench.experiment("label-flip:share=0.4", learner("logistic:C=1"), "trusted")
+    assert one.accuracy == one.control
+    assert one.accuracy.runs[0] == bench._right(learner("logistic:C=1").learn(bench.trusted))
+
+
 def test_the_findings_become_a_page_tables_and_json(bench: Bench) -> None:
     victim, settings = learner("logistic:C=1"), Settings(shares=(0.0, 0.4), seeds=(0, 1))
     found = Findings(settings)

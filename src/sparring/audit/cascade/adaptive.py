@@ -18,8 +18,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sparring.audit.cascade.wrappers import SURROGATE_EXPOSED, surrogate_of, surrogate_text
 from sparring.audit.probes.probe import Probes, saturated
 from sparring.audit.statistics.proportion import Figure
+from sparring.audit.suites.builtin import nearest_point
 from sparring.audit.suites.stage import Stage, unfit
 from sparring.model import Model
 from sparring.threat import Threat
@@ -104,6 +106,20 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
             what,
             (_climb(f"PGD (logits / {scale})", f"pgd:steps={steps}", f"rescaled:{scale}"), again),
         )
+    cheaper = surrogate_of(model)
+    if cheaper is not None:
+        view = f",view=eot{COPIES}" if getattr(cheaper, "random", False) else ""
+        yield Remedy(
+            hidden or ("random-outputs" if random else DEFENDED),
+            f"gradients of {surrogate_text(cheaper)}, judged by the defense itself",
+            (
+                _climb("PGD (margin, surrogate)", f"pgd:loss=margin,steps={steps}{view}", SURROGATE_EXPOSED),
+                _climb(
+                    "APGD-DLR (surrogate)", f"apgd-dlr:steps={2 * steps}{view}", SURROGATE_EXPOSED, full_on_subset=False
+                ),
+            ),
+        )
+        return
     if (shielded or hidden) and not random:
         how = "BPDA through what the model declares" if shielded else "gradients straight through what hides them"
         title = "BPDA" if shielded else "straight through"
@@ -113,9 +129,9 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
             (
                 _climb(f"PGD (margin, {title})", f"pgd:loss=margin,steps={steps}", through),
                 _climb(f"APGD-DLR ({title})", f"apgd-dlr:steps={2 * steps},restarts=2", through, full_on_subset=False),
-                _climb(f"DDN ({title})", f"ddn:steps={max(100, 2 * steps)}", through, full_on_subset=False),  # L2
-                _climb(
-                    f"Sigma-zero ({title})", f"sigma-zero:steps={max(100, 2 * steps)}", through, full_on_subset=False
+                *(
+                    _climb(f"{one.title} ({title})", one.spec, through, norm=one.norm)
+                    for one in nearest_point(max(300, 6 * steps))
                 ),
             ),
         )
@@ -170,8 +186,8 @@ def _blind_searches(steps: int) -> tuple[Stage, ...]:
     )
 
 
-def _climb(title: str, spec: str, wrapper: str = "", full_on_subset: bool = True) -> Stage:
-    return Stage(title, spec, "adaptive", full_on_subset=full_on_subset, wrapper=wrapper)
+def _climb(title: str, spec: str, wrapper: str = "", full_on_subset: bool = True, norm: str = "") -> Stage:
+    return Stage(title, spec, "adaptive", full_on_subset=full_on_subset, wrapper=wrapper, norm=norm)
 
 
 def _steps(stages: Sequence[Stage]) -> int:

@@ -20,7 +20,7 @@ from sparring.audit.cascade.outcome import CLAIMED, LADDER, STANDING, WRONG, Out
 from sparring.audit.cascade.precision import Lowered, confirmed
 from sparring.audit.cascade.progress import Clock, Tell
 from sparring.audit.cascade.trace_summary import Path, Walk
-from sparring.audit.cascade.wrappers import subject
+from sparring.audit.cascade.wrappers import on_surrogate, subject
 from sparring.audit.inputs.clean import Clean
 from sparring.audit.statistics.proportion import Figure
 from sparring.audit.suites.stage import Family, Stage
@@ -171,7 +171,7 @@ class Cascade:
                 batch_size=self.batch_size,
                 seed=self.seed,
                 budget=budget,
-                keep=keep_for(attack) if self.draws else keep,
+                keep=keep_for(attack) if self.draws or on_surrogate(stage) else keep,
                 trace=walk is not None and walk.wanted and told is not None,
                 progress=told,
             )
@@ -181,13 +181,16 @@ class Cascade:
             after = search(seen, everyone[first:], lambda done, part: tell(first + done, part), Budget(queries=SPARED))
             after = replace(after, doubts=tuple(doubt for doubt in after.doubts if doubt.code != "budget-spent"))
             result = concat([search(seen, everyone[:first], tell), after]) if first else after
-            return judged(model, result, x, y, self.draws, self.seed, self.batch_size) if self.draws else result
+            if self.draws:
+                return judged(model, result, x, y, self.draws, self.seed, self.batch_size, screened=on_surrogate(stage))
+            return judged_outside(model, result, x, y, self.batch_size) if on_surrogate(stage) else result
 
         result = search(Lowered(seen) if stage.precision else seen, everyone, tell)
-        if stage.wrapper.startswith("inner:") and not self.draws:
+        cheap = on_surrogate(stage)
+        if (cheap or stage.wrapper.startswith("inner:")) and not self.draws:
             return judged_outside(model, result, x, y, self.batch_size)
         if self.draws:
-            return judged(model, result, x, y, self.draws, self.seed, self.batch_size)
+            return judged(model, result, x, y, self.draws, self.seed, self.batch_size, screened=cheap)
         if not stage.precision:
             return result
         return confirmed(seen, result, y, self.batch_size, lambda rows: search(seen, rows, None))

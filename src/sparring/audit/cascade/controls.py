@@ -20,10 +20,11 @@ from torch import Tensor
 from sparring.attack import Attack, build
 from sparring.audit.cascade import transfer
 from sparring.audit.cascade.cascade import Cascade, watched
+from sparring.audit.cascade.inner_tensor import judged_outside
 from sparring.audit.cascade.majority_vote import judged, keep_for
 from sparring.audit.cascade.outcome import LADDER, Outcome
 from sparring.audit.cascade.progress import Clock, Tell
-from sparring.audit.cascade.wrappers import subject
+from sparring.audit.cascade.wrappers import on_surrogate, subject, surrogate_of
 from sparring.audit.suites.stage import Family, Stage, unfit
 from sparring.batches import run_batches
 from sparring.model import Model
@@ -196,6 +197,7 @@ def longer(stages: Sequence[Stage]) -> list[tuple[int, Stage]]:
                 "iterative",
                 full_on_subset=False,
                 excluded=True,
+                wrapper=base.wrapper,
             ),
         )
         for number, what, change in changes
@@ -230,8 +232,11 @@ def _run(
 ) -> None:
     x, y = cascade.clean.x[rows], cascade.clean.y[rows]
     draws, seed, size = cascade.draws, cascade.seed, cascade.batch_size
-    keep = keep_for(attack) if draws else "best"
+    keep = keep_for(attack) if draws or on_surrogate(stage) else "best"
     seen = subject(model, stage.wrapper, x)
     result = run_batches(attack, seen, (x, y), cascade.threat, batch_size=size, seed=seed, keep=keep, progress=tell)
-    result = judged(model, result, x, y, draws, seed, size) if draws else result
+    if draws:
+        result = judged(model, result, x, y, draws, seed, size, screened=surrogate_of(model) is not None)
+    elif on_surrogate(stage):
+        result = judged_outside(model, result, x, y, size)
     cascade.add(stage, rows, result, (CONTROLS, number))

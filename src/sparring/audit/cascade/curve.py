@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sparring.attack import Attack, build
 from sparring.audit.cascade.cascade import Cascade, chosen
+from sparring.audit.cascade.inner_tensor import judged_outside
 from sparring.audit.cascade.majority_vote import judged, keep_for
 from sparring.audit.cascade.outcome import LADDER
 from sparring.audit.cascade.progress import Clock
@@ -132,6 +133,7 @@ def attack_all(
     clock: Clock,
     draws: int = 0,
     known: Result | None = None,
+    judge: Model | None = None,
 ) -> Trials:
     """Run the stage on the images `rows` [n] (numbers), afresh at each eps.
 
@@ -140,6 +142,7 @@ def attack_all(
     Args:
         standing: for the progress. draws: fresh looks that decide success, see `redraw`.
         known: what the stage did on these images at the audited eps, where it has run there already.
+        judge: the model itself, where `model` is a surrogate of it; None = `model`.
     """
     grid, whole_box = epsilons(threat, model, clean)
     results: list[Result] = []
@@ -152,9 +155,13 @@ def attack_all(
             results.append(replace(known, queries=none, gradients=none, trace=None))
         else:
             attack = shorter(stage.attack(), SHORT) if eps < threat.eps else stage.attack()
-            harder, keep = replace(threat, eps=eps), keep_for(attack) if draws else "best"
+            harder, keep = replace(threat, eps=eps), keep_for(attack) if draws or judge else "best"
             found = run_batches(attack, model, data, harder, batch_size=batch_size, seed=seed, keep=keep)
-            results.append(judged(model, found, *data, draws, seed, batch_size) if draws else found)
+            if draws:
+                found = judged(judge or model, found, *data, draws, seed, batch_size, screened=judge is not None)
+            elif judge is not None:
+                found = judged_outside(judge, found, *data, batch_size)
+            results.append(found)
         clock.tell(len(rows) * len(results), standing)
     return Trials(stage, rows, tuple(grid), whole_box, tuple(results))
 

@@ -14,6 +14,7 @@ from sparring.audit.cascade.coded import thresholds
 from sparring.audit.cascade.inner_tensor import inner_tensors
 from sparring.audit.cascade.wrappers import subject
 from sparring.audit.probes.gradient_quality import MOST, faithfulness
+from sparring.audit.probes.picture_file import as_a_file, passes
 from sparring.audit.probes.probe import Probes
 from sparring.errors import SparringError
 from sparring.model import Model
@@ -37,7 +38,9 @@ def look_inside(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, p
     if not coded and not (probes.flat_margin or 0.0) >= 0.05:
         return found
     levels = thresholds(model, x) if coded else ()
-    return replace(found, levels=levels, rescued=_rescued(model, x, y, threat, seed))
+    filed = coded and as_a_file(model, x[:MOST], seed)
+    spent = found.passes + (passes(min(len(x), MOST)) if coded else 0)
+    return replace(found, levels=levels, filed=filed, passes=spent, rescued=_rescued(model, x, y, threat, seed))
 
 
 def _rescued(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int) -> float | None:

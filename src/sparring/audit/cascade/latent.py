@@ -1,26 +1,34 @@
-"""The latent attack: where a generator purifies, images of its own making within the ball (`defenses.purify.latent`).
+"""Where a generator purifies: attacks on its codes, on the images that are still unbroken.
 
-Gradients through a projection are poor; the generator's code is where such a defense can be steered. The search knows
-the generator and the classifier behind it, aims far beyond the boundary (30 logits, else 10) so that a second
-projection does not lead back, and shows each point to the whole model once. Run on the images that are still unbroken.
+Gradients through a projection are poor; the generator's code is where such a defense can be steered. Both searches know
+the generator and the classifier behind it:
+
+    rival codes   the image moves until a code of another class explains it better (`defenses.purify.rivals`)
+    latent        images of the generator within the ball (`defenses.purify.latent`), far beyond the boundary (30
+                  logits, else 10), so that a second projection does not lead back
+
+Each point is shown to the whole model, which decides.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from sparring.audit.cascade.cascade import Cascade
 from sparring.audit.cascade.majority_vote import judged
-from sparring.audit.cascade.outcome import LADDER
+from sparring.audit.cascade.outcome import LADDER, Place
 from sparring.audit.cascade.transfer import Shown
 from sparring.audit.suites.stage import Stage
 from sparring.batches import batches, run_batches
 from sparring.defenses.purify.defense_gan import DefenseGAN
 from sparring.defenses.purify.latent import latent_attack
+from sparring.defenses.purify.rivals import rival_attack
 from sparring.model import Model
 from sparring.preprocess import Defended
 from sparring.rng import Noise
@@ -31,6 +39,14 @@ CONFIDENT = (30.0, 10.0)
 LATENT = Stage("Latent", "latent", "adaptive", full_on_subset=False)
 PLACE = (LADDER, 1000)
 "behind all stages that a suite may have"
+RIVALS = (
+    Stage("Rival codes", "rivals:starts=20,rivals=20,rounds=40", "adaptive", full_on_subset=False),
+    Stage("Rival codes, longer", "rivals:starts=20,rivals=30,rounds=80", "adaptive", full_on_subset=False),
+    Stage("Rival codes, more of them", "rivals:starts=40,rivals=60,rounds=80", "adaptive", full_on_subset=False),
+)
+"one after the other, each from starts of its own"
+CODES = ("latent", "rivals")
+"what their specs begin with: they are no registered attacks"
 
 
 def purifier(model: Model) -> DefenseGAN | None:
@@ -40,30 +56,58 @@ def purifier(model: Model) -> DefenseGAN | None:
     return next((stage.run for stage in model.stages if isinstance(stage.run, DefenseGAN)), None)
 
 
-def run_latent(cascade: Cascade, model: Model) -> None:
+def run_codes(cascade: Cascade, model: Model) -> None:
     """On the images that stand, where there is a generator. Forward and backward passes of the classifier count."""
-    stage, rows = purifier(model), cascade.standing.nonzero().squeeze(1)
-    if stage is None or not len(rows):
+    generator = purifier(model)
+    if generator is None:
+        return
+    if not cascade.threat.norm.sparse:
+        for k, stage in enumerate(RIVALS, -len(RIVALS)):
+            fields = dict(one.split("=") for one in stage.spec.partition(":")[2].split(","))
+            numbers = {name: int(value) for name, value in fields.items()}
+            looks = (numbers["starts"] + numbers["rivals"]) * (numbers["rounds"] + 1)
+            _run(cascade, model, stage, (PLACE[0], PLACE[1] + k), partial(_rivals, generator, numbers, k), (looks, 0))
+    _run(cascade, model, LATENT, PLACE, partial(_points, generator), (STEPS * len(CONFIDENT),) * 2)
+
+
+def _run(
+    cascade: Cascade,
+    model: Model,
+    stage: Stage,
+    place: Place,
+    search: Callable[[Model, Tensor, Tensor, Cascade], Tensor],
+    spent: tuple[int, int],
+) -> None:
+    """Show the points of a search to the model. `spent`: forward and backward passes of the classifier, an image."""
+    rows = cascade.standing.nonzero().squeeze(1)
+    if not len(rows):
         return
     assert isinstance(model, Defended)
     x, y = cascade.clean.x[rows], cascade.clean.y[rows]
     size, seed, began = cascade.batch_size, cascade.seed, time.perf_counter()
-    points = torch.cat([_points(model.inner, stage, a, b, cascade) for a, b in batches((x, y), size)])
+    points = torch.cat([search(model.inner, a, b, cascade) for a, b in batches((x, y), size)])
     result = run_batches(Shown.of(x, points), model, (x, y), cascade.threat, batch_size=size, seed=seed, keep="margin")
     if cascade.draws:
         result = judged(model, result, x, y, cascade.draws, seed, size)
-    spent = STEPS * len(CONFIDENT)
     result = replace(
         result,
-        queries=result.queries + spent,
-        gradients=result.gradients + spent,
-        attack=LATENT.title,
+        queries=result.queries + spent[0],
+        gradients=result.gradients + spent[1],
+        attack=stage.title,
         seconds=time.perf_counter() - began,
     )
-    cascade.add(LATENT, rows, result, PLACE)
+    cascade.add(stage, rows, result, place)
 
 
-def _points(inner: Model, stage: DefenseGAN, x: Tensor, y: Tensor, cascade: Cascade) -> Tensor:
+def _rivals(
+    stage: DefenseGAN, numbers: dict[str, int], attempt: int, inner: Model, x: Tensor, y: Tensor, cascade: Cascade
+) -> Tensor:
+    taken, labels, generator = inner.accept(x), y.to(inner.device or x.device), stage.generator.to(x.device)
+    seed = cascade.seed + attempt
+    return rival_attack(inner, generator, taken, labels, cascade.threat, seed=seed, **numbers).cpu()
+
+
+def _points(stage: DefenseGAN, inner: Model, x: Tensor, y: Tensor, cascade: Cascade) -> Tensor:
     x = inner.accept(x)
     best, reached = x.clone(), torch.zeros(len(x), dtype=torch.bool, device=x.device)
     labels, generator = y.to(x.device), stage.generator.to(x.device)

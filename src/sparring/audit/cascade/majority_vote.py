@@ -21,6 +21,8 @@ from sparring.seeds import torch_seed
 
 DRAWS = 10
 "looks at each point, unless said otherwise"
+SCREEN = 2
+"looks after which a point that none of them missed is dropped, where looks are expensive"
 APART = 0x5DEECE66D
 "keeps the jury's noise apart from that of the searches"
 
@@ -50,13 +52,29 @@ def votes(seen: Tensor, classes: int) -> Tensor:
     return (counts / len(seen)).clamp(min=0.1 / len(seen)).log().float()
 
 
-def judged(model: Model, result: Result, x: Tensor, y: Tensor, draws: int, seed: int, batch_size: int) -> Result:
+def judged(
+    model: Model,
+    result: Result,
+    x: Tensor,
+    y: Tensor,
+    draws: int,
+    seed: int,
+    batch_size: int,
+    screened: bool = False,
+) -> Result:
     """A result whose success is decided by `draws` fresh looks at each point, at the price of as many queries.
 
-    `x`: the clean images. The margin becomes 2 * (share of the looks that miss) - 1.
+    The margin becomes 2 * (share of the looks that miss) - 1.
+
+    Args:
+        x: the clean images. screened: points that two looks get right are dropped, in the model's favour, and images
+            that the search left unchanged are not looked at: for models whose looks are expensive.
     """
-    seen = looks(model, result.x_adv, y, draws, seed, batch_size)
-    missed = (seen != y).double().mean(0)
+    if screened:
+        missed, spent = _screened(model, result.x_adv, x, y, draws, seed, batch_size)
+    else:
+        missed = (looks(model, result.x_adv, y, draws, seed, batch_size) != y).double().mean(0)
+        spent = torch.full_like(result.queries, draws)
     broken = missed > 0.5
     size = result.threat.norm.size(result.x_adv - x)
     return replace(
@@ -65,5 +83,22 @@ def judged(model: Model, result: Result, x: Tensor, y: Tensor, draws: int, seed:
         distance=torch.where(broken, size, torch.inf).to(result.distance.dtype),
         margin=(2 * missed - 1).to(result.margin.dtype),
         first_hit=torch.where(broken, result.first_hit.clamp(min=1), -1),
-        queries=result.queries + draws,
+        queries=result.queries + spent,
     )
+
+
+def _screened(
+    model: Model, points: Tensor, x: Tensor, y: Tensor, draws: int, seed: int, batch_size: int
+) -> tuple[Tensor, Tensor]:
+    """The share [N] of looks that miss, and how many looks [N] there were."""
+    missed, spent = torch.zeros(len(y), dtype=torch.float64), torch.zeros(len(y), dtype=torch.int64)
+    rows = (points != x).flatten(1).any(1).nonzero().squeeze(1)
+    first = min(SCREEN, draws)
+    for some, number in ((first, seed), (draws - first, seed + 1)):
+        if not len(rows) or not some:
+            break
+        seen = looks(model, points[rows], y[rows], some, number, batch_size)
+        missed[rows] += (seen != y[rows]).double().sum(0)
+        spent[rows] += some
+        rows = rows[missed[rows] > 0]
+    return missed / spent.clamp(min=1), spent

@@ -13,8 +13,12 @@ from torch import Tensor
 
 from sparring.audit.cascade.inner_tensor import climbed
 from sparring.audit.cascade.straight_through import detour
+from sparring.audit.suites.stage import Stage
 from sparring.errors import InputError
 from sparring.model import Model
+
+SURROGATE, SURROGATE_EXPOSED = "surrogate", "surrogate-exposed"
+"a cheaper model in the place of an expensive one, as it is, and past what it hides"
 
 
 class Seen(Model):
@@ -48,9 +52,26 @@ class Rescaled(Seen):
         return self.inner.read(raw) / self.scale
 
 
+def surrogate_of(model: Model) -> Model | None:
+    """The cheaper model that stands in for an expensive one in searches, see `Defended.surrogate`; None = none."""
+    make = getattr(model, "surrogate", None)
+    found = make() if callable(make) else None
+    return found if isinstance(found, Model) else None
+
+
+def surrogate_text(surrogate: Model) -> str:
+    """What a report calls it: its stages."""
+    return " | ".join(map(str, getattr(surrogate, "stages", ()))) or surrogate.name
+
+
+def on_surrogate(stage: Stage) -> bool:
+    """The stage searches on a surrogate, so what it finds must be shown to the model itself."""
+    return stage.wrapper.startswith(SURROGATE)
+
+
 def subject(model: Model, name: str, x: Tensor) -> Model:
     """The model as `name` says: "" = as it is, "exposed", "detour", "rescaled:T", "inner:N:K" (the N-th
-    inner tensor, of K classes).
+    inner tensor, of K classes), "surrogate" and "surrogate-exposed" (a cheaper model in its place).
 
     `x`: a few images, to find a detour with.
     """
@@ -59,6 +80,11 @@ def subject(model: Model, name: str, x: Tensor) -> Model:
         return model
     if kind == "exposed":
         return model.exposed()
+    if kind in (SURROGATE, SURROGATE_EXPOSED):
+        cheaper = surrogate_of(model)
+        if cheaper is None:
+            raise InputError(f"{model.name} has no surrogate")
+        return cheaper if kind == SURROGATE else cheaper.exposed()
     if kind == "detour":
         return detour(model, x[:2])
     if kind == "rescaled":
@@ -66,4 +92,7 @@ def subject(model: Model, name: str, x: Tensor) -> Model:
     if kind == "inner":
         number, _, classes = value.partition(":")
         return climbed(model, int(number), x, int(classes))
-    raise InputError(f"a model cannot be looked at as {name!r}; there are exposed, detour, rescaled:T and inner:N:K")
+    raise InputError(
+        f"a model cannot be looked at as {name!r}; there are exposed, detour, rescaled:T, inner:N:K, "
+        "surrogate and surrogate-exposed"
+    )

@@ -63,10 +63,12 @@ class Facts:
         threat: as text, like "Linf 0.3". clean, robust: accuracy on all images, before and after all attacks.
         claims: claims beside what was found. doubts: found. alone: what attacks leave on the sanity subset.
         settled: severe signs that do not put the figure in doubt, see `settled`; they explain too high a claim, and
-            accuse nobody else. deceived: attacks on a saturated loss miss many images.
+            accuse nobody else. deceived: images that only attacks on the cross-entropy miss, if there are many. masks:
+            gradients are hidden so that attacks on the model as it is miss most of what others break.
         tried: remedies. notes: what was measured about a doubt, in a few words, by its code.
         access: the most that the attacker saw of the model. queries: that the attacks took. spent: that the whole audit
             took, both over all images. bracket: what is proved.
+        surrogate: what stood in for the model in searches. draws: looks that decide success, see `Evidence`.
     """
 
     threat: str
@@ -78,11 +80,14 @@ class Facts:
     tried: Sequence[Tried] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     settled: frozenset[str] = frozenset()
-    deceived: bool = False
+    deceived: Figure | None = None
+    masks: bool = False
     access: Access = "gradient"
     queries: int = 0
     spent: int = 0
     bracket: Bracket | None = None
+    surrogate: str | None = None
+    draws: int = 0
 
     def found(self, code: str) -> Doubt | None:
         """The doubt of this code, if there is one."""
@@ -130,7 +135,7 @@ def judge(facts: Facts) -> Verdict:
             "inconclusive", headline, (_sentence(void.message), "No figure of it means anything."), void.code
         )
     elif worst is None:
-        verdict = _of_model(facts, cause if cause is None or not _calm(facts) else None)
+        verdict = _of_model(facts, None if _settled(facts, severe) and not facts.masks else cause)
     elif worst.gap <= worst.tolerance and _settled(facts, severe):
         verdict = _of_claim(facts, worst, None)
     else:
@@ -138,7 +143,14 @@ def judge(facts: Facts) -> Verdict:
     calm = void is None and cause is not None and verdict.cause is None and _settled(facts, severe)
     known = facts.settled if calm else frozenset()
     others = tuple(_of_others(facts, worst)) if worst is not None and void is None else ()
-    evidence = (*verdict.evidence, *others, *_attacker(facts), *_ill_defined(facts))
+    evidence = (
+        *verdict.evidence,
+        *_deceived(facts, calm),
+        *others,
+        *_searched(facts),
+        *_attacker(facts),
+        *_ill_defined(facts),
+    )
     return Verdict(verdict.status, verdict.headline, evidence, verdict.cause, known)
 
 
@@ -146,10 +158,21 @@ def _settled(facts: Facts, severe: Sequence[Doubt]) -> bool:
     return all(doubt.code in facts.settled for doubt in severe)
 
 
-def _calm(facts: Facts) -> bool:
-    """No sign is left that accuses, and nobody was misled by those that do not."""
-    severe = [doubt for code in causes() if (doubt := facts.found(code)) is not None]
-    return _settled(facts, severe) and not facts.deceived
+def _deceived(facts: Facts, calm: bool) -> Iterator[str]:
+    """What attacks on the cross-entropy would have reported."""
+    if calm and facts.deceived is not None and facts.found("loss-saturation") is not None:
+        yield (
+            "The softmax is saturated, which masks gradients: attacks that climb the cross-entropy alone miss "
+            f"{facts.deceived.hits} of {facts.deceived.of} images that others break, so figures from such attacks are "
+            "too high."
+        )
+
+
+def _searched(facts: Facts) -> Iterator[str]:
+    """That attacks searched on something cheaper than the model."""
+    if facts.surrogate is not None:
+        by = f"by the majority of {facts.draws} answers" if facts.draws else "by its answer"
+        yield f"Attacks searched on a surrogate, {facts.surrogate}; the model itself decided each success, {by}."
 
 
 def _attacker(facts: Facts) -> Iterator[str]:
@@ -390,7 +413,9 @@ def _remedy(facts: Facts, cause: Doubt) -> Iterator[str]:
         able = [one for one in facts.alone if one.by == kind and kind not in stopped and one.figure.value < HELPS * bar]
         if able:
             best = min(able, key=lambda one: one.figure.value)
-            helpful.append(f"{best.title} alone leaves {best.figure.hits} of {best.figure.of} images")
+            # Images that others had broken got few queries (`SPARED`), so this is no more than a bound.
+            most = " at most" if kind == "scores" and best.figure.hits else ""
+            helpful.append(f"{best.title} alone leaves{most} {best.figure.hits} of {best.figure.of} images")
     if helpful:
         what = "a margin or DLR loss, or no gradients" if blind else "an attack without gradients"
         yield f"The remedy is {what}: {', '.join(helpful)}."

@@ -67,6 +67,7 @@ class Probes:
             there is none, or the probes found nothing to doubt. classes: the model has.
         rescued: as `local.faithful`, of the gradients past what hides them, where they are hidden; None = they are not.
         levels: thresholds of a code of single pixels, see `coded.thresholds`; none = there is no such code.
+        filed: it sees pixels as a picture file has them, see `as_a_file`.
         canary: what the suite's attacks made of what was planted, see `canary`; the control is among them.
     """
 
@@ -100,6 +101,7 @@ class Probes:
     classes: int = 0
     rescued: float | None = None
     levels: tuple[float, ...] = ()
+    filed: bool = False
 
     @property
     def random(self) -> bool:

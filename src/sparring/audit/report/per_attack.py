@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sparring.audit.cascade.certificate import SEARCHED
 from sparring.audit.cascade.curve import Curve
-from sparring.audit.cascade.latent import LATENT
+from sparring.audit.cascade.latent import CODES
 from sparring.audit.cascade.outcome import Outcome
 from sparring.audit.cascade.receipt import PLAIN
 from sparring.audit.cascade.trace_summary import GRID
@@ -28,7 +28,7 @@ FILLED = 0.99
 
 def knowledge(stage: Stage) -> str:
     """What an attack sees of the model: gradient, score, decision, or nothing of it (transfer)."""
-    if stage in (PLAIN, LATENT, SEARCHED):
+    if stage in (PLAIN, SEARCHED) or stage.spec.partition(":")[0] in CODES:
         return "gradient"
     return "transfer" if stage.info.cls in (Replay, Shown) else stage.info.sees
 

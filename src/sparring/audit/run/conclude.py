@@ -27,7 +27,7 @@ from sparring.audit.checks.bracket import Bracket, refuted
 from sparring.audit.checks.evidence import Evidence, OnSubset
 from sparring.audit.checks.registry import causes
 from sparring.audit.checks.run import run_checks
-from sparring.audit.checks.settled import deceived, settled
+from sparring.audit.checks.settled import HIDDEN, deceived, masks, settled
 from sparring.audit.checks.verdict import Alone, Facts, judge
 from sparring.audit.inputs.certificates import proved
 from sparring.audit.inputs.claims import Checked
@@ -116,6 +116,9 @@ def conclude(plan: Plan, head: Prepared, parts: Sequence[ShardResult], pixels: P
         bracket=bracket,
         settled=settled(seen, severe),
         deceived=deceived(seen),
+        masks=bool(severe & HIDDEN) and masks(seen),
+        surrogate=(plan.settings if head.settings is None else head.settings).get("surrogate"),
+        draws=head.draws,
     )
     verdict = judge(facts)
     checks = checks.without(verdict.facts)
@@ -174,6 +177,8 @@ def _no_receipt(plan: Plan, head: Prepared, main: Cascade) -> str:
         return f"the suite {plan.suite.name} has no receipt"
     if head.draws:
         return "the model answers at random"
+    if plan.surrogate is not None:
+        return "the model is too expensive for searches in full"
     if not bool(main.standing.any()):
         return "nothing was left standing, so no image was given up"
     return "it would have cost more than a third of the attacks, which were over quickly"

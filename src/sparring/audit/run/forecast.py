@@ -21,6 +21,7 @@ from sparring.audit.cascade.controls import longer
 from sparring.audit.cascade.curve import FACTORS
 from sparring.audit.cascade.margin_progress import Headway
 from sparring.audit.cascade.receipt import LEAST, SHARE
+from sparring.audit.run.expensive import ANSWERS, PASSES, seconds_an_image
 from sparring.audit.run.plan import Plan
 from sparring.audit.statistics.proportion import Figure
 from sparring.audit.suites.builtin import SUITES
@@ -106,6 +107,8 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
     """
     if not seconds > 0:
         raise InputError(f"{seconds} seconds to probe; expected more than 0")
+    if plan.surrogate is not None:
+        return _of_expensive(plan)
     until, probe = time.perf_counter() + seconds, _Probe()
     for x, y in _parts(plan):
         if time.perf_counter() >= until or (probe.tried and probe.seconds / probe.tried > until - time.perf_counter()):
@@ -147,6 +150,19 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
         tuple(offers),
         tuple(suites),
         probe.reached,
+    )
+
+
+def _of_expensive(plan: Plan) -> Forecast:
+    """Of a model that attacks search a surrogate of: from what one answer takes, see `expensive`."""
+    began, n = time.perf_counter(), len(plan.source)
+    each = seconds_an_image(plan)
+    spent = time.perf_counter() - began
+    sizes = sorted({size for size in SIZES if size < n} | {n})
+    offers = tuple(Offer(size, size * each, Figure(size // 2, size).half_width) for size in sizes)
+    passes = float(ANSWERS + PASSES)
+    return Forecast(
+        plan.suite.name, n, 0, 0, spent, each / passes, passes, 0, offers, ((plan.suite.name, n * each),), False
     )
 
 

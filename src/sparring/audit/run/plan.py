@@ -16,6 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sparring.audit.cascade.wrappers import surrogate_of, surrogate_text
 from sparring.audit.inputs.certificates import prover
 from sparring.audit.inputs.claims import Claim
 from sparring.audit.inputs.provenance import about_model, code_name, tensor_sha256
@@ -105,8 +106,15 @@ class Plan:
         return self if size == self.batch_size else replace(self, asked=replace(self.asked, batch_size=size))
 
     def receipt(self, draws: int) -> bool:
-        """Whether random images are attacked again without shortcuts; not where the model answers at random."""
-        return self.suite.receipt and self.asked.receipt == "auto" and not draws
+        """Whether random images are attacked again without shortcuts; not where the model answers at random, nor where
+        it is too expensive for searches."""
+        return self.suite.receipt and self.asked.receipt == "auto" and not draws and self.surrogate is None
+
+    @property
+    def surrogate(self) -> str | None:
+        """What stands in for the model in searches, in words; None = nothing does."""
+        found = surrogate_of(self.model)
+        return None if found is None else surrogate_text(found)
 
     def radii(self) -> list[float]:
         """The audited eps, and any other that a claim is about: the truth there takes a cascade of its own."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sparring.audit.cascade.adaptive import Remedy, remedies
+from sparring.audit.cascade.wrappers import SURROGATE, SURROGATE_EXPOSED, surrogate_of
 from sparring.audit.checks.run import early_doubts
 from sparring.audit.run.plan import Plan
 from sparring.audit.run.prepare import Prepared
 from sparring.audit.suites.stage import Stage
+from sparring.model import Model
 from sparring.threat import eps_text
 
 
@@ -18,13 +22,23 @@ def remedies_for(plan: Plan, prepared: Prepared) -> tuple[Remedy, ...]:
 
 def stages_of(plan: Plan, prepared: Prepared) -> tuple[Stage, ...]:
     """The stages of each cascade: those of the suite, then the adaptive ones."""
-    return (*plan.stages, *(stage for remedy in remedies_for(plan, prepared) for stage in remedy.stages))
+    return (*suite_stages(plan), *(stage for remedy in remedies_for(plan, prepared) for stage in remedy.stages))
+
+
+def suite_stages(plan: Plan) -> tuple[Stage, ...]:
+    """The stages of the suite: on the model itself, or on a surrogate where it is too expensive for searches."""
+    return tuple(one if one.wrapper else replace(one, wrapper=first_look(plan.model)) for one in plan.stages)
+
+
+def first_look(model: Model) -> str:
+    """The wrapper by which the suite's attacks look at a model: "" = as it is."""
+    return "" if surrogate_of(model) is None else SURROGATE
 
 
 def past_what_hides(plan: Plan, prepared: Prepared) -> str:
     """The wrapper by which the remedies see gradients past what hides them; "" where nothing does, or nobody can."""
     ways = (stage.wrapper for remedy in remedies_for(plan, prepared) for stage in remedy.stages)
-    return next((way for way in ways if way in ("exposed", "detour")), "")
+    return next((way for way in ways if way in ("exposed", "detour", SURROGATE_EXPOSED)), "")
 
 
 def looks_again(plan: Plan, prepared: Prepared) -> list[str]:

@@ -26,20 +26,20 @@ from sparring.audit.cascade.controls import (
     run_transfer,
 )
 from sparring.audit.cascade.curve import Trials, attack_all, outcome_of
-from sparring.audit.cascade.latent import run_latent
+from sparring.audit.cascade.latent import run_codes
 from sparring.audit.cascade.outcome import CURVE, ELSEWHERE, Outcome
 from sparring.audit.cascade.progress import Clock
 from sparring.audit.cascade.proof import Proof, prove
 from sparring.audit.cascade.receipt import RECEIPT, affordable, lots, run_plainly
 from sparring.audit.cascade.refusals import run_within_answers
 from sparring.audit.cascade.survival import Survival, survive
-from sparring.audit.cascade.wrappers import subject
+from sparring.audit.cascade.wrappers import SURROGATE, on_surrogate, subject
 from sparring.audit.checks.run import early_doubts
 from sparring.audit.inputs.clean import Clean, data_sha256
 from sparring.audit.probes.probe import Probes
 from sparring.audit.run.plan import Plan
 from sparring.audit.run.prepare import Prepared
-from sparring.audit.run.schedule import past_what_hides, stages_of
+from sparring.audit.run.schedule import first_look, past_what_hides, stages_of, suite_stages
 from sparring.errors import InputError
 from sparring.result import Result
 from sparring.rng import digest
@@ -100,7 +100,7 @@ def attack_shard(plan: Plan, head: Prepared, number: int, clock: Clock) -> Shard
         for k, claim in enumerate(plan.claims_at(eps, named=True)):
             cascade.run_claimed(plan.model, claim.stage, claim.keep, clock, k)
         cascades.append(cascade.run(plan.model, stages_of(plan, head), clock))
-    run_latent(cascades[0], plan.model)
+    run_codes(cascades[0], plan.model)
     run_coded(cascades[0], plan.model, head.probes.levels)
     run_within_answers(cascades[0], plan.model)
     clock.over()
@@ -135,11 +135,12 @@ def _look_again(plan: Plan, head: Prepared, number: int, cascade: Cascade, subse
         unbroken = cascade.standing.nonzero().squeeze(1) if signs & set(DOUBTFUL) else subset[:0]
         both: Tensor = torch.cat([missed_by_gradients(cascade, subset), unbroken]).unique()  # type: ignore[no-untyped-call]
         run_transfer(cascade, plan.model, both, clock)
-    past = "" if head.draws else past_what_hides(plan, head)
+    past = past_what_hides(plan, head)
+    past = "" if head.draws and not past.startswith(SURROGATE) else past
     run_second_look(cascade, plan.model, subset, allowed - passes_of(cascade, RECEIPT, CONTROLS), clock, past)
     if plan.suite.longer:
         left = allowed - passes_of(cascade, RECEIPT, CONTROLS)
-        run_longer(cascade, plan.model, plan.stages, subset, left, clock)
+        run_longer(cascade, plan.model, suite_stages(plan), subset, left, clock)
 
 
 def images_of(plan: Plan, head: Prepared, number: int) -> tuple[Clean, Tensor]:
@@ -185,9 +186,20 @@ def _trials(plan: Plan, head: Prepared, cascade: Cascade, rows: Tensor, clock: C
     }
     # A curve along gradients that are hidden would show nothing.
     past = "" if stage.family == "query" else past_what_hides(plan, head)
-    seen = subject(plan.model, past, cascade.clean.x)
-    done = outcome_of(cascade, stage, past, rows)
-    return attack_all(seen, cascade.clean, plan.threat, stage, rows, known=done, **known)  # type: ignore[arg-type]
+    stage = replace(stage, wrapper=past or first_look(plan.model))
+    seen = subject(plan.model, stage.wrapper, cascade.clean.x)
+    done = outcome_of(cascade, stage, stage.wrapper, rows)
+    judge = plan.model if on_surrogate(stage) else None
+    return attack_all(
+        seen,
+        cascade.clean,
+        plan.threat,
+        stage,
+        rows,
+        known=done,
+        judge=judge,
+        **known,  # type: ignore[arg-type]
+    )
 
 
 def _proved(

@@ -44,6 +44,7 @@ class Stage:
         subset_only: only for images of the sanity subset that still stand: what shows nothing about the others.
         wrapper: how the attacker looks at the model, see `audit.cascade.wrappers`; "" = as it is.
         precision: "bfloat16" = searched in that, judged in full, see `audit.precision`; "" = the model's own.
+        norm: only under this one; "" = under all that the attack is for.
     """
 
     title: str
@@ -56,6 +57,7 @@ class Stage:
     wrapper: str = ""
     precision: str = ""
     subset_only: bool = False
+    norm: str = ""
 
     @classmethod
     def of_record(cls, known: Mapping[str, Any]) -> Stage:
@@ -146,7 +148,7 @@ class Suite:
 def unfit(stage: Stage, model: Model, threat: Threat) -> str | None:
     """Why a stage cannot run against this model under this threat; None if it can."""
     info = stage.attack().info
-    if threat.norm not in info.norms:
+    if threat.norm not in info.norms or stage.norm not in ("", str(threat.norm)):
         return f"not for {threat.norm}"
     if LEVELS.index(info.sees) > LEVELS.index(model.access):
         return f"needs {info.sees} access, the model grants only {model.access} access"

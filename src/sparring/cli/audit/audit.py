@@ -61,20 +61,24 @@ def audit(
 
     [dim]sparring audit --model mnist-cnn --eps 0.3 --out runs/mine --workers 2[/dim] (after a crash: add --resume)
 
+    [dim]sparring audit --model mnist-cnn --eps 0.3 --out s3://bucket/runs/mine[/dim] (an object store)
+
     [dim]sparring audit --model mnist-cnn --eps 0.3 --plan[/dim] (estimate the time for 1,000 images)
 
     Exit code: 0 = done, 1 = below --fail-under or a --require that is not met, 2 = bad input, 3 = the model raised an
     error.
     """
     from sparring.cli.audit.perform import forecast, perform
+    from sparring.cli.console import stderr
 
     if plan_only:
         forecast(options, files.json, quiet)
         return
-    met = perform(options, work, files, fail_under, quiet)
-    if training_data is not None:
-        from sparring.cli.audit.training_data import inspect_training_data
+    with work.kept(stderr(quiet)) as kept:
+        met = perform(options, kept, files, fail_under, quiet, place=work.out)
+        if training_data is not None:
+            from sparring.cli.audit.training_data import inspect_training_data
 
-        inspect_training_data(options, training_data, work.out, quiet)
+            inspect_training_data(options, training_data, kept.out, quiet, place=work.out)
     if not met:
         raise typer.Exit(1)

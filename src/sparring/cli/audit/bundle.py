@@ -36,7 +36,9 @@ def bundle(
     Exit code: 0 = done, 2 = bad input.
     """
     from sparring.attestation.bundle import check, make
+    from sparring.scale.remote import brought
 
-    found = check(make(run, key, out, force=force))
+    with brought(run) as folder:
+        found = check(make(folder, key, out, force=force))
     if not quiet:
         typer.echo(f"{out}: {found.files} files signed by {found.signer}")

@@ -36,7 +36,10 @@ def compare(
 
     Exit code: 0 = done, 1 = worse and --fail-on-regression, 2 = bad input, or reports about different images.
     """
-    worse = held(a, b, json, markdown, quiet)
+    from sparring.scale.remote import brought
+
+    with brought(a) as before, brought(b) as after:
+        worse = held(before, after, json, markdown, quiet)
     if fail_on_regression and worse:
         raise typer.Exit(1)
 

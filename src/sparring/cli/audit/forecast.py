@@ -32,6 +32,9 @@ def print_forecast(plan: Plan, path: Path | None, quiet: bool) -> None:
     others = ", ".join(f"{name} {duration(seconds)}" for name, seconds in found.suites)
     reached = "" if found.reached else " (it did not reach every attack: a rough guess)"
     console.say(f"{last}; all of them with each suite: {others}")
+    if not found.tried:
+        console.say("from what an answer takes, of the model and of the surrogate that attacks search on")
+        return
     console.say(
         f"from {found.tried} images in {found.seconds:.0f} s{reached}; {found.standing} of them are unbroken so far"
     )

@@ -35,18 +35,24 @@ def merge(
     from sparring.audit.api import requirements_of
     from sparring.audit.run.folder import Run
     from sparring.cli.audit.options import AuditOptions, recorded
-    from sparring.cli.audit.show import print_report
+    from sparring.cli.audit.show import print_report, shown
+    from sparring.cli.console import note, stderr
     from sparring.cli.options import built
+    from sparring.scale.remote import brought, mirrored
     from sparring.scale.store import Store, gather
 
-    options = instead.of(runs[0])
-    gather(Store.read(runs[0]), [Store.read(folder) for folder in runs[1:]])
-    plan = options.plan()
-    report = Run.open(plan, runs[0], resume=True).report()
-    report = report.requiring(requirements_of(options.settings, plan.threat))
-    report = built(AuditOptions, recorded(runs[0])).on(report)
-    saved = report.save(runs[0])
+    log = stderr(quiet)
+    with mirrored(runs[0], lambda line: note(log, line)) as home:
+        options = instead.of(home)
+        for one in runs[1:]:
+            with brought(one) as other:
+                gather(Store.read(home), [Store.read(other)])
+        plan = options.plan()
+        report = Run.open(plan, home, resume=True).report()
+        report = report.requiring(requirements_of(options.settings, plan.threat))
+        report = built(AuditOptions, recorded(home)).on(report)
+        saved = report.save(home)
     if not quiet:
-        print_report(report.to_dict(), saved["report.html"])
+        print_report(report.to_dict(), shown(saved["report.html"], home, runs[0]))
     if not report.met:
         raise typer.Exit(1)

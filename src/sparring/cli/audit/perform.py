@@ -16,15 +16,24 @@ if TYPE_CHECKING:
 
 
 def perform(
-    options: AuditOptions, work: Work, files: Files, fail_under: str | None = None, quiet: bool = False
+    options: AuditOptions,
+    work: Work,
+    files: Files,
+    fail_under: str | None = None,
+    quiet: bool = False,
+    place: Path | None = None,
 ) -> bool:
     """Audit, write the report, print it; False where a requirement is not met.
+
+    Args:
+        place: the --out of the user, which `work.out` stands for; see `Work.kept`.
 
     Raises:
         InputError: something is wrong with an option; found out before the work, as far as can be.
     """
+    from sparring.audit.run.expensive import said as expensive
     from sparring.cli.audit.progress import watching
-    from sparring.cli.audit.show import print_report
+    from sparring.cli.audit.show import print_report, shown
 
     log = stderr(quiet)
     required = requirements(options, fail_under)
@@ -32,19 +41,22 @@ def perform(
     files.check()
     with working(log, options.load.title):
         plan = options.plan(log)
+    if plan.surrogate is not None:
+        note(log, expensive(plan))
     with watching(log) as progress:
         report = work.carry_out(plan, options, progress, log)
     note_account(plan.model, log)
     if report is None:
-        if work.worker is None:
-            note(log, f"this share is done; when all are: sparring merge {work.out}")
+        if work.worker is None and work.out is not None:
+            note(log, f"this share is done; when all are: sparring merge {shown(work.out, work.out, place)}")
         return True
     report = options.on(report.requiring(required))
     document = report.to_dict()
     files.write(document)  # before anything that may fail for another reason
     saved = report.save(work.out) if work.out is not None else {}
     if not quiet:
-        print_report(document, saved.get("report.html"))
+        page = saved.get("report.html")
+        print_report(document, page if page is None else shown(page, work.out, place))
     if report.refuted:
         note(log, "a certificate is broken: the proof, or its code, is wrong")
     return bool(report.met) and not report.refuted

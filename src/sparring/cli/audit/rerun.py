@@ -41,6 +41,7 @@ def rerun(
     Exit code: 0 = done, 1 = worse and --fail-on-regression, 2 = bad input, 3 = the model raised an error.
     """
     import tempfile
+    from contextlib import ExitStack
     from dataclasses import replace
 
     from sparring.audit.report import document as doc
@@ -48,16 +49,21 @@ def rerun(
     from sparring.cli.audit.files import Files
     from sparring.cli.audit.perform import perform
     from sparring.cli.audit.work import Work
+    from sparring.cli.console import stderr
+    from sparring.scale.remote import brought
 
-    doc.read(run)  # it must be finished, else there is nothing to compare with
-    options = instead.of(run)
-    if replay:
-        options = replace(options, settings=replace(options.settings, replay=run))
-    with tempfile.TemporaryDirectory() as spare:
-        home = Path(spare) if out is None else out
+    with ExitStack() as folders:
+        before = folders.enter_context(brought(run))
+        doc.read(before)  # it must be finished, else there is nothing to compare with
+        options = instead.of(before)
+        if replay:
+            options = replace(options, settings=replace(options.settings, replay=before))
+        work = Work(out=out, workers=workers, force=force)
+        place = folders.enter_context(work.kept(stderr(quiet)))
+        home = place.out or Path(folders.enter_context(tempfile.TemporaryDirectory()))
         files = Files(json=home / doc.FILE if out is None else None)
         # A requirement that is not met is in the report; the comparison still counts.
-        perform(options, Work(out=out, workers=workers, force=force), files, quiet=quiet)
-        worse = held(run, home, quiet=quiet)
+        perform(options, place, files, quiet=quiet, place=out)
+        worse = held(before, home, quiet=quiet)
     if fail_on_regression and worse:
         raise typer.Exit(1)

@@ -25,7 +25,18 @@ STYLES = {
 STATES = {"met": "green", "failed": "red", "not settled": "yellow"}
 
 
-def print_report(document: Document, page: Path | None) -> None:
+def shown(path: Path, home: Path | None, place: Path | None) -> str:
+    """What to call a file of the folder `home`, which stands for `place`: a place in an object store, or itself."""
+    from sparring.storage import store_url
+
+    url = None if place is None else store_url(place)
+    if url is None or home is None or not path.is_relative_to(home):
+        return str(path)
+    inner = path.relative_to(home).as_posix()
+    return url if inner == "." else f"{url}/{inner}"
+
+
+def print_report(document: Document, page: Path | str | None) -> None:
     """Cascade, figures, claims, doubts, requirements, verdict, and where the page lies; to stdout."""
     from rich.text import Text
 

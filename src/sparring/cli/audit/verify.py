@@ -52,20 +52,22 @@ def verify(
     from sparring.cli.console import stderr
     from sparring.cli.options import built
     from sparring.export.files import check_writable
-    from sparring.storage import write
+    from sparring.scale.remote import brought
+    from sparring.storage import store_url, write
 
     if json is not None:
         check_writable(json)
     if is_bundle(run) or public_key is not None:
         _verify_bundle(run, public_key, json, quiet)
         return
-    options, kept = instead.of(run), recorded(run)
-    command = built(AuditOptions, kept).command
-    found = prove(run, *options.load.load(stderr(quiet)), batch_size, options=kept, command=command)
+    with brought(run) as folder:
+        options, kept = instead.of(folder), recorded(folder)
+        command = built(AuditOptions, kept).command
+        found = prove(folder, *options.load.load(stderr(quiet)), batch_size, options=kept, command=command)
     if json is not None:
         write(json, json_text(found.to_dict()))
     if not quiet:
-        _print(found)
+        _print(found, store_url(run) or str(found.folder))
     if not found.holds:
         raise typer.Exit(1)
 
@@ -95,13 +97,13 @@ def _verify_bundle(folder: Path, public_key: Path | None, json: Path | None, qui
         raise typer.Exit(1)
 
 
-def _print(found: Verification) -> None:
+def _print(found: Verification, place: str) -> None:
     from sparring.cli.console import Stdout
     from sparring.cli.tables import table
     from sparring.threat import eps_text
 
     console = Stdout()
-    title = f"{found.folder}: {found.shards} of {found.of} shards, {found.images} images"
+    title = f"{place}: {found.shards} of {found.of} shards, {found.images} images"
     rows = table("eps", "breaks", "fool again", "inside the ball", "proved")
     for one in found.radii:
         row = (eps_text(one.eps), *map(str, (one.claimed, one.fooled, one.inside, one.proved)))

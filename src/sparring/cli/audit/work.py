@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -82,6 +84,24 @@ class Work:
         return {
             key: number(value) for key, value in read_pairs(pairs, f"--slurm {self.slurm}", "write key=value").items()
         }
+
+    @contextmanager
+    def kept(self, log: Console) -> Iterator[Work]:
+        """This work, in a folder here where --out is a place in an object store.
+
+        Raises:
+            InputError: as `sparring.scale.remote.mirrored`; or the jobs of Slurm would not see the folder.
+        """
+        from sparring.errors import InputError
+        from sparring.scale.remote import folder_of, mirrored
+
+        if self.out is None or self.worker is not None:
+            yield self
+            return
+        if self.slurm is not None and folder_of(self.out) is None:
+            raise InputError("--slurm needs an --out that all nodes see: a folder, not an object store")
+        with mirrored(self.out, lambda line: note(log, line)) as out:
+            yield replace(self, out=out)
 
     def check(self) -> None:
         """Find out before the work whether it can be kept; one thread a process from here on, if so wanted.

@@ -36,7 +36,8 @@ def poisoning(
         list[str] | None,
         typer.Option(
             metavar="SPEC",
-            help="Measure this defense, beside none: knn, trimmed:share=0.1, activation, ... May be repeated. "
+            help="Measure this defense, beside none: knn, trimmed:share=0.1, trusted (the defender's 400 clean images "
+            "alone), ... May be repeated. "
             "{share} stands for the share of flips and 5 points. Default: all.",
         ),
     ] = None,
@@ -53,7 +54,7 @@ def poisoning(
 ) -> None:
     """Poison, sanitise, train and measure, each with a control model and three seeds.
 
-    Without --quick it takes about twenty minutes of one core.
+    Without --quick it takes about half an hour of one core.
 
     [dim]sparring reproduce poisoning --quick --json poisoning.json --out runs/poisoning[/dim]
     """

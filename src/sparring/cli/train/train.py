@@ -37,12 +37,15 @@ def train(
     from sparring.cli.app import Stopped
     from sparring.cli.train.perform import Training
     from sparring.defenses.training.card import write_card
+    from sparring.defenses.training.devices import launched
 
     training = Training(learning, data, fitting, files, seed, device)
     try:
         fitted = training.fit()
     except KeyboardInterrupt:
         raise Stopped(f"the run lies in {files.out}; go on with the same command and --resume") from None
+    if (group := launched()) is not None and group.rank:
+        return  # the first process measures, and writes the card
     card = training.card(fitted)
     write_card(files.out / "card.json", card)
     _summary(card, files.out)

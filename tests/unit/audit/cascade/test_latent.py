@@ -8,11 +8,11 @@ from torch import Tensor
 
 import sparring as sp
 from sparring.audit.cascade.cascade import Cascade
-from sparring.audit.cascade.latent import LATENT, purifier, run_latent
+from sparring.audit.cascade.latent import LATENT, purifier, run_codes
 from sparring.audit.inputs.clean import Clean
 from sparring.audit.report.per_attack import knowledge
 from sparring.audit.suites.builtin import stage_of
-from sparring.audit.suites.stage import Suite
+from sparring.audit.suites.stage import Stage, Suite
 from sparring.defenses import defend
 from sparring.defenses.purify.defense_gan import DefenseGAN
 from sparring.defenses.purify.latent import latent_attack
@@ -51,12 +51,13 @@ def test_the_audit_steers_the_generator(
     safe: Defended, digits: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sparring.audit.cascade.latent.STEPS", 80)
+    monkeypatch.setattr("sparring.audit.cascade.latent.RIVALS", ())
     x, y = digits
     with torch.no_grad():
         clean = Clean(x, y, safe.logits(x))
     cascade = Cascade(THREAT, clean, torch.arange(2), 0, 4)
     began = int(cascade.standing.sum())
-    run_latent(cascade, safe)
+    run_codes(cascade, safe)
     (latent,) = cascade.outcomes
     assert latent.stage == LATENT
     assert latent.tried == began
@@ -73,10 +74,13 @@ def test_it_is_part_of_every_audit(
     safe: Defended, digits: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sparring.audit.cascade.latent.STEPS", 5)
+    few = Stage("Rival codes", "rivals:starts=1,rivals=1,rounds=1", "adaptive", full_on_subset=False)
+    monkeypatch.setattr("sparring.audit.cascade.latent.RIVALS", (few,))
     suite = Suite("one", "", (stage_of("fgsm"),), subset=1, curves=())
     quick = defend(safe.inner, "defense-gan:steps=1,restarts=1,start=encoder")
     report = sp.audit(quick, (digits[0][:2], digits[1][:2]), sp.Threat("Linf", 0.01), suite=suite, clean_floor=0)
-    assert "Latent" in {one.stage.title for one in report.attacks}
+    assert {"Rival codes", "Latent"} <= {one.stage.title for one in report.attacks}
+    assert {one["knowledge"] for one in report.to_dict()["attacks"]} == {"gradient"}
 
 
 @pytest.mark.parametrize("spec", ["bits:4", "jpeg:quality=75"])

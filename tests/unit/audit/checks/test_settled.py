@@ -11,7 +11,7 @@ from torch import Tensor
 from sparring.audit.checks.comparisons import climbs_go_astray, single_step_beats_iterative
 from sparring.audit.checks.evidence import Evidence, OnSubset
 from sparring.audit.checks.registry import Found, Skipped
-from sparring.audit.checks.settled import deceived, settled
+from sparring.audit.checks.settled import deceived, masks, settled
 from sparring.audit.checks.verdict import Facts, judge
 from sparring.audit.inputs.claims import Checked, Claim
 from sparring.audit.probes.probe import Probes
@@ -37,11 +37,11 @@ def test_a_saturated_loss_is_a_fact_where_other_losses_find_all() -> None:
     codes = frozenset({"loss-saturation", "budget-not-used"})
     same = seen(gradient=first(15), query=first(12), blind=first(3))
     assert settled(same, codes) == codes
-    assert not deceived(same)
+    assert deceived(same) == Figure(12, N)
+    assert settled(same, frozenset({"misaligned-gradients"})) == {"misaligned-gradients"}
     beaten = seen(gradient=first(15), query=first(30), blind=first(3))
     assert settled(beaten, codes) == frozenset()
-    assert deceived(seen(gradient=first(95), query=first(90), blind=first(3)))
-    assert not deceived(seen(gradient=first(30), query=first(25), blind=first(3))), "a robust net, its logits scaled up"
+    assert deceived(seen(gradient=first(5), query=first(3), blind=first(3))) is None, "below the b rule"
 
 
 @pytest.mark.parametrize(("rescued", "fine"), [(0.9, True), (0.1, False), (None, False)])
@@ -49,11 +49,14 @@ def test_rounding_is_a_fact_where_gradients_past_it_match_the_model(rescued: flo
     codes = frozenset({"piecewise-constant", "zero-gradients", "black-box-beats-white-box"})
     known = seen(replace(PLAIN, rescued=rescued), gradient=first(0), adaptive=first(15), query=first(12))
     assert (settled(known, codes) == codes) is fine
+    assert masks(seen(gradient=first(0), adaptive=first(60), query=first(12)))
+    assert not masks(seen(gradient=first(0), adaptive=first(40), query=first(12)))
+    assert not masks(seen(replace(PLAIN, filed=True), gradient=first(0), adaptive=first(60), query=first(12)))
     without = seen(replace(PLAIN, rescued=rescued), gradient=first(0), query=first(12))
     assert settled(without, codes) == frozenset()
 
 
-def facts(claimed: float | None, hits: int, calm: bool, misled: bool = False) -> Facts:
+def facts(claimed: float | None, hits: int, calm: bool, misled: Figure | None = None) -> Facts:
     robust = Figure(hits, N)
     claims = [] if claimed is None else [Checked(Claim(claimed, 0.3), 0.3, robust)]
     doubts = (Doubt("loss-saturation", "seen", 1.0),)
@@ -67,7 +70,22 @@ def test_a_settled_sign_explains_a_claim_that_is_too_high_and_accuses_nobody_els
     assert judge(facts(0.85, 85, calm=False)).status == "inconclusive"
     assert judge(facts(1.0, 0, calm=True)).cause == "loss-saturation"
     assert judge(facts(None, 85, calm=True)).status == "no-claim"
-    assert judge(facts(None, 0, calm=True, misled=True)).status == "gradient-masking"
+    assert judge(facts(None, 0, calm=False)).status == "gradient-masking"
+
+
+def test_what_a_saturated_loss_hides_from_others_is_told_and_accuses_nobody() -> None:
+    misled = judge(facts(None, 0, calm=True, misled=Figure(95, N)))
+    assert misled.status == "no-claim"
+    assert "climb the cross-entropy alone miss 95 of 100 images that others break" in misled.text
+    assert "alone miss" not in judge(facts(1.0, 0, calm=True, misled=Figure(95, N))).text, "the claim says it all"
+
+
+def test_hidden_gradients_accuse_where_most_attacks_would_be_deceived() -> None:
+    calm = facts(None, 0, calm=True)
+    verdict = judge(replace(calm, masks=True))
+    assert (verdict.status, verdict.cause) == ("gradient-masking", "loss-saturation")
+    assert "Attacks that report more are deceived" in verdict.text
+    assert judge(calm).status == "no-claim"
 
 
 def test_a_masked_figure_is_never_given_without_a_word() -> None:
@@ -80,9 +98,8 @@ def test_a_masked_figure_is_never_given_without_a_word() -> None:
 
 
 def test_a_figure_that_attacks_past_the_sign_agree_on_is_not_called_far_from_the_truth() -> None:
-    verdict = judge(facts(None, 40, calm=True, misled=True))
+    verdict = judge(facts(0.9, 40, calm=True, misled=Figure(40, N)))
     assert verdict.status == "gradient-masking"
-    assert "Attacks that report more are deceived" in verdict.text
     assert "far lower" not in verdict.text
 
 

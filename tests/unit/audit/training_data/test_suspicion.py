@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+import sparring as sp
 from sparring.audit.statistics.proportion import Figure
-from sparring.audit.training_data.suspicion import Suspicion, suspicions
+from sparring.audit.training_data.suspicion import LabelFigures, Suspicion, suspicions
 from sparring.data import load_data
 from sparring.data.images import ImageData
 from sparring.errors import InputError
@@ -39,6 +40,28 @@ def test_clean_data_raise_no_suspicion_and_wrong_labels_do(net: nn.Module) -> No
     assert len(truth & set(bad["knn"].numbers)) > 0.8 * len(truth)
     assert clean["knn"].control.of == 500
     assert bad["knn"].control.value < 0.2
+
+
+def test_a_backdoor_stands_out_in_its_own_label(net: nn.Module) -> None:
+    train, control = load_data("mnist5k", "train", 2000), load_data("mnist5k", "test")
+    poisoned = sp.poison("badnets:share=0.04,target=4")(train, seed=1).data
+    knn, spectral, _ = suspicions(net, poisoned, control)
+    assert knn.flagged.low < knn.control.high, "too few of all samples to stand out"
+    assert [one.label for one in knn.suspects] == ["4"]
+    assert knn.beyond_control
+    assert "No more than the control in all, but more of label 4: " in str(knn)
+    assert "not a proof" in str(knn)
+    assert set(knn.to_dict()["labels"]) == {"4"}
+    assert knn.suspects[0].flagged.of == int((poisoned.labels == 4).sum())
+    assert {one.control.of for one in spectral.labels} == {50}, "half of each label has set the bound"
+    assert not suspicions(net, train, control)[0].suspects
+
+
+def test_labels_are_compared_at_a_stricter_level_the_more_there_are() -> None:
+    few = LabelFigures("a", Figure(30, 100), Figure(12, 100), 0.95)
+    assert few.beyond_control
+    assert not LabelFigures("a", few.flagged, few.control, 1 - 0.05 / 1000).beyond_control
+    assert not LabelFigures("a", few.flagged, Figure(0, 0), 0.95).beyond_control, "no control, no suspicion"
 
 
 def test_the_words_never_accuse_without_the_false_positive_rate() -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from sparring.data import load_data
 from sparring.data.images import ImageData
 from sparring.defenses.data.fine_pruning import fine_prune, prune
 from sparring.defenses.data.neural_cleanse import Cleanse, neural_cleanse
 from sparring.defenses.detect.strip import StripDetector
 from sparring.defenses.training.clipping import ClippedNoise, sample_gradients
-from sparring.defenses.training.learners import HeadLearner, NetLearner, learner
+from sparring.defenses.training.learners import HeadLearner, LinearLearner, NetLearner, learner
 from sparring.defenses.training.loss import Step
 from sparring.defenses.training.standard import Standard
 from sparring.errors import InputError
@@ -211,3 +214,28 @@ def test_the_size_ratio_is_that_of_the_median_and_the_smallest_mask() -> None:
     assert found.score == float(found.indices[0]) > 0
     nothing = Cleanse(found.masks, found.patterns, found.success, torch.full((5,), torch.inf))
     assert nothing.ratio == nothing.score == 0.0
+
+
+def test_a_logistic_regression_with_a_bound_that_never_binds_is_that_of_scikit_learn() -> None:
+    pytest.importorskip("sklearn")
+    data, plain = load_data("mnist5k", "train").first(400), LinearLearner(C=0.1)
+    x, y = data.tensors()
+
+    def cost(net: nn.Module) -> float:
+        """What both minimise."""
+        with torch.no_grad():
+            return float(cross_entropy(net(x), y) + net[1].weight.square().sum() / (2 * plain.C * len(y)))  # type: ignore[index]
+
+    best = plain.learn(data)
+    descended = replace(plain, loss=ClippedNoise(clip=1e9, noise=0.0)).learn(data, seed=1)
+    assert cost(best) <= cost(descended) + 1e-6
+    assert cost(descended) == pytest.approx(cost(best), rel=0.05)
+    assert float((descended(x).argmax(1) == best(x).argmax(1)).double().mean()) > 0.98
+    bound = replace(plain, loss=ClippedNoise(clip=0.1, noise=0.0)).learn(data, seed=1)
+    assert cost(bound) > 1.2 * cost(descended), "a bound that binds costs"
+    assert plain.spec == replace(plain, loss=ClippedNoise()).spec
+
+
+def test_only_a_logistic_regression_learns_another_loss() -> None:
+    with pytest.raises(InputError, match="svm learns with its own loss only"):
+        LinearLearner("svm", loss=ClippedNoise()).learn(load_data("mnist5k", "train").first(20))

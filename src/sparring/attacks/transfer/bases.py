@@ -22,7 +22,6 @@ from sparring.attack import Attack, register
 from sparring.blocks.surrogates import Surrogates, checked, climb, shifted
 from sparring.bout import Bout
 from sparring.losses import Loss, margin
-from sparring.model import Model
 from sparring.norms import L1, L2, Linf
 
 
@@ -55,24 +54,25 @@ class Bases(Attack):
     def run(self, bout: Bout) -> None:
         models = checked(self.surrogates)
         b = bout.child(0, passes=self.queries)
+
+        def tried(weights: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+            """Points made with these weights from `z`, and what the model says of them: one query."""
+            point = climb(models, weights, b, z, self.loss, self.steps, self.step)
+            return point, self.loss(b.logits(point), b.goal)
+
         weights = b.x.new_full((len(b), len(models)), 1 / len(models))
-        z, _ = self._tried(b, models, weights, b.x)
+        z, _ = tried(weights, b.x)
         for turn in range(self.queries):
             which = turn % len(models)
             z, weights = b.active(z, weights)
             if not len(b):
                 return
             more = shifted(weights, which, self.rate)
-            up, gain = self._tried(b, models, more, z)
+            up, gain = tried(more, z)
             z, weights, more, up, gain = b.active(z, weights, more, up, gain)
             if not len(b):
                 return
             less = shifted(weights, which, -self.rate)
-            down, other = self._tried(b, models, less, z)
+            down, other = tried(less, z)
             z = torch.where(b.ball.column(gain >= other), up, down)
             weights = torch.where((gain >= other)[:, None], more, less)
-
-    def _tried(self, b: Bout, models: list[Model], weights: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Points made with these weights from `z`, and what the model says of them: one query."""
-        point = climb(models, weights, b, z, self.loss, self.steps, self.step)
-        return point, self.loss(b.logits(point), b.goal)

@@ -361,19 +361,15 @@ class Bout:
             state = tree_map(lambda value: value[at] if isinstance(value, Tensor) else value, state)
         return state[0] if len(state) == 1 else state
 
-    def child(
-        self, tag: int | None, goal: Goal | None = None, eps: Tensor | None = None, passes: int | None = None
-    ) -> Bout:
+    def child(self, tag: int, goal: Goal | None = None, eps: Tensor | None = None, passes: int | None = None) -> Bout:
         """A bout of those who still stand, with noise of its own: the same however long other parts took.
 
         Args:
-            tag: tells its noise from that of other parts; None = the numbers of this bout, from the start.
             goal: another one for its losses to aim at. eps: [b] a radius of its own to search in: rows with a success
                 inside it leave; a success beyond counts all the same, where the threat allows it.
             passes: rows leave once they have spent so many here, both kinds together; no step is cut short.
         """
-        noise = self.noise.fold() if tag is None else self.noise.fold(tag)
-        ball, threat = self.ball, self._threat
+        noise, ball, threat = self.noise.fold(tag), self.ball, self._threat
         if eps is not None:
             ball, threat = ball.with_eps(eps), threat or ball
         bout = Bout(self._model, self._referee, self._rows, goal or self.goal, ball, noise, self._sees, threat)

@@ -34,14 +34,11 @@ def even(specs: str) -> list[Turn]:
 
 
 def take_turns(bout: Bout, turns: Sequence[Turn], queries: int, make: Callable[[str], Attack]) -> None:
-    """Run the attacks one after the other, `queries` for each image in all.
-
-    A first attack with a turn of its own length has the noise of the bout: until then all is as if it ran alone.
-    """
+    """Run the attacks one after the other, `queries` for each image in all."""
     left = queries
     for number, turn in enumerate(turns):
         mine = max(1, min(round(left * turn.share), turn.most or left))
-        part = bout.child(None if number == 0 and turn.most else number, passes=mine)
+        part = bout.child(number, passes=mine)
         if left < 1 or not len(part):
             return
         left -= mine

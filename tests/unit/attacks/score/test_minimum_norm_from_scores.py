@@ -73,24 +73,6 @@ def test_few_queries_of_random_search_are_the_first_of_many() -> None:
     assert torch.equal(share.distance, whole.distance)
 
 
-@pytest.mark.parametrize(
-    ("sees", "norm", "first"),
-    [
-        ("score", "L2", "square-min"),
-        ("score", "Linf", "rays"),
-        ("decision", "L2", "surfree"),
-        ("decision", "Linf", "rays"),
-    ],
-)
-def test_in_its_first_turn_a_portfolio_is_its_first_member(sees: str, norm: str, first: str) -> None:
-    """To the bit, so that with few queries it is never worse."""
-    x, y = sp.load_data("mnist5k", n=3).tensors()
-    net, budget = sp.load_model("mnist-cnn"), sp.Budget(queries=90)
-    portfolio, alone = (sp.attack(name)(net, x, y, (norm, None), budget=budget) for name in (f"min-norm-{sees}", first))
-    assert torch.equal(portfolio.x_adv, alone.x_adv)
-    assert bool(alone.success.all())
-
-
 def _mean(distance: Tensor) -> float:
     """The geometric mean over those that the net gets right."""
     return float(distance[distance > 0].log().mean().exp())

@@ -194,6 +194,8 @@ def markdown(rows: Rows, name: str, norm: str, n: int, specs: list[str], budgets
         "|---|" + "---|" * len(budgets),
     ]
     for spec in specs:
+        if not any(f"{name} {norm} {spec} {n} {queries}" in rows.known for queries in budgets):
+            continue
         cells = []
         for queries in budgets:
             mine = rows.known.get(f"{name} {norm} {spec} {n} {queries}")

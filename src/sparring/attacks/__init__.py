@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def attack(spec: str, *, surrogates: Sequence[Model | Callable[..., Any]] | None
     Args:
         spec: its name and fields. surrogates: nets to make the points on; the model is then asked for its class alone,
             once for each image, and any access will do. Their classes must be those of the model, numbered alike.
+            Attacks that search with surrogates (bases) take them and keep to their own queries.
 
     Raises:
         InputError: no such attack or field, or a value that does not fit; an attack that has no use for surrogates.
@@ -54,6 +56,8 @@ def attack(spec: str, *, surrogates: Sequence[Model | Callable[..., Any]] | None
     made = build(find(read.name), {key: _plain(value) for key, value in read.fields.items()})
     if surrogates is None:
         return made
+    if hasattr(made, "surrogates"):
+        return replace(made, surrogates=tuple(surrogates))  # type: ignore[type-var]
     if made.info.sees != "gradient":
         raise InputError(f"{made.info.name} needs no gradients, so it has no use for surrogates; choose {_MADE_FOR}")
     return build(find("from-surrogates"), {"attack": made, "surrogates": tuple(surrogates)})

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import ExitStack
+from typing import Annotated, Any
 
 import torch
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from torch import Tensor, nn
 
 from sparring.attack import Attack
 from sparring.ball import Ball
-from sparring.bout import Bout
+from sparring.bout import Bout, LossFunction
 from sparring.errors import InputError
+from sparring.kernels import nonzero
 from sparring.model import Model, wrap
 from sparring.threat import Threat
+from sparring.zoo.loaders import load_model
+
+Surrogates = Annotated[
+    tuple[Any, ...],
+    BeforeValidator(lambda value: tuple(map(load_model, value.split("+"))) if isinstance(value, str) else tuple(value)),
+    PlainSerializer(lambda models: "+".join(str(getattr(each, "name", each)) for each in models), return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["mnist-cnn-pgd"]}),
+]
+"""Models, or their specs joined by "+"; each needs the classes of the model under attack, numbered alike."""
 
 
 class Ensemble(nn.Module):
@@ -32,8 +44,8 @@ class Ensemble(nn.Module):
         return torch.stack(answers).mean(0)
 
 
-def as_one(surrogates: Sequence[Model | Callable[..., Any]]) -> Model:
-    """One model that grants gradients: the surrogate itself, or the mean of the logits of several.
+def checked(surrogates: Sequence[Model | Callable[..., Any]]) -> list[Model]:
+    """The surrogates as models that grant gradients.
 
     Raises:
         InputError: none, one without gradients, or their boxes differ.
@@ -46,6 +58,16 @@ def as_one(surrogates: Sequence[Model | Callable[..., Any]]) -> Model:
             raise InputError(f"the surrogate {model.name} grants {model.access} access; it must grant gradients")
         if model.box != models[0].box:
             raise InputError(f"the surrogates have pixels in {models[0].box} and in {model.box}; they must agree")
+    return models
+
+
+def as_one(surrogates: Sequence[Model | Callable[..., Any]]) -> Model:
+    """One model that grants gradients: the surrogate itself, or the mean of the logits of several.
+
+    Raises:
+        InputError: as for `checked`.
+    """
+    models = checked(surrogates)
     if len(models) == 1:
         return models[0]
     return wrap(Ensemble(models), box=models[0].box, name=" + ".join(model.name for model in models))
@@ -57,6 +79,36 @@ def made_on(surrogate: Model, attack: Attack, bout: Bout) -> Tensor:
     The numbers of its noise are those of the bout. What it asks of the surrogate costs nothing.
     """
     return attack.craft(surrogate, bout.x, bout.goal, _threat(bout.ball), noise=bout.noise.fold(0))
+
+
+def climb(
+    models: Sequence[Model], weights: Tensor, bout: Bout, z: Tensor, loss: LossFunction, steps: int, step: float
+) -> Tensor:
+    """PGD from `z` [b, ...] on the surrogates alone, in the ball of the bout; the model is asked nothing.
+
+    Args:
+        weights: [b, N] of the losses of the N surrogates, for each row. step: the length of a step, as a share of eps.
+    """
+    with ExitStack() as guards:
+        for model in models:
+            guards.enter_context(model.guard())
+        for _ in range(steps):
+            point = z.detach().requires_grad_()
+            losses = torch.stack([loss(bout.goal.read(model.logits(point)), bout.goal) for model in models], 1)
+            (slope,) = torch.autograd.grad((weights * losses).sum(), point)
+            z = bout.ball.project(bout.ball.step(z, slope.nan_to_num(0.0, 0.0, 0.0), step * bout.eps))
+    return z
+
+
+def shifted(weights: Tensor, which: int, amount: float) -> Tensor:
+    """Weights [b, N] with `amount` more for one of them, none below 0, brought back to the sum 1.
+
+    >>> shifted(torch.tensor([[0.5, 0.5]]), 0, 0.25)
+    tensor([[0.6000, 0.4000]])
+    """
+    moved = weights.clone()
+    moved[:, which] = (moved[:, which] + amount).clamp(min=0)
+    return moved / nonzero(moved.sum(1, keepdim=True))
 
 
 def _threat(ball: Ball) -> Threat:

@@ -19,22 +19,15 @@ from torch import Tensor
 
 from sparring.attack import Attack, register
 from sparring.attacks import attack as _attack
-from sparring.blocks.surrogates import as_one, made_on
+from sparring.blocks.surrogates import Surrogates, as_one, made_on
 from sparring.bout import Bout
 from sparring.norms import L0, L1, L2, Linf
-from sparring.zoo.loaders import load_model
 
 Inner = Annotated[
     Any,
     BeforeValidator(lambda value: _attack(value.replace(";", ",")) if isinstance(value, str) else value),
     PlainSerializer(lambda attack: attack.spec.replace(",", ";"), return_type=str),
     WithJsonSchema({"type": "string", "examples": ["sia", "mifgsm:steps=20;decay=0.9"]}),
-]
-Surrogates = Annotated[
-    tuple[Any, ...],
-    BeforeValidator(lambda value: tuple(map(load_model, value.split("+"))) if isinstance(value, str) else tuple(value)),
-    PlainSerializer(lambda models: "+".join(str(getattr(each, "name", each)) for each in models), return_type=str),
-    WithJsonSchema({"type": "string", "examples": ["mnist-cnn-pgd"]}),
 ]
 
 

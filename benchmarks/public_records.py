@@ -381,7 +381,8 @@ def main() -> None:
     file = args.work / f"{args.net}.npz"
     state = State.load(file) if file.exists() else begin(net, x, y, file)
     if args.export:
-        return export(state, args.net, net, x, y)
+        export(state, args.net, net, x, y)
+        return
     own = [(spec, int(count)) for spec, _, count in (one.rpartition("@") for one in args.round)]
     first = len(state.rounds)
 

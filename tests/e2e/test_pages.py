@@ -75,7 +75,11 @@ def cheaper(words: list[str]) -> list[str]:
     what = words[0]
     if "--data" in words and words[words.index("--data") + 1] in absent() & smaller(["sparring", *words]):
         put("--data", "mnist5k")
-    words[:] = [re.sub(r"defense-gan:steps=\d+,restarts=\d+", "defense-gan:steps=2,restarts=1", word) for word in words]
+    small = "defense-gan:steps=2,restarts=1"
+    words[:] = [re.sub(r"defense-gan:steps=\d+,restarts=\d+", small, word) for word in words]
+    words[1:] = [
+        small if word == "defense-gan" and words[k] == "--defense" else word for k, word in enumerate(words[1:])
+    ]
     words[:] = [re.sub("^s3://", "memory://", word) for word in words]
     if what in ("audit", "attack", "certify"):
         put("--n", "4")
@@ -83,7 +87,7 @@ def cheaper(words: list[str]) -> list[str]:
         at = words.index("--suite") + 1 if "--suite" in words else None
         if at is None or words[at] in ("quick", "standard"):
             put("--suite", "tiny.yaml")
-        if "defense-gan:steps=2,restarts=1" in words:
+        if small in words:
             put("--suite", "fgsm.yaml")
         if "--plan" not in words:
             put("--clean-floor", "0")

@@ -23,6 +23,7 @@ from sparring.bounds.backward import Form, settle
 from sparring.bounds.crown import crown_margins, crown_neurons
 from sparring.bounds.split import Parts, Splitter
 from sparring.certify.margins import by_crown, proved
+from sparring.certify.program import by_programs
 from sparring.certify.question import Question
 from sparring.threat import Threat
 
@@ -44,12 +45,15 @@ class Verdicts:
     points: Tensor
 
 
-def verify(question: Question, margin: Tensor, attacks: str, seconds: float, nodes: int, seed: int) -> Verdicts:
+def verify(
+    question: Question, margin: Tensor, attacks: str, seconds: float, nodes: int, program: float, seed: int
+) -> Verdicts:
     """Prove, attack and prove harder, until every image is settled or its time is over.
 
     Args:
         margin: [B] of the clean images. attacks: specs joined by "+", or "off". seconds: for cutting, an image. nodes:
-            parts that are bounded at once. seed: of the attacks.
+            parts that are bounded at once. program: seconds of mixed-integer programming for each image that is open
+            then. seed: of the attacks.
     """
     margin = margin.double().clone()
     points = question.ball.x.clone()
@@ -67,8 +71,15 @@ def verify(question: Question, margin: Tensor, attacks: str, seconds: float, nod
         threshold[left] = search.question.threshold.double()
         lower = (search.margin < margin[left]).nonzero().squeeze(1)
         margin[left[lower]], points[left[lower]] = search.margin[lower], search.points[lower]
+    certified = certified | (bound > threshold)
+    left = (~certified & (margin >= 0)).nonzero().squeeze(1)
+    if program and len(left):
+        least, at = margin[left], points[left]
+        certified[left] = by_programs(question[left], least, at, program)
+        margin[left], points[left] = least, at
+        bound[left] = torch.where(certified[left], torch.maximum(bound[left], threshold[left]), bound[left])
     attacked = margin < 0
-    certified = ~attacked & (certified | (bound > threshold))
+    certified = certified & ~attacked
     return Verdicts(certified, attacked, torch.minimum(bound, margin), margin, points)
 
 

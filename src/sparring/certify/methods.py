@@ -121,7 +121,8 @@ class Complete(Method):
 
     Args:
         seconds: for branch and bound, an image. attack: what tries before, names joined by "+", or "off". nodes:
-            parts that are bounded at once.
+            parts that are bounded at once. program: seconds of mixed-integer programming for each image that is open
+            then, Linf and L1 (extra `certify`: HiGHS); 0 = none.
     """
 
     name = "complete"
@@ -131,11 +132,13 @@ class Complete(Method):
     seconds: float = 30.0
     attack: str = "apgd-ce+apgd-t+fmn:steps=200"
     nodes: int = 64
+    program: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.seconds >= 0 or self.nodes < 2:
+        if not (self.seconds >= 0 and self.program >= 0) or self.nodes < 2:
             raise InputError(
-                f"complete: seconds={self.seconds}, nodes={self.nodes}; seconds >= 0 and nodes >= 2 needed"
+                f"complete: seconds={self.seconds}, program={self.program}, nodes={self.nodes}; seconds >= 0, "
+                "program >= 0 and nodes >= 2 needed"
             )
 
     def bounds_only(self) -> Method:
@@ -145,7 +148,9 @@ class Complete(Method):
         return replace(self, attack="off", seconds=4 * self.seconds)
 
     def prove(self, question: Question, margin: Tensor, seed: int) -> Outcome:
-        found = verify(question, margin, self.attack, self.seconds, self.nodes, seed)
+        if self.program and question.ball.norm not in (Linf, L1):
+            raise InputError(f"complete: program works under Linf and L1, not under {question.ball.norm}; leave it out")
+        found = verify(question, margin, self.attack, self.seconds, self.nodes, self.program, seed)
         return Outcome(found.certified, found.bound, found.margin, found.attacked, points=found.points)
 
 

@@ -120,14 +120,26 @@ def reachable(graph: Graph, ball: Ball, ways: Sequence[Tensor], eps: float, dead
         if found.point is not None or (found.settled and len(single) == len(ways)):
             return found
         ways = ways if not found.settled else [way for way in ways if len(way) > 1]
+    return by_program(graph, region, ways, ball.norm is L1, deadline)
+
+
+def by_program(
+    graph: Graph, region: Region, ways: Sequence[Tensor], summed: bool, deadline: float, slack: float = 0.0
+) -> Reach:
+    """Is one of the ways reached inside the region, or missed by at most `slack`? By mixed-integer programming.
+
+    Args:
+        region: of one image, in float64. ways: rows [m, K] each; a way is reached where way @ logits >= 0. summed: the
+            region is an L1 ball. deadline: by `time.perf_counter`.
+    """
     neurons = crown_neurons(graph, region)
     settled = True
     for way in ways:
-        if _out_of_reach(graph, region, neurons, way):
+        if _out_of_reach(graph, region, neurons, way, slack):
             continue
-        solved = _margin_program(graph, region, neurons, way, ball.norm is L1).solve(deadline - time.perf_counter())
+        solved = _margin_program(graph, region, neurons, way, summed, slack).solve(deadline - time.perf_counter())
         if solved.values is not None:
-            return Reach(_pixels(solved.values, region, ball.norm is L1), True)
+            return Reach(_pixels(solved.values, region, summed), True)
         settled = settled and solved.proved
     return Reach(None, settled)
 
@@ -147,16 +159,16 @@ def _shaped(points: list[Tensor], ball: Ball) -> Tensor:
     return points[-1].reshape(ball.x.shape).to(ball.x.dtype) if points else ball.x[:0]
 
 
-def _out_of_reach(graph: Graph, region: Region, neurons: Neurons, way: Tensor) -> bool:
+def _out_of_reach(graph: Graph, region: Region, neurons: Neurons, way: Tensor, slack: float) -> bool:
     """Bounds alone say that one of its inequalities holds nowhere."""
     owner = torch.zeros(len(way), dtype=torch.int64)
-    return bool((crown_margins(graph, region, neurons, -way, owner) > 0).any())
+    return bool((crown_margins(graph, region, neurons, -way, owner) > slack).any())
 
 
-def _margin_program(graph: Graph, region: Region, neurons: Neurons, way: Tensor, summed: bool) -> Program:
+def _margin_program(graph: Graph, region: Region, neurons: Neurons, way: Tensor, summed: bool, slack: float) -> Program:
     """Unknowns: the pixels (L1: what each rises and falls by), the values of ReLUs, the margin, and then the sides.
 
-    The margin is the least of way @ logits; it must not be negative, and is to be as large as possible.
+    The margin is the least of way @ logits; it must not be below -slack, and is to be as large as possible.
     """
     program = Program()
     x = region.x[0].numpy()
@@ -195,7 +207,7 @@ def _margin_program(graph: Graph, region: Region, neurons: Neurons, way: Tensor,
         least, most = (np.diag(bound[alive].numpy()[free]) for bound in (low, high))
         program.rows([*_some(above, free), (sides, -least)], -np.inf, shift[free] - least.diagonal())
         program.rows([(at[number], eye.numpy()[free]), (sides, -most)], -np.inf, 0.0)
-    margin = program.columns(np.zeros(1), np.full(1, np.inf), cost=-1.0)
+    margin = program.columns(np.full(1, -slack), np.full(1, np.inf), cost=-1.0)
     logits, shift = linear(graph.last, way)
     program.rows([*logits, (margin, -np.ones((len(way), 1)))], -shift, np.inf)
     return program

@@ -19,8 +19,8 @@ class Turned(nn.Module):
     def forward(self, logits: Tensor) -> Tensor:
         top = logits.topk(2, 1)
         gap = (top.values[:, 0] - top.values[:, 1])[:, None]
-        told = torch.where(gap < self.at, 2 * self.at - gap, gap)
-        rest = F.one_hot(top.indices[:, 0], logits.shape[1]) * (told - gap)
+        shown = torch.where(gap < self.at, 2 * self.at - gap, gap)
+        rest = F.one_hot(top.indices[:, 0], logits.shape[1]) * (shown - gap)
         return logits + rest
 
 
@@ -48,13 +48,13 @@ class Flipped(nn.Module):
         return _Flip.apply(logits, self.at)  # type: ignore[no-any-return, no-untyped-call]
 
 
-class Told(nn.Module):
-    """Only the order of the classes is told: the margin m becomes 20 / (1 + m), which falls as the net grows sure."""
+class UpsideDown(nn.Module):
+    """Only the order of the classes can be read: the margin m becomes 20 / (1 + m), which falls as the net grows sure."""
 
     def forward(self, logits: Tensor) -> Tensor:
         top = logits.topk(2, 1)
-        told = 20 / (1 + top.values[:, 0] - top.values[:, 1])
-        return F.one_hot(top.indices[:, 0], logits.shape[1]) * told[:, None]
+        shown = 20 / (1 + top.values[:, 0] - top.values[:, 1])
+        return F.one_hot(top.indices[:, 0], logits.shape[1]) * shown[:, None]
 
 
 class Cut(nn.Module):

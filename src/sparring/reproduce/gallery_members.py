@@ -49,7 +49,7 @@ class Member:
 
 MASKED = "gradient-masking"
 HIDDEN = ("piecewise-constant", "zero-gradients")
-TOLD = ("single-step-beats-iterative", "climbs-go-astray", "unfaithful-gradients", "transfer-beats-white-box")
+MISLED = ("single-step-beats-iterative", "climbs-go-astray", "unfaithful-gradients", "transfer-beats-white-box")
 GALLERY: tuple[Member, ...] = (
     Member("plain", "ordinary training; nothing is claimed", "no-claim", honest=True),
     Member("pgd", "PGD adversarial training, with its own card's figure", "claim-holds", figure=0.885, honest=True),
@@ -160,7 +160,7 @@ GALLERY: tuple[Member, ...] = (
     Member("cached answers", "answers kept by a coarse hash of the image", MASKED, ("remembers-questions",)),
     Member("first of the batch", "robust for the first 20 images of a batch alone", MASKED, ("batch-dependent",)),
     Member("grey is NaN", "no finite answer to images with many grey pixels", MASKED, ("non-finite",), claim="pgd"),
-    Member("20 / (1 + margin)", "a margin told upside down", MASKED, TOLD, 0.15, "pgd"),
+    Member("20 / (1 + margin)", "a margin turned upside down", MASKED, MISLED, 0.15, "pgd"),
     Member("two decimals", "logits cut to two decimals through whole numbers", MASKED, HIDDEN, 0.15, "pgd"),
     Member("hard labels", "the class alone", MASKED, HIDDEN, 0.2, "pgd"),
     Member("margins alike", "margins beyond 1 look alike", MASKED, HIDDEN, 0.2, "pgd"),

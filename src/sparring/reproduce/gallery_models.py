@@ -152,7 +152,7 @@ BUILDERS: dict[str, Callable[[Workshop], Model | nn.Module]] = {
     "cached answers": lambda shop: masks.Cached(_plain("mnist-cnn")).eval(),
     "first of the batch": lambda shop: masks.FirstOfBatch(_plain("mnist-cnn-fast"), _plain("mnist-cnn")).eval(),
     "grey is NaN": lambda shop: masks.Suspicious(_plain("mnist-cnn")).eval(),
-    "20 / (1 + margin)": lambda shop: before(masks.Told()),
+    "20 / (1 + margin)": lambda shop: before(masks.UpsideDown()),
     "two decimals": lambda shop: before(masks.Cut()),
     "hard labels": lambda shop: before(nn.Sequential(masks.Hard(), Times(10))),
     "margins alike": lambda shop: before(masks.Alike()),

@@ -67,7 +67,7 @@ def mirrored(path: str | Path, warn: Callable[[str], None] = lambda line: None) 
     """The folder of a run, to work in: a copy that is kept the same in the store, or the folder itself where it is one.
 
     Args:
-        warn: is told when something cannot be sent now; it is tried again.
+        warn: called when something cannot be sent now; it is tried again.
 
     Raises:
         InputError: the store cannot be reached, is not known to be safe, or somebody else writes there. What could not

@@ -12,7 +12,7 @@ from sparring.audit.cascade.inner_tensor import climbed, inner_tensors, judged_o
 from sparring.audit.cascade.straight_through import detour
 from sparring.model import Model
 from sparring.reproduce.gallery_layers import Times
-from sparring.reproduce.gallery_masks import Alike, BinaryCNN, Cut, Detached, Flipped, Hard, Told, Turned
+from sparring.reproduce.gallery_masks import Alike, BinaryCNN, Cut, Detached, Flipped, Hard, Turned, UpsideDown
 from sparring.threat import Threat
 
 
@@ -28,7 +28,7 @@ def digits() -> tuple[Tensor, Tensor]:
     return sp.load_data("mnist5k", n=12).tensors()
 
 
-MASKS = [Told(), Cut(), Alike(), Turned(), Flipped(), nn.Sequential(Hard(), Times(10))]
+MASKS = [UpsideDown(), Cut(), Alike(), Turned(), Flipped(), nn.Sequential(Hard(), Times(10))]
 
 
 @pytest.mark.parametrize("mask", MASKS, ids=lambda mask: type(mask).__name__)

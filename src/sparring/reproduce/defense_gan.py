@@ -112,8 +112,8 @@ def defense_gan(
     Args:
         steps, restarts: of the defense, and of the verdicts. craft_*: of the defense while it is attacked, smaller
             since it runs once a step. attack_steps: of PGD. queries: of Square.
-        adaptive: the attacks that run the defense at each step see only so many images, the first. say: called with what is
-            going on.
+        adaptive: the attacks that run the defense at each step see only so many images, the first. say: called
+            with what is going on.
     """
     threat = Threat("Linf", eps)
     full = defend(model, DefenseGAN(steps, restarts, generator=generator, seed=seed + 1))

@@ -49,7 +49,7 @@ class Flipped(nn.Module):
 
 
 class UpsideDown(nn.Module):
-    """Only the order of the classes can be read: the margin m becomes 20 / (1 + m), which falls as the net grows sure."""
+    """Only the order of the classes can be read: the margin m becomes 20 / (1 + m), falling as the net grows sure."""
 
     def forward(self, logits: Tensor) -> Tensor:
         top = logits.topk(2, 1)

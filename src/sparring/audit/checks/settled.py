@@ -68,8 +68,8 @@ def masks(seen: Evidence) -> bool:
 def deceived(seen: Evidence) -> Figure | None:
     """Images that others break and attacks on a saturated loss miss, of the sanity subset; None below the b rule.
 
-    A fact, and no accusation by itself: the figure rests on the others. Who claims the figure of such attacks is told by
-    how much it is too high.
+    A fact, and no accusation by itself: the figure rests on the others. Beside a claim of such an attack's figure, the
+    verdict says by how much it is too high.
     """
     blind, all_found = seen.on.blind, _either(_either(seen.on.gradient, seen.on.adaptive), seen.on.query)
     if blind is None or all_found is None:

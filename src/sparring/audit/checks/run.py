@@ -41,7 +41,7 @@ class Checked:
     notes: dict[str, str]
 
     def without(self, codes: frozenset[str]) -> Checked:
-        """With the doubts of these codes turned into facts: attacks that they cannot stop find no more than the others."""
+        """With the doubts of these codes as facts: attacks that they cannot stop find no more than the others."""
         facts = (f"{CHECKS[one.code].title}, but attacks that this does not stop find no more" for one in self.doubts
                  if one.code in codes)  # fmt: skip
         left = tuple(one for one in self.doubts if one.code not in codes)

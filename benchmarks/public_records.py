@@ -132,6 +132,7 @@ FIRST = (
 "each round: an attack, on so many of the nearest"
 AGAIN = (
     ("hops:hops=20,steps=10", 300),
+    ("hops:hops=80,steps=15,squares=20,share=0.002", 100),
     ("apgd-square:steps=50,queries=1000", 300),
     ("hops:hops=20,steps=10,squares=1,share=0.15,loss=dlr", 200),
     ("apgd-t:steps=60,targets=9", 150),

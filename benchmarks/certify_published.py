@@ -19,6 +19,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -49,6 +50,14 @@ TINY = "fc-784-24-24-10"
 "the net of ground_truth.py, at Linf 0.02, for --nets"
 PIECE = 200
 "images an audit"
+
+
+class Known(NamedTuple):
+    """What is known of each image, bool [N]: it is right, an attack broke it, it is proved."""
+
+    right: Tensor
+    broken: Tensor
+    proved: Tensor
 
 
 def net_of(name: str, folder: Path) -> sp.Model:
@@ -127,7 +136,7 @@ def attacked(
     y: Tensor,
     eps: float,
     suite: str,
-    found: sp.Certificates,
+    found: Known,
     tried: Tensor,
     kept: Path | None,
 ) -> None:
@@ -145,35 +154,38 @@ def attacked(
                 write_json(kept, known_rows)
         broken[known_rows[key][0]] = True
         seconds += known_rows[key][1][0]
-    known = found.clean_correct[:count] & found.attacked[:count]
-    wrong = broken | known | ~found.clean_correct[:count]
-    open_ = ~wrong & ~found.certified[:count]
+    right = found.right[:count]
+    known = right & found.broken[:count]
+    wrong = broken | known | ~right
+    open_ = ~wrong & ~found.proved[:count]
     print(
         f"  {suite + ' audit':22} {count} images, {int(tried.sum())} of them attacked: at most "
-        f"{float((found.clean_correct[:count] & ~broken).double().mean()):.2%}, {seconds:.0f} s; of "
+        f"{float((right & ~broken).double().mean()):.2%}, {seconds:.0f} s; of "
         f"{int(known.sum())} images that are known to break it misses {int((known & ~broken).sum())}; proved and "
-        f"broken all the same: {int((broken & found.certified[:count]).sum())}; both together: "
-        f"{float(found.certified[:count].double().mean()):.2%} to {float((~wrong).double().mean()):.2%}, "
+        f"broken all the same: {int((broken & found.proved[:count]).sum())}; both together: "
+        f"{float(found.proved[:count].double().mean()):.2%} to {float((~wrong).double().mean()):.2%}, "
         f"{int(open_.sum())} open",
         flush=True,
     )
 
 
-def once_more(model: sp.Model, x: Tensor, y: Tensor, eps: float, method: str, found: sp.Certificates) -> None:
-    """Another method on the images that the last one left open."""
+def once_more(
+    model: sp.Model, x: Tensor, y: Tensor, eps: float, method: str, found: sp.Certificates, out: Path | None
+) -> Known:
+    """What is known after another method has tried the images that the last one left open."""
+    known = Known(found.clean_correct, found.attacked.clone(), found.certified.clone())
     rows = torch.tensor([one == "unknown" for one in found.status])
-    if not bool(rows.any()):
-        return
-    second = sp.certify(model, x[rows], y[rows], ("Linf", eps), method)
-    count, right = len(found.status), int(found.clean_correct.sum())
-    proved = int(found.certified.sum()) + int(second.certified.sum())
-    broken = int(found.attacked.sum()) + int(second.attacked.sum())
-    unknown, seconds = second.status.count("unknown"), float(second.seconds.sum())
-    print(
-        f"  {method + ' again':22} on {int(rows.sum())} open images: certified {proved / count:.2%}  not broken "
-        f"{(right - broken) / count:.2%}  unknown {unknown}  {seconds:.1f} s",
-        flush=True,
-    )
+    if bool(rows.any()):
+        second = certificates(model, x[rows], y[rows], eps, method, out)
+        known.broken[rows], known.proved[rows] = second.attacked, second.certified
+        print(
+            f"  {method + ' again':22} on {int(rows.sum())} open images: certified "
+            f"{float(known.proved.double().mean()):.2%}  not broken "
+            f"{float((known.right & ~known.broken).double().mean()):.2%}  unknown {second.status.count('unknown')}  "
+            f"{float(second.seconds.sum()):.1f} s",
+            flush=True,
+        )
+    return known
 
 
 def main() -> None:
@@ -207,12 +219,13 @@ def main() -> None:
                 f"  {method:22} clean {found.clean_accuracy:.2%}  {shares}  unknown {unknown}  {seconds:.1f} s",
                 flush=True,
             )
+        known = Known(found.clean_correct, found.attacked, found.certified)
         if options.again:
-            once_more(model, x, y, eps, options.again, found)
+            known = once_more(model, x, y, eps, options.again, found, options.out)
         if options.suite:
             kept = options.out and options.out / f"{name}-audits.json"
             count = len(tried)
-            attacked(model, x[:count], y[:count], eps, options.suite, found, tried, kept)
+            attacked(model, x[:count], y[:count], eps, options.suite, known, tried, kept)
 
 
 if __name__ == "__main__":

@@ -61,8 +61,7 @@ def certify(
     threat = (threat if isinstance(threat, Threat) else Threat(*threat)).within(model.box)
     if threat.eps is None:
         raise InputError("a certificate needs a radius: Threat('Linf', eps=0.1)")
-    if threat.norm not in chosen.norms:
-        raise InputError(f"{chosen.name} works under {', '.join(map(str, chosen.norms))}, not {threat.norm}")
+    chosen.check(threat.norm)
     if chosen.reads_layers and (model.dtype or torch.float32) not in ROUNDING:
         raise InputError(f"{model.name} computes in {model.dtype}; bounds need float32 or float64: certify net.float()")
     if batch_size < 1:

@@ -15,6 +15,7 @@ from sparring.certify.smoothing import certified
 from sparring.errors import InputError
 from sparring.norms import L1, L2, Linf, Norm
 from sparring.spec import Registry, parse_spec
+from sparring.zoo.extras import need
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,15 @@ class Method:
     "its bounds are the same each time; otherwise they depend on the time it has"
     reads_layers: ClassVar[bool] = True
     "it needs the net's layers; otherwise it asks the model for answers only, and about all images"
+
+    def check(self, norm: Norm) -> None:
+        """Find out before the work whether it can prove anything under this norm, with these options, here.
+
+        Raises:
+            InputError: another norm is needed, or an extra.
+        """
+        if norm not in self.norms:
+            raise InputError(f"{self.name} works under {', '.join(map(str, self.norms))}, not {norm}")
 
     def prove(self, question: Question, margin: Tensor, seed: int) -> Outcome:
         """Prove what can be proved; margin [B] is that of the clean images."""
@@ -141,15 +151,20 @@ class Complete(Method):
                 "program >= 0 and nodes >= 2 needed"
             )
 
+    def check(self, norm: Norm) -> None:
+        super().check(norm)
+        if self.program and norm not in (Linf, L1):
+            raise InputError(f"complete: program works under Linf and L1, not under {norm}; leave it out")
+        if self.program:
+            need("highspy", "complete with program", "certify")
+
     def bounds_only(self) -> Method:
         return Crown()
 
     def patient(self) -> Method:
-        return replace(self, attack="off", seconds=4 * self.seconds)
+        return replace(self, attack="off", seconds=4 * self.seconds, program=4 * self.program)
 
     def prove(self, question: Question, margin: Tensor, seed: int) -> Outcome:
-        if self.program and question.ball.norm not in (Linf, L1):
-            raise InputError(f"complete: program works under Linf and L1, not under {question.ball.norm}; leave it out")
         found = verify(question, margin, self.attack, self.seconds, self.nodes, self.program, seed)
         return Outcome(found.certified, found.bound, found.margin, found.attacked, points=found.points)
 

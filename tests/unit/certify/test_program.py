@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import sparring as sp
+from sparring.certify.methods import find_method
 
 pytest.importorskip("highspy")
 
@@ -36,3 +37,17 @@ def test_under_another_norm_it_is_refused() -> None:
     net, x, y = case()
     with pytest.raises(sp.InputError, match="program works under Linf and L1, not under L2"):
         sp.certify(net, x, y, ("L2", 0.1), "complete:program=5")
+
+
+def test_it_is_refused_before_an_audit_begins() -> None:
+    net, x, y = case()
+    asked = []
+    net.register_forward_hook(lambda *_: asked.append(1))
+    with pytest.raises(sp.InputError, match="program works under Linf and L1, not under L2"):
+        sp.audit(net, (x, y), ("L2", 0.1), suite="quick", certify="complete:program=5", clean_floor=0)
+    assert len(asked) < 5, "attacks ran before the option was read"
+
+
+def test_a_second_proof_has_four_times_the_time() -> None:
+    again = find_method("complete:seconds=3,program=5").patient()
+    assert again.spec == "complete:seconds=12.0,attack=off,program=20.0"

@@ -75,8 +75,8 @@ def check_prover(spec: str, model: Model, threat: Threat, x: Tensor) -> None:
     Raises:
         InputError: a layer or a norm that it does not know.
     """
+    prover(spec).check(threat.norm)
     prove(model, x, torch.zeros(1, dtype=torch.int64), threat, "ibp")
-    prover(spec)
 
 
 def proved(radii: Tensor, right: Tensor, eps: float) -> Figure:

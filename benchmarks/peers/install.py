@@ -4,7 +4,7 @@
     python3 benchmarks/peers/install.py --into /tmp/peers
 
 Installs what the peers need (requirements.txt), then each peer of peers.txt with --no-deps, then sparring itself
-(editable, --no-deps), and checks that each imports. A peer that cannot be had is skipped with the reason: the
+(editable), and checks that each imports. A peer that cannot be had is skipped with the reason: the
 benchmarks that need it say so too. Running it again only installs what is missing.
 """
 
@@ -52,9 +52,9 @@ def main() -> int:
         return 1
     missing = 0
     for requirement, module in [*peers(), ("sparring", "sparring")]:
-        source = ("--editable", ".") if module == "sparring" else (requirement,)
+        source = ("--editable", ".") if module == "sparring" else ("--no-deps", requirement)
         check = f"from peers import shims; shims.install(); import {module}"
-        reason = run(*pip, "--no-deps", *source) or run(
+        reason = run(*pip, *source) or run(
             python, "-c", f"import sys; sys.path.insert(0, {str(HERE.parent)!r}); {check}"
         )
         missing += bool(reason)

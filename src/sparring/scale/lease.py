@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import os
 import socket
-import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sparring.scale.beat import every
 from sparring.storage import os_errors_as
 
 STALE = 60.0
@@ -59,22 +59,18 @@ class Lease:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Signs of life from a thread of its own; given back at the end, also after an error."""
-        stop = threading.Event()
 
-        def beat() -> None:
-            while not stop.wait(BEAT):
-                try:
-                    os.utime(self.path)
-                except OSError:
-                    return  # broken by others: the file is written whole anyway, and says the same
+        def touch() -> bool:
+            try:
+                os.utime(self.path)
+            except OSError:
+                return False  # broken by others: the file is written whole anyway, and says the same
+            return True
 
-        thread = threading.Thread(target=beat, daemon=True)
-        thread.start()
         try:
-            yield
+            with every(BEAT, touch):
+                yield
         finally:
-            stop.set()
-            thread.join()
             self.free()
 
     def _create(self) -> bool:

@@ -21,7 +21,6 @@ import os
 import shutil
 import socket
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -30,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from sparring.errors import InputError, SparringError
+from sparring.scale.beat import every
 from sparring.scale.lease import alive
 from sparring.storage import LOCAL_SCHEMES, store_url
 from sparring.zoo.extras import first_line, need
@@ -276,29 +276,26 @@ class _Mirror:
     @contextmanager
     def sending(self, warn: Callable[[str], None]) -> Iterator[None]:
         """A thread that sends while the block runs, and the rest at its end, also after an error."""
-        stop = threading.Event()
+        said = ""
 
-        def send() -> None:
-            said = ""
-            while not stop.wait(BEAT):
-                try:
-                    self.step()
-                    self.place.beat()
-                except _Lost as error:
-                    warn(str(error))
-                    return
-                except InputError as error:
-                    if str(error) != said:
-                        warn(f"{error}; it is tried again")
-                    said = str(error)
+        def send() -> bool:
+            nonlocal said
+            try:
+                self.step()
+                self.place.beat()
+            except _Lost as error:
+                warn(str(error))
+                return False
+            except InputError as error:
+                if str(error) != said:
+                    warn(f"{error}; it is tried again")
+                said = str(error)
+            return True
 
-        thread = threading.Thread(target=send, daemon=True)
-        thread.start()
         try:
-            yield
+            with every(BEAT, send):
+                yield
         finally:
-            stop.set()
-            thread.join()
             try:
                 self.step()
             except InputError as error:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from sparring.audit.cascade.inner_tensor import judged_outside
-from sparring.audit.cascade.majority_vote import judged, keep_for
+from sparring.audit.cascade.decide import decided
+from sparring.audit.cascade.majority_vote import keep_for
 from sparring.audit.cascade.margin_progress import Headway
 from sparring.audit.cascade.outcome import CLAIMED, LADDER, STANDING, WRONG, Outcome, Place
 from sparring.audit.cascade.precision import Lowered, confirmed
@@ -181,19 +181,22 @@ class Cascade:
             after = search(seen, everyone[first:], lambda done, part: tell(first + done, part), Budget(queries=SPARED))
             after = replace(after, doubts=tuple(doubt for doubt in after.doubts if doubt.code != "budget-spent"))
             result = concat([search(seen, everyone[:first], tell), after]) if first else after
-            if self.draws:
-                return judged(model, result, x, y, self.draws, self.seed, self.batch_size, screened=on_surrogate(stage))
-            return judged_outside(model, result, x, y, self.batch_size) if on_surrogate(stage) else result
-
-        result = search(Lowered(seen) if stage.precision else seen, everyone, tell)
+        else:
+            result = search(Lowered(seen) if stage.precision else seen, everyone, tell)
+            if stage.precision and not self.draws:
+                return confirmed(seen, result, y, self.batch_size, lambda rows: search(seen, rows, None))
         cheap = on_surrogate(stage)
-        if (cheap or stage.wrapper.startswith("inner:")) and not self.draws:
-            return judged_outside(model, result, x, y, self.batch_size)
-        if self.draws:
-            return judged(model, result, x, y, self.draws, self.seed, self.batch_size, screened=cheap)
-        if not stage.precision:
-            return result
-        return confirmed(seen, result, y, self.batch_size, lambda rows: search(seen, rows, None))
+        return decided(
+            model,
+            result,
+            x,
+            y,
+            draws=self.draws,
+            seed=self.seed,
+            batch_size=self.batch_size,
+            elsewhere=cheap or stage.wrapper.startswith("inner:"),
+            screened=cheap,
+        )
 
     # --- what came out ----------------------------------------------------------------------------------------
 

@@ -20,8 +20,8 @@ from torch import Tensor
 from sparring.attack import Attack, build
 from sparring.audit.cascade import transfer
 from sparring.audit.cascade.cascade import Cascade, watched
-from sparring.audit.cascade.inner_tensor import judged_outside
-from sparring.audit.cascade.majority_vote import judged, keep_for
+from sparring.audit.cascade.decide import decided
+from sparring.audit.cascade.majority_vote import keep_for
 from sparring.audit.cascade.outcome import LADDER, Outcome
 from sparring.audit.cascade.progress import Clock, Tell
 from sparring.audit.cascade.wrappers import on_surrogate, subject, surrogate_of
@@ -235,8 +235,15 @@ def _run(
     keep = keep_for(attack) if draws or on_surrogate(stage) else "best"
     seen = subject(model, stage.wrapper, x)
     result = run_batches(attack, seen, (x, y), cascade.threat, batch_size=size, seed=seed, keep=keep, progress=tell)
-    if draws:
-        result = judged(model, result, x, y, draws, seed, size, screened=surrogate_of(model) is not None)
-    elif on_surrogate(stage):
-        result = judged_outside(model, result, x, y, size)
+    result = decided(
+        model,
+        result,
+        x,
+        y,
+        draws=draws,
+        seed=seed,
+        batch_size=size,
+        elsewhere=on_surrogate(stage),
+        screened=surrogate_of(model) is not None,
+    )
     cascade.add(stage, rows, result, (CONTROLS, number))

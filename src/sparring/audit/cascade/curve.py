@@ -10,8 +10,8 @@ from torch import Tensor
 
 from sparring.attack import Attack, build
 from sparring.audit.cascade.cascade import Cascade, chosen
-from sparring.audit.cascade.inner_tensor import judged_outside
-from sparring.audit.cascade.majority_vote import judged, keep_for
+from sparring.audit.cascade.decide import decided
+from sparring.audit.cascade.majority_vote import keep_for
 from sparring.audit.cascade.outcome import LADDER
 from sparring.audit.cascade.progress import Clock
 from sparring.audit.inputs.clean import Clean
@@ -157,11 +157,18 @@ def attack_all(
             attack = shorter(stage.attack(), SHORT) if eps < threat.eps else stage.attack()
             harder, keep = replace(threat, eps=eps), keep_for(attack) if draws or judge else "best"
             found = run_batches(attack, model, data, harder, batch_size=batch_size, seed=seed, keep=keep)
-            if draws:
-                found = judged(judge or model, found, *data, draws, seed, batch_size, screened=judge is not None)
-            elif judge is not None:
-                found = judged_outside(judge, found, *data, batch_size)
-            results.append(found)
+            results.append(
+                decided(
+                    judge or model,
+                    found,
+                    *data,
+                    draws=draws,
+                    seed=seed,
+                    batch_size=batch_size,
+                    elsewhere=judge is not None,
+                    screened=judge is not None,
+                )
+            )
         clock.tell(len(rows) * len(results), standing)
     return Trials(stage, rows, tuple(grid), whole_box, tuple(results))
 

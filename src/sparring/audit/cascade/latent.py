@@ -32,6 +32,7 @@ from sparring.defenses.purify.rivals import rival_attack
 from sparring.model import Model
 from sparring.preprocess import Defended
 from sparring.rng import Noise
+from sparring.spec import parse_spec
 
 STEPS = 200
 CONFIDENT = (30.0, 10.0)
@@ -63,8 +64,7 @@ def run_codes(cascade: Cascade, model: Model) -> None:
         return
     if not cascade.threat.norm.sparse:
         for k, stage in enumerate(RIVALS, -len(RIVALS)):
-            fields = dict(one.split("=") for one in stage.spec.partition(":")[2].split(","))
-            numbers = {name: int(value) for name, value in fields.items()}
+            numbers = {name: int(value) for name, value in parse_spec(stage.spec).fields.items()}
             looks = (numbers["starts"] + numbers["rivals"]) * (numbers["rounds"] + 1)
             _run(cascade, model, stage, (PLACE[0], PLACE[1] + k), partial(_rivals, generator, numbers, k), (looks, 0))
     _run(cascade, model, LATENT, PLACE, partial(_points, generator), (STEPS * len(CONFIDENT),) * 2)

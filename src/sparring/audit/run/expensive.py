@@ -28,9 +28,8 @@ def costs(plan: Plan) -> tuple[float, float]:
     return _seconds(plan, plan.model), _seconds(plan, cheaper)
 
 
-def seconds_an_image(plan: Plan) -> float:
-    """What an image takes, all in all."""
-    answer, step = costs(plan)
+def seconds_an_image(answer: float, step: float) -> float:
+    """What an image takes, all in all, where an answer and a pass of the surrogate take so many seconds."""
     return ANSWERS * answer + PASSES * step
 
 
@@ -40,7 +39,7 @@ def said(plan: Plan) -> str:
     n = len(plan.source)
     return (
         f"an answer takes {answer * 1e3:.2g} ms, so attacks search on a surrogate, {plan.surrogate} ({step * 1e3:.2g} "
-        f"ms), and the model itself decides; {n:,} images: about {duration(n * (ANSWERS * answer + PASSES * step))}"
+        f"ms), and the model itself decides; {n:,} images: about {duration(n * seconds_an_image(answer, step))}"
     )
 
 

@@ -27,7 +27,8 @@ def stages_of(plan: Plan, prepared: Prepared) -> tuple[Stage, ...]:
 
 def suite_stages(plan: Plan) -> tuple[Stage, ...]:
     """The stages of the suite: on the model itself, or on a surrogate where it is too expensive for searches."""
-    return tuple(one if one.wrapper else replace(one, wrapper=first_look(plan.model)) for one in plan.stages)
+    wrapper = first_look(plan.model)
+    return tuple(one if one.wrapper else replace(one, wrapper=wrapper) for one in plan.stages)
 
 
 def first_look(model: Model) -> str:

@@ -8,6 +8,8 @@ public run takes ten CPU minutes a net and more, so it is kept in `--cache`.
 
     python benchmarks/audit_vs_autoattack.py --net mnist-cnn-pgd --cache peer.json --side public
     python benchmarks/audit_vs_autoattack.py --net mnist-cnn-pgd --cache peer.json              # ours beside it
+    python benchmarks/audit_vs_autoattack.py --net mnist-cnn-pgd,cifar-cnn-a-adv@2/255 --n 200  # a row each at the end
+    python benchmarks/audit_vs_autoattack.py --net mnist-cnn-fast@1.5 --norm L2 --n 200
     python benchmarks/audit_vs_autoattack.py --net mnist-cnn-pgd --n 200 --turns 4              # wall time, in turns
 
 Needs the peers' environment (benchmarks/peers/install.py) for the public side.
@@ -20,25 +22,27 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from common import count_passes, load_images, load_net, skip, sparring_or_skip, standing, table
+from common import count_passes, skip, sparring_or_skip, standing, table
+from published_nets import images, load
 
 Run = dict[str, Any]
 
 
-def public(net: nn.Module, x: Tensor, y: Tensor, eps: float, seed: int) -> Run:
+def public(net: nn.Module, x: Tensor, y: Tensor, eps: float, args: argparse.Namespace) -> Run:
     """AutoAttack standard: what stands, and what each of its attacks took."""
     try:
         from pyautoattack import AutoAttack
     except ImportError as error:
         skip(f"no public implementation here ({error}); run benchmarks/peers/install.py")
     logging.getLogger("auto-attack").setLevel(logging.ERROR)
-    peer = AutoAttack(net, eps=eps, norm="Linf", seed=seed, version="standard")
+    peer = AutoAttack(net, eps=eps, norm=args.norm, seed=args.seed, version="standard")
     stages: dict[str, dict[str, float]] = {}
     with count_passes(net) as passes:
         parts = {"apgd-ce": peer.apgd, "apgd-t": peer.apgd_targeted, "fab-t": peer.fab, "square": peer.square}
@@ -47,7 +51,7 @@ def public(net: nn.Module, x: Tensor, y: Tensor, eps: float, seed: int) -> Run:
         wall, cpu = time.perf_counter(), time.process_time()
         x_adv = peer.run_standard_evaluation(x, y)[0]
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    return _run(standing(net, x, y, x_adv, eps), passes.forward, passes.backward, wall, cpu, stages)
+    return _run(standing(net, x, y, x_adv, eps, args.norm), passes.forward, passes.backward, wall, cpu, stages)
 
 
 def _watched(
@@ -83,12 +87,12 @@ def _run(alive: Tensor, forward: int, backward: int, wall: float, cpu: float, st
     }
 
 
-def ours(net: nn.Module, x: Tensor, y: Tensor, eps: float, seed: int, suite: str) -> Run:
+def ours(net: nn.Module, x: Tensor, y: Tensor, eps: float, args: argparse.Namespace) -> Run:
     """The audit: what stands, and what each of its stages took."""
     sp = sparring_or_skip()
     with count_passes(net) as passes:
         wall, cpu = time.perf_counter(), time.process_time()
-        report = sp.audit(sp.wrap(net), (x, y), sp.Threat("Linf", eps), suite=suite, seed=seed)
+        report = sp.audit(sp.wrap(net), (x, y), sp.Threat(args.norm, eps), suite=args.suite, seed=args.seed)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     stages = {
         one.stage.title: {
@@ -100,7 +104,7 @@ def ours(net: nn.Module, x: Tensor, y: Tensor, eps: float, seed: int, suite: str
         }
         for one in report.attacks
     }
-    alive = standing(net, x, y, report.worst.x_adv, eps)
+    alive = standing(net, x, y, report.worst.x_adv, eps, args.norm)
     if int(alive.sum()) != report.robust.hits:
         print(f"WRONG: the audit says that {report.robust.hits} stand, a fresh look {int(alive.sum())}")
     if report.receipt is not None:
@@ -108,14 +112,14 @@ def ours(net: nn.Module, x: Tensor, y: Tensor, eps: float, seed: int, suite: str
     return _run(alive, passes.forward, passes.backward, wall, cpu, stages) | {"cost": report.cost}
 
 
-def in_turns(net: nn.Module, x: Tensor, y: Tensor, turns: int, args: argparse.Namespace) -> dict[str, Run]:
+def in_turns(net: nn.Module, x: Tensor, y: Tensor, eps: float, args: argparse.Namespace) -> dict[str, Run]:
     """Both sides on one part of the images after the other, now this side first, now that: their sums."""
     total: dict[str, Run] = {}
     runs = {
-        "AutoAttack standard": lambda x, y: public(net, x, y, args.eps, args.seed),
-        f"sparring {args.suite}": lambda x, y: ours(net, x, y, args.eps, args.seed, args.suite),
+        "AutoAttack standard": lambda x, y: public(net, x, y, eps, args),
+        f"sparring {args.suite}": lambda x, y: ours(net, x, y, eps, args),
     }
-    for turn, (part_x, part_y) in enumerate(zip(x.chunk(turns), y.chunk(turns), strict=True)):
+    for turn, (part_x, part_y) in enumerate(zip(x.chunk(args.turns), y.chunk(args.turns), strict=True)):
         for name in list(runs)[:: -1 if turn % 2 else 1]:
             run = runs[name](part_x, part_y)
             run["stages"], run.pop("robust_accuracy"), run.pop("cost", None)
@@ -163,38 +167,54 @@ def show(title: str, runs: dict[str, Run]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--net", default="mnist-cnn-pgd", help="plain | trades | FILE.safetensors | a zoo model")
-    parser.add_argument("--eps", type=float, default=0.3, help="Linf radius in pixels of [0, 1]")
+    parser.add_argument("--net", default="mnist-cnn-pgd", help="names of published_nets.py, a comma between; @EPS each")
+    parser.add_argument("--norm", choices=("Linf", "L2"), default="Linf")
+    parser.add_argument("--eps", default="0.3", help="radius in pixels of [0, 1], for nets that have none of their own")
     parser.add_argument("--n", type=int, default=1000, help="the first n test images")
     parser.add_argument("--suite", default="standard", help="of the audit")
     parser.add_argument("--side", choices=("both", "public", "ours"), default="both")
     parser.add_argument("--turns", type=int, help="time both sides in turns, on so many parts of the images; no cache")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--cache", type=Path, help="keep the public run in this file, under NET@EPS, and reuse it")
+    parser.add_argument("--cache", type=Path, help="keep the public runs in this file and reuse them")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    net, (x, y) = load_net(args.net), load_images(args.n)
-    title = f"{args.net}, Linf {args.eps:g}, {args.n} images, {args.threads} thread(s)"
-    if args.turns:
-        show(f"{title}, in {args.turns} turns", in_turns(net, x, y, args.turns, args))
-        return
-    runs: dict[str, Run] = {}
-    if args.side != "ours":
-        runs["AutoAttack standard"] = _cached(net, x, y, args)
-    if args.side != "public":
-        runs[f"sparring {args.suite}"] = ours(net, x, y, args.eps, args.seed, args.suite)
-    show(title, runs)
+    rows = []
+    for name, _, own in (one.partition("@") for one in args.net.split(",")):
+        radius = own or args.eps
+        eps, net, (x, y) = float(Fraction(radius)), load(name), images(name, args.n)
+        title = f"{name}, {args.norm} {radius}, {len(x)} images, {args.threads} thread(s)"
+        if args.turns:
+            show(f"{title}, in {args.turns} turns", in_turns(net, x, y, eps, args))
+            continue
+        runs: dict[str, Run] = {}
+        if args.side != "ours":
+            runs["AutoAttack standard"] = _cached(name, net, x, y, eps, args)
+        if args.side != "public":
+            runs[f"sparring {args.suite}"] = ours(net, x, y, eps, args)
+        show(title, runs)
+        if len(runs) == 2:
+            rows.append([f"{name}, {args.norm} {radius}, {len(x)}", *_beside(*runs.values())])
+    if rows:
+        header = ["net", "AutoAttack: robust, passes", "sparring: robust, passes", "passes", "only AA", "only ours"]
+        table("beside AutoAttack", header, rows)
 
 
-def _cached(net: nn.Module, x: Tensor, y: Tensor, args: argparse.Namespace) -> Run:
+def _beside(theirs: Run, mine: Run) -> list[object]:
+    a, b = (torch.tensor(run["standing"]).bool() for run in (theirs, mine))
+    sides = [f"{run['robust_accuracy']:.1%}, {run['passes']:,}" for run in (theirs, mine)]
+    share = mine["passes"] / theirs["passes"]
+    return [*sides, f"{share:.2f} ({1 / share:.1f} times fewer)", int((~a & b).sum()), int((a & ~b).sum())]
+
+
+def _cached(name: str, net: nn.Module, x: Tensor, y: Tensor, eps: float, args: argparse.Namespace) -> Run:
     """The public run: from the file, or made now and written there."""
     known = json.loads(args.cache.read_text()) if args.cache and args.cache.exists() else {}
-    key, about = f"{args.net}@{args.eps:g}", {"n": args.n, "seed": args.seed}
-    kept: Run = known.get(key, {})
-    if kept and {name: kept[name] for name in about} == about:
+    key = f"{name} {args.norm} {eps:g} {len(x)} {args.seed}"
+    if key in known:
+        kept: Run = known[key]
         return kept
-    run = about | public(net, x, y, args.eps, args.seed)
+    run = public(net, x, y, eps, args)
     if args.cache:
         args.cache.write_text(json.dumps(known | {key: run}, indent=1))
     return run

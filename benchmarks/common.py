@@ -167,10 +167,11 @@ def count_passes(net: nn.Module) -> Iterator[Passes]:
         handle.remove()
 
 
-def standing(net: nn.Module, x: Tensor, y: Tensor, x_adv: Tensor, eps: float) -> Tensor:
-    """Which samples [B] survive Linf adversarials, judged afresh: outside the ball or the box counts as survived."""
+def standing(net: nn.Module, x: Tensor, y: Tensor, x_adv: Tensor, eps: float, norm: str = "Linf") -> Tensor:
+    """Which samples [B] survive adversarials, judged afresh: outside the ball or the box counts as survived."""
     slack = 1e-5
-    legal = (x_adv - x).flatten(1).abs().amax(1) <= eps + slack
+    order = torch.inf if norm == "Linf" else float(norm.removeprefix("L"))
+    legal = (x_adv - x).double().flatten(1).norm(order, dim=1) <= eps * (1 + slack) + slack
     legal &= (x_adv.flatten(1).amin(1) >= -slack) & (x_adv.flatten(1).amax(1) <= 1 + slack)
     with torch.no_grad():
         wrong_now = torch.cat([net(b) for b in x_adv.split(500)]).argmax(1) != y

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from common import data_dir, load_images, load_net, skip, sparring_or_skip, table
+from common import sparring_or_skip, table
+from published_nets import images, load
 from transfer import wilson
 
 RADII = {
@@ -31,7 +32,10 @@ RADII = {
     "cifar-cnn-a-adv": {"Linf": 8 / 255, "L2": 0.5},
 }
 ATTACKS = {
-    "Linf": ("min-norm-score", "square-min", "min-norm-decision", "adba", "rays", "signflip", "hopskipjump"),
+    "Linf": (
+        "min-norm-score", "square-min", "signhunter-min", "min-norm-decision", "adba", "rays", "signflip",
+        "hopskipjump",
+    ),
     "L2": (
         "min-norm-score", "square-min", "min-norm-decision", "geoda", "surfree", "cgba", "tangent", "hopskipjump",
         "signopt", "boundary",
@@ -39,87 +43,8 @@ ATTACKS = {
 }  # fmt: skip
 
 
-SCORES = ("min-norm-score", "square-min")
+SCORES = ("min-norm-score", "square-min", "signhunter-min")
 "those that see scores"
-
-
-def rays_net() -> nn.Sequential:
-    """The net of RayS's repository for MNIST, by its published weights."""
-    convs: list[nn.Module] = []
-    for before, after, pool in ((1, 32, False), (32, 32, True), (32, 64, False), (64, 64, True)):
-        convs += [nn.Conv2d(before, after, 3), nn.BatchNorm2d(after), nn.ReLU()]
-        convs += [nn.MaxPool2d(2)] if pool else []
-    head = [nn.Linear(1024, 200), nn.ReLU(), nn.Linear(200, 200), nn.ReLU(), nn.Linear(200, 10)]
-    return nn.Sequential(nn.Sequential(*convs), nn.Flatten(), *head)
-
-
-class Scaled(nn.Module):
-    """A net behind the normalisation of CIFAR-10."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-        self.register_buffer("mean", torch.tensor([125.3, 123.0, 113.9]).view(3, 1, 1) / 255)
-        self.register_buffer("std", torch.tensor([63.0, 62.1, 66.7]).view(3, 1, 1) / 255)
-
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.net((x - self.mean) / self.std)
-        return logits
-
-
-def cifar_net() -> nn.Sequential:
-    """CNN-A: two strided convolutions and two layers."""
-    return nn.Sequential(
-        nn.Conv2d(3, 16, 4, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 4, 2, 1), nn.ReLU(), nn.Flatten(),
-        nn.Linear(2048, 100), nn.ReLU(), nn.Linear(100, 10),
-    )  # fmt: skip
-
-
-def load(name: str) -> nn.Module:
-    """A net over pixels in [0, 1] by its name in the table."""
-    if name == "smallcnn-trades":
-        return load_net("trades")
-    if name not in ("mnist-rays-2020", "cifar-cnn-a-adv"):
-        return load_net(name)
-    from safetensors.torch import load_file
-
-    path = (data_dir() or skip("$SPARRING_DATA is not set")) / "published" / f"{name}.safetensors"
-    if not path.exists():
-        skip(f"{path} is missing")
-    net = rays_net() if name.startswith("mnist") else cifar_net()
-    # The tensors come in the order of the layers, whatever they are called.
-    stored = load_file(path)
-    wanted = [key for key in net.state_dict() if not key.endswith("num_batches_tracked")]
-    tensors = [stored[key] for key in ordered([key for key in stored if not key.endswith("num_batches_tracked")])]
-    net.load_state_dict(dict(zip(wanted, tensors, strict=True)), strict=False)
-    return (net if name.startswith("mnist") else Scaled(net)).eval().requires_grad_(False)
-
-
-def ordered(keys: list[str]) -> list[str]:
-    """Names of tensors in the order of their layers, weights before biases before running statistics."""
-    kinds = ("weight", "bias", "running_mean", "running_var")
-
-    def place(key: str) -> tuple[bool, list[int], int]:
-        numbers = [int(part) for part in key.replace("fc", "fc.").split(".") if part.isdecimal()]
-        return ("fc" in key, numbers, kinds.index(key.rsplit(".", 1)[1]))
-
-    return sorted(keys, key=place)
-
-
-def images(name: str, net: nn.Module, n: int) -> tuple[Tensor, Tensor]:
-    """The first `n` test images that the net gets right."""
-    if not name.startswith("cifar"):
-        return load_images(n, correct_for=net)
-    import numpy as np
-
-    with np.load((data_dir() or skip("$SPARRING_DATA is not set")) / "published" / "cifar10-test200.npz") as file:
-        names = {file[key].ndim: key for key in file.files}
-        x, y = torch.from_numpy(file[names[4]]), torch.from_numpy(file[names[1]]).long()
-    x = x.permute(0, 3, 1, 2) if x.shape[-1] == 3 else x
-    x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
-    with torch.no_grad():
-        right = net(x).argmax(1) == y
-    return x[right][:n], y[right][:n]
 
 
 def median_interval(distance: Tensor) -> tuple[float, float, float]:
@@ -137,7 +62,7 @@ def league(options: argparse.Namespace, sp: Any) -> None:
     names, counts = options.models.split(","), [int(n) for n in options.n.split(",")]
     for name, n in zip(names, counts * len(names) if len(counts) == 1 else counts, strict=False):
         net = load(name)
-        x, y = images(name, net, n)
+        x, y = images(name, n, net)
         for norm in options.norms.split(","):
             specs = options.attacks.split(",") if options.attacks else ATTACKS[norm]
             for spec in specs:
@@ -214,7 +139,7 @@ def markdown(rows: Rows, name: str, norm: str, n: int, specs: list[str], budgets
 def adba(options: argparse.Namespace, sp: Any) -> None:
     """Queries to the first success at Linf 0.2, beside the mean 89.8 and the median 50 that ADBA's paper has."""
     net = load("mnist-rays-2020")
-    x, y = images("mnist-rays-2020", net, int(options.n))
+    x, y = images("mnist-rays-2020", int(options.n), net)
     rows = []
     for spec in (options.attacks or "adba,rays,signflip,min-norm-decision").split(","):
         result = sp.attack(spec)(net, x, y, sp.Threat("Linf", 0.2), budget=sp.Budget(queries=4000))

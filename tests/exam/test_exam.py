@@ -42,6 +42,7 @@ CHEAP = {
     "min-norm-decision": Cheap(
         "min-norm-decision:queries=150", {"L0": 2.0, "Linf": 1.5}, "min-norm-decision:queries=2000"
     ),
+    "signhunter-min": Cheap("signhunter-min:queries=100", {}, "signhunter-min:queries=500"),
     "square-min": Cheap("square-min:queries=100", {"L1": 2.0}, "square-min:queries=500"),
     "min-norm-score": Cheap("min-norm-score:queries=100", {"L0": 2.0, "L1": 2.0}, "min-norm-score:queries=800"),
     "bandits": Cheap("bandits:steps=60", {"L2": 2.0}, "bandits:steps=200"),

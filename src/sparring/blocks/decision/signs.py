@@ -16,6 +16,13 @@ def signed(ball: Ball, signs: Tensor) -> Path:
     return lambda radius: ball.clip(ball.x + ball.column(radius) * signs)
 
 
+def signs_of(ball: Ball, z: Tensor) -> Tensor:
+    """Signs [b, ...] of the way from the clean image to `z`; outward, over its bound, where the box ends that way."""
+    low, high = ball.box
+    outward = torch.where(2 * ball.x >= low + high, 1.0, -1.0).to(z.dtype)
+    return torch.where(z == ball.x, outward, (z - ball.x).sign())
+
+
 def signed_many(bout: Bout, signs: Tensor) -> Path:
     """The same for many directions of each row: signs [b, m, ...], points [b, m, ...]."""
     x = bout.x[:, None]

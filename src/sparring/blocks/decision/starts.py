@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sparring.blocks.decision.ask import ask, clip_many, columns, first, pick
 from sparring.blocks.decision.bisect import to_boundary
+from sparring.blocks.decision.signs import signs_of
 from sparring.bout import Bout
 from sparring.rng import Noise
 
@@ -90,10 +91,9 @@ def sign_start(bout: Bout) -> tuple[Tensor, Tensor]:
     First that of the nearest point found so far; across the box then all ones, as RayS has it, all minus ones, and
     stripes of finer and finer runs.
     """
-    (low, high), pixels = bout.ball.box, bout.x[0].numel()
+    pixels = bout.x[0].numel()
     z, size = bout.nearest_success
-    outward = torch.where(2 * bout.x >= low + high, 1.0, -1.0).to(bout.x.dtype)  # where it stands at the bound anyway
-    signs, radius = torch.where(z == bout.x, outward, (z - bout.x).sign()), bout.ball.distance(z)
+    signs, radius = signs_of(bout.ball, z), bout.ball.distance(z)
     found = ask(bout, bout.ball.clip(bout.x + bout.ball.column(radius) * signs), size.isfinite())
     radius = torch.where(found, radius, bout.ball.width)
     place = torch.arange(pixels, device=bout.x.device).view(bout.x.shape[1:])

@@ -43,7 +43,7 @@ def test_shares_are_of_what_is_left() -> None:
 @pytest.mark.parametrize(
     ("sees", "norm", "members"),
     [
-        ("score", "Linf", ("rays", "square-min")),
+        ("score", "Linf", ("signhunter-min", "square-min", "rays")),
         ("score", "L2", ("surfree", "cgba", "square-min")),
         ("decision", "Linf", ("rays", "adba")),
         ("decision", "L2", ("surfree", "cgba")),
@@ -71,6 +71,23 @@ def test_few_queries_of_random_search_are_the_first_of_many() -> None:
         sp.attack(spec)(net, x, y, ("L2", None), budget=budget) for spec in ("square-min:queries=119", "square-min")
     )
     assert torch.equal(share.distance, whole.distance)
+
+
+def test_with_scores_flips_of_signs_come_nearer_than_with_classes_alone() -> None:
+    """SignHunter with a shrinking radius asks about the same flips as RayS, and sees more of each answer."""
+    x, y = sp.load_data("mnist5k", n=12).tensors()
+    net, budget = sp.load_model("mnist-cnn"), sp.Budget(queries=150)
+    scores, classes = (sp.attack(name)(net, x, y, ("Linf", None), budget=budget) for name in ("signhunter-min", "rays"))
+    assert int(scores.queries.max()) <= 150
+    assert _mean(scores.distance) <= 0.95 * _mean(classes.distance)
+
+
+def test_flips_of_signs_find_the_corner_of_an_affine_net() -> None:
+    paper = affine(classes=2)
+    found = sp.attack("signhunter-min")(paper.net, paper.x, paper.y, ("Linf", None), budget=sp.Budget(queries=400))
+    best = paper.optimum(sp.Threat("Linf").norm)
+    assert bool((found.distance <= 1.1 * best).all())
+    assert bool((found.distance >= best * (1 - 1e-5)).all())
 
 
 def _mean(distance: Tensor) -> float:

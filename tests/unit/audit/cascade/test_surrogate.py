@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,8 +12,11 @@ from torch import Tensor, nn
 import sparring as sp
 from sparring.audit.cascade.majority_vote import judged
 from sparring.audit.cascade.wrappers import subject, surrogate_of, surrogate_text
+from sparring.audit.suites.stage import Stage as AuditStage
+from sparring.audit.suites.stage import Suite
 from sparring.defenses import defend
-from sparring.preprocess import Stage
+from sparring.defenses.purify.diffpure import DiffPure
+from sparring.preprocess import Defended, Stage
 
 
 class Dear:
@@ -55,6 +59,63 @@ def test_defense_gans_is_named_by_its_options() -> None:
     assert cheaper is not None
     assert surrogate_text(cheaper) == "defense-gan:steps=5,restarts=1,start=encoder"
     assert not getattr(cheaper, "random", True)
+
+
+def test_diffpures_takes_one_step_of_the_defenses_net() -> None:
+    model = defend(sp.load_model("mnist-cnn"), "diffpure:t=0.3,steps=4")
+    cheaper = surrogate_of(model)
+    assert cheaper is not None
+    assert surrogate_text(cheaper) == "diffpure:t=0.3,steps=1"
+    assert getattr(cheaper, "random", False), "its gradients are averaged over draws, too"
+    assert surrogate_of(cheaper) is None
+    x, _ = sp.load_data("mnist5k", "test", n=3).tensors()
+    spent = [_denoised(model, lambda seen=seen: seen.logits(x)) for seen in (model, cheaper)]
+    assert spent == [4 * 3, 3]
+    point = x[:1].clone().requires_grad_()
+    assert _denoised(model, lambda: cheaper.logits(point).sum().backward()) == 1, "nothing is computed twice"
+    assert point.grad is not None
+    assert bool(point.grad.any())
+
+
+@pytest.mark.long
+def test_an_audit_on_diffpures_surrogate_says_so_and_leaves_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparring.audit.cascade.adaptive.COPIES", 4)
+    monkeypatch.setattr("sparring.audit.cascade.adaptive.LAST_COPIES", 2)
+    monkeypatch.setattr("sparring.audit.cascade.adaptive.SHORT", 10)
+    data = sp.load_data("mnist5k", "test", n=3).tensors()
+    reports, spent = [], []
+    for searches_in_full in (False, True):
+        if searches_in_full:
+            monkeypatch.setattr(DiffPure, "surrogate", lambda _: None)
+        model = defend(sp.load_model("mnist-cnn"), "diffpure:steps=4")
+        spent.append(_denoised(model, lambda model=model: reports.append(_audited(model, data))))
+    cheap, full = reports
+    assert cheap.settings["surrogate"] == "diffpure:t=0.2,steps=1"
+    assert "Attacks searched on a surrogate, diffpure:t=0.2,steps=1; the model itself decided" in cheap.verdict
+    assert "surrogate" not in full.settings
+    assert cheap.robust.hits <= full.robust.hits
+    assert cheap.robust.hits < cheap.clean.hits, "it breaks something"
+    assert 1.5 * spent[0] < spent[1], spent
+
+
+def _audited(model: sp.Model, data: tuple[Tensor, Tensor]) -> sp.Report:
+    lone = Suite("lone", "", (AuditStage("PGD-10", "pgd:steps=10", "iterative"),), curves=())
+    return sp.audit(model, data, ("Linf", 0.3), suite=lone)
+
+
+def _denoised(model: Defended, work: Callable[[], object]) -> int:
+    """Images that the diffusion model's net is shown while something is done."""
+    seen = [0]
+
+    def count(net: nn.Module, given: tuple[Tensor, ...], answer: Tensor) -> None:
+        seen[0] += len(given[0])
+
+    stage = model.stages[0].run
+    assert isinstance(stage, DiffPure)
+    hook = stage.model.net.register_forward_hook(count)
+    work()
+    hook.remove()
+    return seen[0]
 
 
 def test_the_model_itself_decides_what_was_found_on_the_surrogate(safe: tuple[sp.Model, Dear]) -> None:

@@ -138,6 +138,24 @@ def test_the_model_itself_decides_what_was_found_on_the_surrogate(safe: tuple[sp
         assert dear.seen < 600, "it is asked to judge and to be probed, not in every step"
 
 
+@pytest.mark.parametrize(("backward", "left"), [("exact", 0.0), ("straight_through", 1.0)])
+def test_what_a_surrogate_does_not_show_is_climbed_on_the_defense_itself(backward: str, left: float) -> None:
+    class Deaf(Dear):
+        """Its surrogate moves nothing along the direction that counts."""
+
+        def surrogate(self) -> Stage:
+            return Stage(lambda x: 0 * x + torch.tensor([0.6, 0.4]), "exact", name="deaf")
+
+    net = nn.Linear(2, 2, bias=False)
+    net.weight.data = torch.eye(2)
+    x, y = torch.tensor([[0.6, 0.4], [0.7, 0.3]]), torch.zeros(2, dtype=torch.int64)
+    model = defend(net, Stage(Deaf(0.0), backward, name="dear"))  # type: ignore[arg-type]
+    report = sp.audit(model, (x, y), ("Linf", 0.3), suite=["pgd:steps=10"], clean_floor=0.0)
+    assert report.robust_accuracy == left
+    titles = [one.stage.title for one in report.attacks]
+    assert ("PGD (margin, the defense itself)" in titles) == (backward == "exact")
+
+
 def test_screened_points_are_dropped_after_two_looks_that_are_right(safe: tuple[sp.Model, Dear]) -> None:
     model, dear = safe
     x, y = torch.tensor([[0.6, 0.4], [0.6, 0.4], [0.6, 0.4]]), torch.zeros(3, dtype=torch.int64)

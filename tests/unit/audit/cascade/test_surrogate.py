@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -69,26 +70,30 @@ def test_diffpures_takes_one_step_of_the_defenses_net() -> None:
     assert getattr(cheaper, "random", False), "its gradients are averaged over draws, too"
     assert surrogate_of(cheaper) is None
     x, _ = sp.load_data("mnist5k", "test", n=3).tensors()
-    spent = [_denoised(model, lambda seen=seen: seen.logits(x)) for seen in (model, cheaper)]
-    assert spent == [4 * 3, 3]
+    with denoised(model) as full:
+        model.logits(x)
+    with denoised(model) as cheap:
+        cheaper.logits(x)
+    assert (full[0], cheap[0]) == (4 * 3, 3)
     point = x[:1].clone().requires_grad_()
-    assert _denoised(model, lambda: cheaper.logits(point).sum().backward()) == 1, "nothing is computed twice"
-    assert point.grad is not None
-    assert bool(point.grad.any())
+    with denoised(model) as cheap:
+        (slope,) = torch.autograd.grad(cheaper.logits(point).sum(), point)
+    assert cheap[0] == 1, "nothing is computed twice"
+    assert bool(slope.any())
 
 
 @pytest.mark.long
 def test_an_audit_on_diffpures_surrogate_says_so_and_leaves_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sparring.audit.cascade.adaptive.COPIES", 4)
-    monkeypatch.setattr("sparring.audit.cascade.adaptive.LAST_COPIES", 2)
-    monkeypatch.setattr("sparring.audit.cascade.adaptive.SHORT", 10)
+    for name, value in {"COPIES": 4, "LAST_COPIES": 2, "SHORT": 10}.items():
+        monkeypatch.setattr(f"sparring.audit.cascade.adaptive.{name}", value)
     data = sp.load_data("mnist5k", "test", n=3).tensors()
-    reports, spent = [], []
-    for searches_in_full in (False, True):
-        if searches_in_full:
-            monkeypatch.setattr(DiffPure, "surrogate", lambda _: None)
-        model = defend(sp.load_model("mnist-cnn"), "diffpure:steps=4")
-        spent.append(_denoised(model, lambda model=model: reports.append(_audited(model, data))))
+    lone = Suite("lone", "", (AuditStage("PGD-10", "pgd:steps=10", "iterative"),), curves=())
+    model, reports, spent = defend(sp.load_model("mnist-cnn"), "diffpure:steps=4"), [], []
+    for _ in range(2):
+        with denoised(model) as seen:
+            reports.append(sp.audit(model, data, ("Linf", 0.3), suite=lone))
+        spent.append(seen[0])
+        monkeypatch.setattr(DiffPure, "surrogate", lambda _: None)
     cheap, full = reports
     assert cheap.settings["surrogate"] == "diffpure:t=0.2,steps=1"
     assert "Attacks searched on a surrogate, diffpure:t=0.2,steps=1; the model itself decided" in cheap.verdict
@@ -98,13 +103,9 @@ def test_an_audit_on_diffpures_surrogate_says_so_and_leaves_no_more(monkeypatch:
     assert 1.5 * spent[0] < spent[1], spent
 
 
-def _audited(model: sp.Model, data: tuple[Tensor, Tensor]) -> sp.Report:
-    lone = Suite("lone", "", (AuditStage("PGD-10", "pgd:steps=10", "iterative"),), curves=())
-    return sp.audit(model, data, ("Linf", 0.3), suite=lone)
-
-
-def _denoised(model: Defended, work: Callable[[], object]) -> int:
-    """Images that the diffusion model's net is shown while something is done."""
+@contextmanager
+def denoised(model: Defended) -> Iterator[list[int]]:
+    """How many images the diffusion model's net is shown, in a list of one number."""
     seen = [0]
 
     def count(net: nn.Module, given: tuple[Tensor, ...], answer: Tensor) -> None:
@@ -113,9 +114,8 @@ def _denoised(model: Defended, work: Callable[[], object]) -> int:
     stage = model.stages[0].run
     assert isinstance(stage, DiffPure)
     hook = stage.model.net.register_forward_hook(count)
-    work()
+    yield seen
     hook.remove()
-    return seen[0]
 
 
 def test_the_model_itself_decides_what_was_found_on_the_surrogate(safe: tuple[sp.Model, Dear]) -> None:

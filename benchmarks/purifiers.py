@@ -2,10 +2,12 @@
 
     python benchmarks/purifiers.py --n 50 --eps 0.3
     python benchmarks/purifiers.py magnet "diffpure:t=0.3,steps=5" --n 100 --eps 0.3 --sheet purified.png
+    python benchmarks/purifiers.py diffpure:steps=20 --on diffpure:steps=1 diffpure:steps=20 --copies 4
 
 The oblivious attack is PGD on the bare net; the adaptive one the same PGD through `exposed()`, with averaged gradients
 where the stage draws noise; its images are judged by fresh draws. With --detector, MagNet's detectors are attacked,
-too.
+too. With --on, PGD on the margin climbs other stages in their place, and the majority of ten answers of each stage
+decides.
 Prints Markdown.
 """
 
@@ -19,6 +21,7 @@ import torch
 from torch import Tensor
 
 import sparring as sp
+from sparring.audit.cascade.majority_vote import DRAWS, judged
 from sparring.audit.statistics.proportion import wilson
 from sparring.defenses import defend
 from sparring.defenses.detect.evade import evasion_attack
@@ -26,6 +29,7 @@ from sparring.defenses.detect.magnet import MagnetDetector
 from sparring.defenses.detect.roc import roc
 from sparring.generators.sheets import write_sheet
 from sparring.model import Model
+from sparring.result import Result
 
 SPECS = ("magnet", "pixel-defend", "diffpure")
 
@@ -39,10 +43,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40, help="of the oblivious and the adaptive PGD")
     parser.add_argument("--copies", type=int, default=4, help="draws that a gradient is averaged over")
     parser.add_argument("--detector", action="store_true", help="attack MagNet's detectors, too")
+    parser.add_argument("--on", nargs="+", default=(), help="stages that are climbed in the place of the others")
     parser.add_argument("--sheet", type=Path, help="images, purified, attacked, purified, as a PNG")
     args = parser.parse_args()
     x, y = sp.load_data("mnist5k", n=args.n).tensors()
     bare = sp.load_model("mnist-cnn")
+    if args.on:
+        transferred(bare, x, y, args)
+        return
     oblivious = sp.PGD(steps=args.steps)(bare, x, y, ("Linf", args.eps), keep="last").x_adv
     print(f"\n{args.n} images, Linf {args.eps}, PGD-{args.steps}; the bare net: {right(bare, oblivious, y)}\n")
     print("| stage | clean | oblivious | adaptive | seconds |")
@@ -61,6 +69,26 @@ def main() -> None:
             write_sheet(torch.cat(rows), args.sheet.with_stem(f"{args.sheet.stem}-{spec.partition(':')[0]}"))
     if args.detector:
         detected(bare, x, y, oblivious, args.eps)
+
+
+def transferred(bare: Model, x: Tensor, y: Tensor, args: argparse.Namespace) -> None:
+    """How many images each stage answers rightly after climbs on another, and what the climbs cost."""
+    print(f"\n{args.n} images, Linf {args.eps}, PGD-{args.steps} on the margin, EOT {args.copies}\n")
+    print(f"| climbed | CPU seconds an image | {' | '.join(args.specs)} |")
+    print("|---|---|" + "---|" * len(args.specs))
+    for spec in args.on:
+        climbed, began = defend(bare, spec), time.process_time()
+        view = f",view=eot{args.copies}" if climbed.random and args.copies > 1 else ""
+        attack = sp.attack(f"pgd:loss=margin,steps={args.steps}{view}")
+        found = attack(climbed.exposed(), x, y, ("Linf", args.eps), keep="last")
+        spent = (time.process_time() - began) / len(x)
+        cells = [stands(judged(defend(bare, one), found, x, y, DRAWS, 0, 64)) for one in args.specs]
+        print(f"| `{spec}` | {spent:.2f} | {' | '.join(cells)} |", flush=True)
+
+
+def stands(result: Result) -> str:
+    """How many images stand, and the mean share of right answers."""
+    return f"{int((~result.success).sum())} ({float((1 - result.margin).mean() / 2):.1%})"
 
 
 def detected(bare: Model, x: Tensor, y: Tensor, oblivious: Tensor, eps: float) -> None:

@@ -24,12 +24,15 @@ from sparring.audit.statistics.proportion import Figure
 from sparring.audit.suites.builtin import nearest_point
 from sparring.audit.suites.stage import Stage, unfit
 from sparring.model import Model
+from sparring.preprocess import Defended
 from sparring.threat import Threat
 
 SHORT, LONG = 20, 50
 "steps of an adaptive attack, with suites of up to 50 steps and with longer ones"
 COPIES = 10
 "passes a gradient, where gradients are averaged"
+LAST_COPIES = 5
+"the same of the last climb on a defense that the others search a surrogate of"
 DEFENDED = "defended"
 "code of the remedy for a model with stages that declare their backward, where the probes found nothing"
 DOUBTFUL = (
@@ -85,7 +88,7 @@ def remedies(
 ) -> tuple[Remedy, ...]:
     """What to try after the suite's `stages`, given the codes of what the probes found; only what can run here."""
     found = []
-    for remedy in _wanted(set(signs), probes, model, threat, _steps(stages)):
+    for remedy in _wanted(set(signs), probes, model, threat, steps_of(stages)):
         able = tuple(stage for stage in remedy.stages if unfit(stage, model, threat) is None)
         if able:
             found.append(Remedy(remedy.code, remedy.what, able))
@@ -109,14 +112,17 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
     cheaper = surrogate_of(model)
     if cheaper is not None:
         view = f",view=eot{COPIES}" if getattr(cheaper, "random", False) else ""
+        last = last_climb(model, steps)
+        then = "" if last is None else ", at last of the defense itself"
         yield Remedy(
             hidden or ("random-outputs" if random else DEFENDED),
-            f"gradients of {surrogate_text(cheaper)}, judged by the defense itself",
+            f"gradients of {surrogate_text(cheaper)}{then}, judged by the defense itself",
             (
                 _climb("PGD (margin, surrogate)", f"pgd:loss=margin,steps={steps}{view}", SURROGATE_EXPOSED),
                 _climb(
                     "APGD-DLR (surrogate)", f"apgd-dlr:steps={2 * steps}{view}", SURROGATE_EXPOSED, full_on_subset=False
                 ),
+                *(() if last is None else (last,)),
             ),
         )
         return
@@ -177,6 +183,16 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
         )
 
 
+def last_climb(model: Model, steps: int) -> Stage | None:
+    """The climb on an expensive defense itself, for what searches on its surrogate have left; None where its gradient
+    is none of its own."""
+    if not (isinstance(model, Defended) and all(stage.backward == "exact" for stage in model.stages)):
+        return None
+    view = f",view=eot{LAST_COPIES}" if model.random else ""
+    spec = f"pgd:loss=margin,steps={steps}{view}"
+    return _climb("PGD (margin, the defense itself)", spec, "exposed", full_on_subset=False)
+
+
 def _blind_searches(steps: int) -> tuple[Stage, ...]:
     """Attacks on the class or the scores alone, for every norm, on what still stands."""
     queries = QUERIES * (1 if steps <= SHORT else 3)
@@ -190,7 +206,7 @@ def _climb(title: str, spec: str, wrapper: str = "", full_on_subset: bool = True
     return Stage(title, spec, "adaptive", full_on_subset=full_on_subset, wrapper=wrapper, norm=norm)
 
 
-def _steps(stages: Sequence[Stage]) -> int:
+def steps_of(stages: Sequence[Stage]) -> int:
     """As long as the suite is thorough."""
     fields = [stage.attack().settings() for stage in stages]
     most = max((int(each.get("steps") or 1) for each in fields if "restarts" in each), default=1)

@@ -21,7 +21,7 @@ from sparring.audit.cascade.controls import longer
 from sparring.audit.cascade.curve import FACTORS
 from sparring.audit.cascade.margin_progress import Headway
 from sparring.audit.cascade.receipt import LEAST, SHARE
-from sparring.audit.run.expensive import ANSWERS, PASSES, costs, seconds_an_image
+from sparring.audit.run.expensive import ANSWERS, PASSES, seconds_an_image
 from sparring.audit.run.plan import Plan
 from sparring.audit.statistics.proportion import Figure
 from sparring.audit.suites.builtin import SUITES
@@ -156,7 +156,7 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
 def _of_expensive(plan: Plan) -> Forecast:
     """Of a model that attacks search a surrogate of: from what one answer takes, see `expensive`."""
     began, n = time.perf_counter(), len(plan.source)
-    each = seconds_an_image(*costs(plan))
+    each = seconds_an_image(plan)
     spent = time.perf_counter() - began
     sizes = sorted({size for size in SIZES if size < n} | {n})
     offers = tuple(Offer(size, size * each, Figure(size // 2, size).half_width) for size in sizes)

@@ -37,9 +37,10 @@ def plan() -> Plan:
 
 
 def test_it_follows_from_what_an_answer_takes(plan: Plan) -> None:
-    answer, step = costs(plan)
-    assert 0.01 / 8 <= answer < 0.1
-    assert step < answer
+    one = costs(plan)
+    assert 0.01 / 8 <= one.answer < 0.1
+    assert one.step < one.answer
+    assert one.last >= 20 * 2 * 0.01 / 8 / 2, "the steps of a climb on the model itself, whose gradient is exact"
     found = forecast(plan)
     assert found.per_pass * (ANSWERS + PASSES) >= ANSWERS * 0.01 / 8
     assert found.offers[-1].images == 8
@@ -49,3 +50,11 @@ def test_it_follows_from_what_an_answer_takes(plan: Plan) -> None:
 def test_it_names_the_surrogate(plan: Plan) -> None:
     assert "attacks search on a surrogate, quick one" in said(plan)
     assert "8 images: about" in said(plan)
+    assert "for each that is left to a climb on the model itself" in said(plan)
+
+
+def test_without_a_gradient_of_its_own_there_is_no_last_climb() -> None:
+    model = defend(nn.Linear(2, 2), Stage(Slow(), "straight_through", name="slow"))
+    plan = plan_audit(model, (torch.rand(8, 2), torch.zeros(8, dtype=torch.int64)), ("Linf", 0.1))
+    assert costs(plan).last == 0
+    assert "left to a climb" not in said(plan)

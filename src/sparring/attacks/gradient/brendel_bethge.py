@@ -33,11 +33,13 @@ from sparring.bout import Bout
 from sparring.losses import margin
 from sparring.norms import L0, L1, L2, Linf
 
-OVERSHOOT = 0.1
+OVERSHOOT = 0.02
 "a step aims at this share of the margin from the boundary, on the side that fools"
 LEAD = 1.2
 "times what the last steps fell short of their aim, it aims beyond"
-FIRST_RADIUS = {L0: 1.5, L1: 0.5, L2: 0.5, Linf: 0.5}
+FLOOR = 0.1
+"under L0, the size of a pixel that counts half, in widths of the box"
+FIRST_RADIUS = {L0: 1.0, L1: 0.5, L2: 0.5, Linf: 0.5}
 
 
 @register(
@@ -87,7 +89,7 @@ class BrendelBethge(Attack):
             short = torch.maximum(aim - gain, short / 2).clamp(min=0)
             gap = LEAD * short - gain + OVERSHOOT * gain.abs()
             d, ball, r = z - b.x, b.ball, first * self.shrink ** (k / self.steps)
-            u = boundary_step(ball.norm, d, slope, gap, r, ball.low, ball.high)
+            u = boundary_step(ball.norm, d, slope, gap, r, ball.low, ball.high, FLOOR * ball.width)
             aim = gain + (g * (u - d)).flatten(1).sum(1)
             z = ball.clip(ball.x + u)
 
@@ -97,7 +99,8 @@ def _start(bout: Bout) -> Tensor:
     part = bout.child(0)
     part.active(done=part.nearest_success[1].isfinite())
     if len(part):
-        adversarial_start(part, part.x, part.grad(part.x, margin))
+        g = part.active(part.grad(part.x, margin))
+        adversarial_start(part, part.x, g)
         part.active(done=part.nearest_success[1].isfinite())
     if len(part):
         signs, radius = sign_start(part)

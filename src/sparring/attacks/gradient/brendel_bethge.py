@@ -9,11 +9,11 @@ is at its best on nets that mask their gradients.
 
 Differs from the paper: it starts from what the bout has found before, or else from far points along the gradient,
 plain pictures or stripes, not from images of other classes; r_k is a share of the L2 size of the start and shrinks
-geometrically, in far fewer steps; c_k aims beyond the boundary by what the last steps fell short, as a curved
-boundary would else keep all points on the wrong side; under L0 pixels are weighted by 1 / (size + 0.1) instead of
-counted, as a small step cannot undo a whole pixel. Known ports solve the steps row by row, or take a radius that
-depends on the size of the batch.
-Fails on: images for which no point is found to start from.
+geometrically, in a tenth of the steps; c_k aims beyond the boundary by what the last steps fell short, as a curved
+boundary would else keep all points on the wrong side; the gradients b_k have a momentum; under L0 small pixels are
+pressed hardest instead of counted, as a small step cannot undo a whole pixel. Known ports solve the steps row by row,
+and one takes a radius that depends on the size of the batch.
+Fails on: images for which no point is found to start from; rows whose gradient is zero at the start stay there.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from sparring.attacks.gradient.apgd_square import APGDSquare as APGDSquare
 from sparring.attacks.gradient.apgd_t import APGDT as APGDT
 from sparring.attacks.gradient.apgd_t_min import APGDTMin as APGDTMin
 from sparring.attacks.gradient.bim import BIM as BIM
+from sparring.attacks.gradient.brendel_bethge import BrendelBethge as BrendelBethge
 from sparring.attacks.gradient.cw_l0 import CarliniWagnerL0 as CarliniWagnerL0
 from sparring.attacks.gradient.cw_l2 import CarliniWagnerL2 as CarliniWagnerL2
 from sparring.attacks.gradient.cw_linf import CarliniWagnerLinf as CarliniWagnerLinf

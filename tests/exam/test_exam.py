@@ -57,6 +57,7 @@ CHEAP = {
     # Four probes leave the radius that coarse.
     "apgd-t-min": Cheap("apgd-t-min:steps=5,targets=1,search=4,tolerance=0.1", {"L1": 1.2, "L2": 1.1, "Linf": 1.1}),
     "bim": Cheap("bim:steps=8"),
+    "brendel-bethge": Cheap("brendel-bethge:steps=20", {}, "brendel-bethge:steps=40,radius=2", (*OPTIMA, "other-box")),
     "cw-l0": Cheap("cw-l0:steps=8,failures=4"),
     "cw-l2": Cheap("cw-l2:steps=15,search=3", {}, "cw-l2:steps=100,search=6"),
     "cw-linf": Cheap("cw-linf:steps=12,doublings=3", {"Linf": 1.1}),

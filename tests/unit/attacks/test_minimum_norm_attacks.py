@@ -106,6 +106,10 @@ def after(spec: str, reach: float) -> Attack:
         ("pdpgd:steps=200", Linf, 1.01),
         ("alma:steps=200", L1, 1.2),
         ("alma:steps=200", L2, 1.02),
+        ("brendel-bethge:steps=60,radius=2", L0, 1.0),
+        ("brendel-bethge:steps=60", L1, 1.001),
+        ("brendel-bethge:steps=60", L2, 1.001),
+        ("brendel-bethge:steps=60", Linf, 1.001),
     ],
 )
 def test_an_affine_net_is_solved(spec: str, norm: Norm, factor: float) -> None:

@@ -20,6 +20,7 @@ from sparring.bounds.graph import Graph
 from sparring.bounds.read import read_graph
 from sparring.budget import BudgetSpent
 from sparring.errors import AccessError, InputError
+from sparring.losses import margin as margin_loss
 from sparring.model import LEVELS, Access, Model
 from sparring.outputs import classes
 from sparring.referee import Referee
@@ -112,6 +113,11 @@ class Bout:
         """
         near, size = self._referee.nearest(self._rows)
         return torch.where(self.ball.column(size.isfinite()), near, self.x), size
+
+    @property
+    def nearest_size(self) -> Tensor:
+        """[b] the sizes of `nearest_success` alone: no image is looked up."""
+        return self._referee.nearest_size(self._rows)
 
     def afresh(self) -> AbstractContextManager[None]:
         """Inside, `nearest_success` knows only what was found inside: for parts that must not start from others' finds.
@@ -302,7 +308,7 @@ class Bout:
             finally:
                 self._weigh(shown, logits.detach(), able, submitted=False)
         assert said is not None
-        return said, torch.stack(slopes, 1)
+        return said, torch.stack(slopes, 1) if len(slopes) > 1 else slopes[0][:, None]
 
     def graph(self) -> Graph | None:
         """The net layer by layer, in float64, for exact searches. None where it cannot be read: that is noted."""
@@ -462,12 +468,22 @@ class Bout:
         """The classes of points [b, ...] with their goal."""
         return self._model.labels(z) if not isinstance(goal, OutputGoal) else classes(self._answered(z, goal))
 
-    def _weigh(self, shown: Tensor | None, logits: Tensor, able: Tensor | None, submitted: bool) -> None:
-        """Judge the points that were shown; of an answer behind a view, only whether it is broken."""
+    def _weigh(
+        self,
+        shown: Tensor | None,
+        logits: Tensor,
+        able: Tensor | None,
+        submitted: bool,
+        margin: Tensor | None = None,
+    ) -> None:
+        """Judge the points that were shown; of an answer behind a view, only whether it is broken.
+
+        `margin`: [b] of these logits, where it is known already.
+        """
         if not self._referee.judges:
             return
         with torch.no_grad():
-            margin = self.goal.margin(logits)
+            margin = self.goal.margin(logits) if margin is None else margin
             if not bool(margin.sum().isfinite()):  # one look at all rows, nearly always enough
                 broken = ~margin.isfinite()
                 self._referee.note_broken(self._rows, broken)
@@ -496,7 +512,8 @@ class Bout:
                 self._pay_backward(self._payers(able))
             slope = self._slope(losses, point, logits)
         finally:  # after the gradient: judging would push what it needs out of the cache
-            self._weigh(shown, logits.detach(), able, submitted=False)
+            margins = losses.detach() if loss is margin_loss else None
+            self._weigh(shown, logits.detach(), able, submitted=False, margin=margins)
         assert slope is not None
         return losses.detach(), slope
 

@@ -82,6 +82,14 @@ class Ball:
             inside = self._at(self.norm.project(z - self.x, self.eps, self.low, self.high))
         return self._note(inside)
 
+    def project_many(self, z: Tensor) -> Tensor:
+        """As `project`, for many points of each image: [B, m, ...]."""
+        if self.norm is Linf:
+            low, high = self.span
+            return torch.maximum(z, low[:, None]).minimum(high[:, None])
+        rows = torch.arange(len(z), device=z.device).repeat_interleave(z.shape[1])
+        return self[rows].project(z.flatten(0, 1)).reshape(z.shape)
+
     def clip(self, z: Tensor) -> Tensor:
         """`z` with every pixel back in the box, and those outside the region as they were; the radius is left alone."""
         clipped = self.restrict_to_region(z).clamp(*self.box)

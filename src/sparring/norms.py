@@ -218,7 +218,8 @@ class _L1(Norm):
 def _cut_off(magnitude: Tensor, cap: Tensor, eps: Tensor) -> Tensor:
     """Magnitudes [B, n] less what brings the sum of those that are left, at most `cap`, down to eps [B]."""
     cut = l1_cut(magnitude, cap, eps)[:, None]
-    return torch.minimum((magnitude.double() - cut).clamp_(min=0).to(magnitude.dtype), cap)  # a sum of many: no rounding
+    rest = (magnitude.double() - cut).clamp_(min=0)  # of many pixels: the roundings of one cut would add up
+    return torch.minimum(rest.to(magnitude.dtype), cap)
 
 
 class _L0(Norm):

@@ -255,7 +255,13 @@ class Referee:
                 self.queries[rows[at]] += 1
                 self.judge(rows[at], ball[at], z[pick], margin[pick], hit[pick], submitted=False)
             return
+        if asked.shape[1] == 1:  # no row more than once
+            whole = len(owner) == len(rows)
+            self.judge(*((rows, ball) if whole else (rows[owner], ball[owner])), z, margin, hit, submitted=False)
+            return
         matters = (hit | (margin > self.best_failure_margin[rows[owner]])).nonzero().squeeze(1)
+        if not len(matters):
+            return
         matters = matters[ball[owner[matters]].contains(z[matters])]
         hits, misses = matters[hit[matters]], matters[~hit[matters]]
         first = _first_of_each(hits, owner, column)
@@ -432,6 +438,8 @@ def _add(counts: Tensor, rows: Tensor, amount: int) -> None:
 
 def _first_of_each(pick: Tensor, owner: Tensor, cost: Tensor) -> Tensor:
     """Of the numbers `pick`, for each owner the one that costs least, the first of equals."""
+    if not len(pick):
+        return pick
     pick = pick[cost[pick].argsort(stable=True)]
     pick = pick[owner[pick].argsort(stable=True)]
     mine = owner[pick]

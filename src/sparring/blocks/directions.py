@@ -53,7 +53,8 @@ def adam(fast: float = 0.9, slow: float = 0.999, floor: float = 1e-8) -> Rule:
         square = (slow * memory["square"]).addcmul_(g, g, value=1 - slow)
         count = memory["count"] + 1
         metric = (square / per(1 - slow**count, g)).sqrt_().add_(floor)
-        return (mean / per(1 - fast**count, g)).div_(metric), {**memory, "mean": mean, "square": square, "count": count, "metric": metric}
+        direction = (mean / per(1 - fast**count, g)).div_(metric)
+        return direction, {**memory, "mean": mean, "square": square, "count": count, "metric": metric}
 
     return rule
 

@@ -78,4 +78,3 @@ class DDN(Attack):
             d = (z - ball.x).add_(L2.steepest(g), alpha=a)
             z = ball.clip(L2.steepest(d).mul_(ball.column(r)).add_(ball.x))
         return z
-

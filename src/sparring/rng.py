@@ -131,7 +131,7 @@ class Noise:
         return self._in_blocks(count, draw).reshape(-1, *shape)
 
     def uniform_pair(self, *shape: int) -> tuple[Tensor, Tensor]:
-        """Two independent [B, *shape] as of `uniform`, in half the time: both 24-bit numbers are of the same 64 bits."""
+        """Two independent [B, *shape] as of `uniform`, in half the time: both numbers are of the same 64 bits."""
         count = math.prod(shape)
         both = self._in_blocks(count, lambda part: part._halves(count))
         return both[:, :count].reshape(-1, *shape), both[:, count:].reshape(-1, *shape)

@@ -50,4 +50,4 @@ def pick(population: Tensor, index: Tensor) -> Tensor:
     """The individuals number `index` [b, m] of a population [b, P, ...]: [b, m, ...]."""
     first = torch.arange(0, population.shape[0] * population.shape[1], population.shape[1], device=population.device)
     chosen = population.flatten(0, 1).index_select(0, (first[:, None] + index).flatten())
-    return chosen.unflatten(0, index.shape)
+    return chosen.reshape(*index.shape, *population.shape[2:])

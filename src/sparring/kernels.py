@@ -120,7 +120,7 @@ def peak_cut(magnitude: Tensor, weight: Tensor) -> Tensor:
 def _largest(magnitude: Tensor) -> Tensor:
     """The largest of each `GROUP` pixels, taken from all over the image: [B, n] -> [B, n // GROUP]."""
     few = magnitude.shape[1] // GROUP
-    return magnitude[:, : few * GROUP].reshape(-1, GROUP, few).amax(1)
+    return magnitude[:, : few * GROUP].reshape(len(magnitude), GROUP, few).amax(1)
 
 
 def l1_cut(magnitude: Tensor, cap: Tensor, eps: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ PEERS = HERE.parent / ".venv-peers" / "bin" / "python"
 
 QUICK = (
     "pgd_overhead.py --net mnist-cnn-pgd --peers",
+    "minimum_norm_overhead.py --net mnist-cnn --steps 60 --rounds 3",
     "attack_parity.py --net mnist-cnn-pgd --n 200",
     "autoattack_parity.py --net mnist-cnn-pgd --n 200",
     "minimum_norm_peers.py --net mnist-cnn,mnist-cnn-pgd --n 50",

@@ -41,8 +41,7 @@ class Ball:
         """The ball of another radius [B] around the same images."""
         ball = Ball(self.x, self.norm, eps, self.box, self.levels, self.free)
         ball.__dict__.update({name: self.__dict__[name] for name in ("low", "high") if name in self.__dict__})
-        if self.unbounded:
-            ball.__dict__["_around"] = self
+        ball.__dict__["_around"] = self if self.unbounded else self.__dict__.get("_around")
         return ball
 
     @cached_property
@@ -82,6 +81,14 @@ class Ball:
         else:
             inside = self._at(self.norm.project(z - self.x, self.eps, self.low, self.high))
         return self._note(inside)
+
+    def project_many(self, z: Tensor) -> Tensor:
+        """As `project`, for many points of each image: [B, m, ...]."""
+        if self.norm is Linf:
+            low, high = self.span
+            return torch.maximum(z, low[:, None]).minimum(high[:, None])
+        rows = torch.arange(len(z), device=z.device).repeat_interleave(z.shape[1])
+        return self[rows].project(z.flatten(0, 1)).reshape(z.shape)
 
     def clip(self, z: Tensor) -> Tensor:
         """`z` with every pixel back in the box, and those outside the region as they were; the radius is left alone."""
@@ -152,7 +159,7 @@ class Ball:
         """bool [B]: the point is allowed. Float rounding is forgiven, nothing else."""
         slack = 1e-6 * self.width
         flat = z.flatten(1)
-        inside = (flat >= self.box[0] - slack).all(1) & (flat <= self.box[1] + slack).all(1)
+        inside = (flat.amin(1) >= self.box[0] - slack) & (flat.amax(1) <= self.box[1] + slack)
         if self.free is not None:
             inside &= ((z - self.x).abs() <= slack).logical_or_(self.free).flatten(1).all(1)
         return inside & (self.distance(z) <= self.eps * (1 + 1e-5) + 0.1 * slack)
@@ -191,7 +198,7 @@ class Ball:
 
     def _at(self, d: Tensor) -> Tensor:
         """x + d, kept in the box against the last bit of rounding."""
-        return (self.x + d).clamp(*self.box)
+        return (self.x + d).clamp_(*self.box)
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

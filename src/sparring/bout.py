@@ -20,6 +20,7 @@ from sparring.bounds.graph import Graph
 from sparring.bounds.read import read_graph
 from sparring.budget import BudgetSpent
 from sparring.errors import AccessError, InputError
+from sparring.losses import margin as margin_loss
 from sparring.model import LEVELS, Access, Model
 from sparring.outputs import classes
 from sparring.referee import Referee
@@ -113,6 +114,11 @@ class Bout:
         near, size = self._referee.nearest(self._rows)
         return torch.where(self.ball.column(size.isfinite()), near, self.x), size
 
+    @property
+    def nearest_size(self) -> Tensor:
+        """[b] the sizes of `nearest_success` alone: no image is looked up."""
+        return self._referee.nearest_size(self._rows)
+
     def afresh(self) -> AbstractContextManager[None]:
         """Inside, `nearest_success` knows only what was found inside: for parts that must not start from others' finds.
 
@@ -179,14 +185,11 @@ class Bout:
         hits = torch.zeros(asked.numel(), dtype=torch.bool, device=z.device)
         if not len(at):
             return hits.view(asked.shape)
-        owner, points, parts = at // z.shape[1], z.detach().flatten(0, 1)[at], []
-        size = max(len(self._referee), PACK // max(1, self.x[0].numel()))
+        owner, points, parts = at // z.shape[1], self._picked(z, at), []
         with torch.no_grad():
-            for start in range(0, len(at), size):
-                part = slice(start, start + size)
-                points[part] = self._shown(points[part], owner[part])
-                parts.append(self._verdict(points[part], owner[part]))
-        hit, margin = (torch.cat(part) for part in zip(*parts, strict=True))
+            for part in self._packs(len(at)):
+                parts.append(self._verdict(self._put_right(points, part, owner[part]), owner[part]))
+        hit, margin = parts[0] if len(parts) == 1 else (torch.cat(part) for part in zip(*parts, strict=True))
         if self._referee.judges:
             self._referee.judge_many(self._rows, self._threat or self.ball, points, margin, hit, asked)
         return hits.index_copy(0, at, hit).view(asked.shape)
@@ -231,15 +234,12 @@ class Bout:
             raise BudgetSpent
         asked = wanted & (turn <= paid[:, None])
         at = asked.flatten().nonzero().squeeze(1)
-        points, logits = z.detach().flatten(0, 1)[at], []
-        size = max(len(self._referee), PACK // max(1, self.x[0].numel()))
+        points, parts = self._picked(z, at), []
         with torch.no_grad():
-            for start in range(0, len(at), size):
-                rows = at[start : start + size] // count
-                shown = self._shown(points[start : start + size], rows)
-                points[start : start + size] = shown
-                logits.append(self.goal[rows].read(self._model.logits(shown)))
-            answer = torch.cat(logits)
+            for part in self._packs(len(at)):
+                rows = at[part] // count
+                parts.append(self.goal[rows].read(self._model.logits(self._put_right(points, part, rows))))
+            answer = torch.cat(parts) if len(parts) > 1 else parts[0]
             self._judge_candidates(points, answer, at // count, asked)
             if len(at) == asked.numel():
                 return answer.reshape(*asked.shape, -1)
@@ -302,7 +302,7 @@ class Bout:
             finally:
                 self._weigh(shown, logits.detach(), able, submitted=False)
         assert said is not None
-        return said, torch.stack(slopes, 1)
+        return said, torch.stack(slopes, 1) if len(slopes) > 1 else slopes[0][:, None]
 
     def graph(self) -> Graph | None:
         """The net layer by layer, in float64, for exact searches. None where it cannot be read: that is noted."""
@@ -412,6 +412,29 @@ class Bout:
 
     # --- inside -----------------------------------------------------------------------------------------------
 
+    def _picked(self, z: Tensor, at: Tensor) -> Tensor:
+        """Of candidates [b, m, ...] the points [n, ...] number `at` [n]; no copy, where it is all and all are right."""
+        points = z.detach().flatten(0, 1)
+        if len(at) < len(points):
+            return points.index_select(0, at)
+        return points if self._unchanged else points.clone()
+
+    def _packs(self, count: int) -> Iterator[slice]:
+        """So many points in parts that go through the net at once."""
+        size = max(len(self._referee), PACK // max(1, self.x[0].numel()))
+        return (slice(start, start + size) for start in range(0, count, size))
+
+    def _put_right(self, points: Tensor, part: slice, rows: Tensor) -> Tensor:
+        """This part of the `points` as the threat lets them be, which they are from then on; see `_shown`."""
+        if not self._unchanged:
+            points[part] = self._shown(points[part], rows)
+        return points[part]
+
+    @property
+    def _unchanged(self) -> bool:
+        """Every point is shown as it is: no region, no grid."""
+        return self.ball.free is None and self.ball.levels is None
+
     def _labels(self, z: Tensor, submitted: bool) -> Tensor:
         z = self._shown(z.detach())
         able = self._referee.charge(self._rows, queries=1)
@@ -462,12 +485,22 @@ class Bout:
         """The classes of points [b, ...] with their goal."""
         return self._model.labels(z) if not isinstance(goal, OutputGoal) else classes(self._answered(z, goal))
 
-    def _weigh(self, shown: Tensor | None, logits: Tensor, able: Tensor | None, submitted: bool) -> None:
-        """Judge the points that were shown; of an answer behind a view, only whether it is broken."""
+    def _weigh(
+        self,
+        shown: Tensor | None,
+        logits: Tensor,
+        able: Tensor | None,
+        submitted: bool,
+        margin: Tensor | None = None,
+    ) -> None:
+        """Judge the points that were shown; of an answer behind a view, only whether it is broken.
+
+        `margin`: [b] of these logits, where it is known already.
+        """
         if not self._referee.judges:
             return
         with torch.no_grad():
-            margin = self.goal.margin(logits)
+            margin = self.goal.margin(logits) if margin is None else margin
             if not bool(margin.sum().isfinite()):  # one look at all rows, nearly always enough
                 broken = ~margin.isfinite()
                 self._referee.note_broken(self._rows, broken)
@@ -496,7 +529,8 @@ class Bout:
                 self._pay_backward(self._payers(able))
             slope = self._slope(losses, point, logits)
         finally:  # after the gradient: judging would push what it needs out of the cache
-            self._weigh(shown, logits.detach(), able, submitted=False)
+            margins = losses.detach() if loss is margin_loss else None
+            self._weigh(shown, logits.detach(), able, submitted=False, margin=margins)
         assert slope is not None
         return losses.detach(), slope
 
@@ -545,7 +579,7 @@ class Bout:
 
         `rows`: to which rows of the bout the points belong, where they are not simply all of them.
         """
-        if self.ball.free is None and self.ball.levels is None:
+        if self._unchanged:
             return z
         ball = self.ball if rows is None else self.ball[rows]
         z = ball.restrict_to_region(z)

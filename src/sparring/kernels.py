@@ -12,6 +12,8 @@ from sparring.rng import Noise
 
 ROUNDS = 24
 "of Newton's steps before a row is sorted"
+GROUP, LARGE = 8, 1024
+"pixels of which the largest gives a first idea, and from how many on that is worth while by itself"
 
 
 def per(values: Tensor, like: Tensor) -> Tensor:
@@ -36,29 +38,37 @@ def nonzero(size: Tensor) -> Tensor:
     return size.clamp(min=torch.finfo(size.dtype).tiny)
 
 
+def room(d: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """How far each pixel may go in the direction of `d`, between low <= 0 <= high; 0 where it goes nowhere."""
+    sign = d.sign()  # arithmetic: on a CPU, choosing by a mask of booleans costs twenty times as much
+    return torch.maximum(sign * high, sign * low)
+
+
 def shrink(d: Tensor, eps: Tensor, low: Tensor, high: Tensor, at_most: float) -> Tensor:
     """clip(s * d, low, high) with the largest s <= at_most for which its L2 size is <= eps. Exact.
 
     Let the pixels at their bound be known: then s solves a quadratic. Each round adds those that the new s drives
     into their bound; s only grows, so this ends, mostly after 2 to 6 rounds (Michelot 1986, doi:10.1007/BF00938486).
     """
-    magnitude, cap = d.flatten(1).abs(), torch.where(d > 0, high, -low).flatten(1)
-    square, roof = magnitude.square(), cap.square()
-    whole, budget = square.sum(1), eps.square()
-    scale = torch.where(whole > 0, (budget / nonzero(whole)).sqrt(), at_most).clamp(max=at_most)  # nothing is full yet
-    full = (scale[:, None] * magnitude >= cap) & (magnitude > 0)
-    if bool(full.any()):
-        for _ in range(magnitude.shape[1]):
-            at = full.to(square.dtype)
-            rest = (budget - torch.linalg.vecdot(roof, at)).clamp(min=0)
-            free = torch.linalg.vecdot(square, 1 - at)
-            larger = torch.where(free > 0, (rest / nonzero(free)).sqrt(), at_most).clamp(max=at_most)
-            larger = torch.maximum(larger, scale)
-            if torch.equal(larger, scale):
-                break
-            scale = larger
-            full = scale[:, None] * magnitude >= cap
-    grown = torch.where(torch.isinf(scale)[:, None], cap, torch.minimum(scale[:, None] * magnitude, cap))
+    magnitude, cap = d.flatten(1).abs(), room(d, low, high).flatten(1)
+    free = magnitude * cap.sign()  # without those that have no room at all
+    most = min(at_most, torch.finfo(d.dtype).max)
+    square, roof, budget = free.square(), cap.square(), eps.square()
+    whole, enough = square.sum(1), budget * (1 - 8 * torch.finfo(d.dtype).eps)
+    scale = torch.where(whole > 0, (budget / nonzero(whole)).sqrt(), most).clamp(max=most)  # nothing is full yet
+    grown = torch.minimum(free * scale[:, None], cap)
+    for _ in range(magnitude.shape[1]):
+        if bool(((torch.linalg.vecdot(grown, grown) >= enough) | (scale >= most)).all()):
+            break
+        full = torch.sub(grown, cap, out=magnitude).sign_()  # -1 = not yet
+        slack = -torch.linalg.vecdot(square, full)
+        rest = (budget - torch.linalg.vecdot(roof, full.add_(1))).clamp(min=0)
+        larger = torch.where(slack > 0, (rest / nonzero(slack)).sqrt(), most).clamp(max=most)
+        larger = torch.maximum(larger, scale)
+        if torch.equal(larger, scale):
+            break
+        scale = larger
+        torch.minimum(torch.mul(free, scale[:, None], out=grown), cap, out=grown)
     return d.sign() * grown.reshape(d.shape)
 
 
@@ -84,49 +94,70 @@ def grow(pay: Tensor, speed: Tensor, cap: Tensor, gap: Tensor) -> Tensor:
 def peak_cut(magnitude: Tensor, weight: Tensor) -> Tensor:
     """The cut >= 0 with sum_i max(m_i - cut, 0) = weight [B], 0 where the sum of all m_i [B, n] is less. Exact.
 
-    Let those above the cut be known: then it is linear. Each round drops those that the new cut leaves behind; it only
-    rises, so this ends (Michelot 1986, doi:10.1007/BF00938486).
+    The sum falls with the cut, is convex and piecewise linear: Newton's steps from below never go too far. It is
+    linear once a step leaves no more pixels behind (Michelot 1986, doi:10.1007/BF00938486). In large images, it starts
+    at the cut of the largest of each `GROUP` pixels.
     """
-    count = torch.full_like(weight, magnitude.shape[1])
-    cut = (magnitude.sum(1) - weight) / count.clamp(min=1)
-    for _ in range(magnitude.shape[1]):
-        above = (magnitude > cut[:, None]).to(magnitude.dtype)
-        fewer = above.sum(1)
+    n = magnitude.shape[1]
+    if not n:
+        return torch.zeros_like(weight)
+    if n >= LARGE:
+        cut = peak_cut(_largest(magnitude), weight)
+    else:
+        cut = torch.maximum(magnitude.mean(1) - weight / n, magnitude.amax(1) - weight).clamp(min=0)
+    count, above = torch.full_like(weight, torch.nan), torch.empty_like(magnitude)
+    for _ in range(n):
+        torch.sub(magnitude, cut[:, None], out=above).clamp_(min=0)
+        over = above.sum(1) - weight
+        fewer = above.sign_().sum(1)
+        cut = cut + (over / fewer.clamp(min=1)).clamp(min=0)
         if torch.equal(fewer, count):
             break
         count = fewer
-        cut = torch.where(count > 0, (torch.linalg.vecdot(magnitude, above) - weight) / count.clamp(min=1), cut)
-    return cut.clamp(min=0)
+    return cut
+
+
+def _largest(magnitude: Tensor) -> Tensor:
+    """The largest of each `GROUP` pixels, taken from all over the image: [B, n] -> [B, n // GROUP]."""
+    few = magnitude.shape[1] // GROUP
+    return magnitude[:, : few * GROUP].reshape(len(magnitude), GROUP, few).amax(1)
 
 
 def l1_cut(magnitude: Tensor, cap: Tensor, eps: Tensor) -> Tensor:
-    """The cut >= 0 with sum_i clip(m_i - cut, 0, cap_i) = eps: [B, n], [B, n], [B] -> [B], all in float64.
+    """The cut >= 0 with sum_i clip(m_i - cut, 0, cap_i) = eps: [B, n], [B, n], [B] -> [B] in float64.
 
     The sum falls with the cut and is piecewise linear: a piece ends where a pixel starts (cut = m_i) and where it is
     full (cut = m_i - cap_i). Newton's steps between two bounds, halved where they leave them, end on the right piece,
-    mostly after 5 to 10 rounds. Rows that take too long are sorted.
+    mostly after 3 to 5 rounds; they start at the cut of the largest of each `GROUP` pixels with any room. Rows that
+    take too long are sorted. The piece is found in the type of the magnitudes, the place on it from sums in float64.
     """
-    eps = eps.double()
-    low, high = torch.zeros_like(eps), magnitude.amax(1) if magnitude.shape[1] else torch.zeros_like(eps)
-    cut, none = torch.zeros_like(eps), torch.zeros_like(cap)
-    settled = torch.zeros_like(eps, dtype=torch.bool)
+    near = 1e-13 if magnitude.dtype is torch.float64 else 5e-7
+    wanted = eps.to(magnitude.dtype)
+    low, high = torch.zeros_like(wanted), magnitude.amax(1) if magnitude.shape[1] else torch.zeros_like(wanted)
+    settled, above, spare = torch.zeros_like(wanted), torch.empty_like(magnitude), torch.empty_like(magnitude)
+    cut = peak_cut(_largest(torch.mul(magnitude, cap.sign(), out=spare)), wanted)
     for _ in range(ROUNDS):
-        kept = (magnitude - cut[:, None]).clamp_(none, cap)
-        total, growing = kept.sum(1), (kept > 0).logical_and_(kept < cap).sum(1)
-        over = total > eps
-        low, high = torch.where(over, cut, low), torch.where(over, high, torch.minimum(high, cut))
-        step = cut + (total - eps) / growing.clamp(min=1)
-        inside = (growing > 0) & (step >= low) & (step <= high)
-        settled |= (total - eps).abs() <= 1e-13 * eps
+        torch.sub(magnitude, cut[:, None], out=above).clamp_(min=0)
+        missing = torch.minimum(above, cap, out=spare).sum(1) - wanted
+        full = torch.sub(above, cap, out=spare).clamp_(min=0).sign_().sum(1)
+        growing = above.sign_().sum(1) - full
+        settled = missing.abs() <= near * torch.addcmul(wanted, growing, cut)
         if bool(settled.all()):
             break
-        cut = torch.where(settled, cut, torch.where(inside, step, (low + high) / 2))
-    kept = (magnitude - cut[:, None]).clamp_(none, cap)
-    rising, full = (kept > 0) & (kept < cap), (kept >= cap) & (kept > 0)
-    spent = magnitude.where(rising, 0).sum(1) + cap.where(full, 0).sum(1)  # not by differences of near numbers
-    cut = torch.where(rising.any(1), (spent - eps) / rising.sum(1).clamp(min=1), cut).clamp(min=0)
-    late = (~settled).nonzero().squeeze(1)
-    return cut.index_copy(0, late, _sorted_cut(magnitude[late], cap[late], eps[late])) if len(late) else cut
+        over = missing > 0
+        low, high = torch.where(over, cut, low), torch.where(over, high, cut)
+        step = cut + missing / growing.clamp(min=1)
+        cut = torch.where((step >= low) & (step <= high), step, (low + high) / 2)
+    torch.sub(magnitude, cut[:, None], out=above).clamp_(min=0)
+    full = torch.sub(above, cap, out=spare).sign_().add_(1).clamp_(max=1).mul_(above.sign_())  # 1 = no room is left
+    rising = above.sub_(full)
+    growing = rising.sum(1)
+    spent = rising.mul_(magnitude).addcmul_(cap, full).sum(1, dtype=torch.float64)  # not by differences of near numbers
+    cut = torch.where(growing > 0, (spent - eps) / growing.clamp(min=1), cut.double()).clamp(min=0)
+    late = (settled == 0).nonzero().squeeze(1)
+    if not len(late):
+        return cut
+    return cut.index_copy(0, late, _sorted_cut(magnitude[late].double(), cap[late].double(), eps[late].double()))
 
 
 def _sorted_cut(magnitude: Tensor, cap: Tensor, eps: Tensor) -> Tensor:

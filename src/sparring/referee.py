@@ -93,6 +93,10 @@ class Referee:
         """Points [b, ...] and sizes [b] of the nearest successes so far; infinite sizes where there is none."""
         return self.near[rows], self.near_size[rows]
 
+    def nearest_size(self, rows: Tensor) -> Tensor:
+        """[b] sizes of the nearest successes so far; infinite where there is none."""
+        return self.near_size[rows]
+
     @contextmanager
     def afresh(self) -> Iterator[None]:
         """Inside, `nearest` knows only the successes that were found inside; what is kept is not affected."""
@@ -216,10 +220,10 @@ class Referee:
         elif last:
             keepable = ~self.submitted[rows]
             allowed = keepable if allowed is None else keepable & allowed
-        if bool(fooled.any()):
-            at = fooled.nonzero().squeeze(1)
-            size = ball.norm.size(z[at] - ball.x[at])
-            self._success(rows[at], z[at], margin[at], size, None if keepable is None else keepable[at])
+        at = fooled.nonzero().squeeze(1)
+        if len(at):
+            size = ball.distance(z)[at]  # of all: cheaper than to pick images
+            self._success(rows[at], z, at, margin[at], size, None if keepable is None else keepable[at])
         bar = self.best_failure_margin if len(rows) == len(self.over) else self.best_failure_margin[rows]
         take = ~fooled if last else margin > bar
         take = (take if allowed is None else take & allowed).nonzero().squeeze(1)
@@ -251,7 +255,13 @@ class Referee:
                 self.queries[rows[at]] += 1
                 self.judge(rows[at], ball[at], z[pick], margin[pick], hit[pick], submitted=False)
             return
+        if asked.shape[1] == 1:  # no row more than once
+            whole = len(owner) == len(rows)
+            self.judge(*((rows, ball) if whole else (rows[owner], ball[owner])), z, margin, hit, submitted=False)
+            return
         matters = (hit | (margin > self.best_failure_margin[rows[owner]])).nonzero().squeeze(1)
+        if not len(matters):
+            return
         matters = matters[ball[owner[matters]].contains(z[matters])]
         hits, misses = matters[hit[matters]], matters[~hit[matters]]
         first = _first_of_each(hits, owner, column)
@@ -268,26 +278,37 @@ class Referee:
                 at = owner[pick]
                 self.judge(rows[at], ball[at], z[pick], margin[pick], hit[pick], submitted=False)
 
-    def _success(self, rows: Tensor, z: Tensor, margin: Tensor, size: Tensor, keepable: Tensor | None) -> None:
-        """Points that fool, with their sizes. `keepable`: bool, those that may be kept; None = all."""
-        first = rows[self.first_hit[rows] < 0]
-        self.first_hit[first] = self.queries[first]
+    def _success(
+        self, rows: Tensor, z: Tensor, at: Tensor, margin: Tensor, size: Tensor, keepable: Tensor | None
+    ) -> None:
+        """The points `z[at]` of the samples `rows` fool, with their margins and sizes [n].
+
+        `keepable`: bool [n], those that may be kept; None = all.
+        """
+        first = (self.first_hit[rows] < 0).nonzero().squeeze(1)
+        if len(first):
+            self.first_hit[rows[first]] = self.queries[rows[first]]
         nearer = size < self.near_size[rows] * (1 - 1e-6)  # of two at the same radius the first, not what rounding says
         if self.near is not self.best:
-            closer = rows[nearer]
-            self.near[closer], self.near_size[closer] = z[nearer], size[nearer]
+            closer = nearer.nonzero().squeeze(1)
+            self.near.index_copy_(0, rows[closer], z.index_select(0, at[closer]))
+            self.near_size[rows[closer]] = size[closer]
+            nearer = size < self.size[rows] * (1 - 1e-6)
         if self.keep == "best":
-            better = ~self.success[rows] | (size < self.size[rows] * (1 - 1e-6))
+            better = nearer
+        elif self.keep == "margin":
+            better = ~self.success[rows] | (margin > self.margin[rows])
         else:
-            if self.keep == "margin":
-                better = ~self.success[rows] | (margin > self.margin[rows])
-            else:
-                better = torch.ones_like(nearer) if keepable is None else keepable
-        at = rows[better]
-        self.best[at], self.margin[at], self.size[at] = z[better], margin[better], size[better]
-        self.success[at], self.best_failure_margin[at] = True, torch.inf
+            better = torch.ones_like(nearer) if keepable is None else keepable
+        pick = better.nonzero().squeeze(1)
+        if not len(pick):
+            return
+        kept = rows[pick]
+        self.best.index_copy_(0, kept, z.index_select(0, at[pick]))
+        self.margin[kept], self.size[kept] = margin[pick], size[pick]
+        self.success[kept], self.best_failure_margin[kept] = True, torch.inf
         if self.keep == "best" and self.threat.eps is not None:
-            self.over[at] = True
+            self.over[kept] = True
 
     def note_gradient(self, rows: Tensor, peak: Tensor) -> bool:
         """Largest magnitude of each sample's gradient [b]: zeros, NaN and Inf are remembered. Returns: any of them."""
@@ -417,6 +438,8 @@ def _add(counts: Tensor, rows: Tensor, amount: int) -> None:
 
 def _first_of_each(pick: Tensor, owner: Tensor, cost: Tensor) -> Tensor:
     """Of the numbers `pick`, for each owner the one that costs least, the first of equals."""
+    if not len(pick):
+        return pick
     pick = pick[cost[pick].argsort(stable=True)]
     pick = pick[owner[pick].argsort(stable=True)]
     mine = owner[pick]

@@ -130,6 +130,36 @@ class Noise:
 
         return self._in_blocks(count, draw).reshape(-1, *shape)
 
+    def uniform_pair(self, *shape: int) -> tuple[Tensor, Tensor]:
+        """Two independent [B, *shape] as of `uniform`, in half the time: both numbers are of the same 64 bits."""
+        count = math.prod(shape)
+        both = self._in_blocks(count, lambda part: part._halves(count))
+        return both[:, :count].reshape(-1, *shape), both[:, count:].reshape(-1, *shape)
+
+    def quick_normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """As `normal`, in half the time: two numbers from every 64 bits, and no float64 on the way. Other numbers.
+
+        For searches that draw a direction for every query.
+        """
+        count = math.prod(shape)
+        half = (count + 1) // 2
+
+        def draw(part: Noise) -> Tensor:
+            uniform = part._halves(half)
+            radius = (1 - uniform[:, :half]).log_().mul_(-2).sqrt_()
+            angle = uniform[:, half:].mul_(2 * math.pi)
+            normal = torch.empty_like(uniform)
+            torch.mul(radius, angle.cos(), out=normal[:, :half])
+            torch.mul(radius, angle.sin_(), out=normal[:, half:])
+            return normal[:, :count]
+
+        return self._in_blocks(count, draw).to(dtype).reshape(-1, *shape)
+
+    def _halves(self, count: int) -> Tensor:
+        """[B, 2 * count] uniform in [0, 1), float32: two numbers of 24 bits from each of `count` integers."""
+        halves = self.bits(count).view(torch.int32)
+        return (halves >> 8).bitwise_and_(0xFFFFFF).to(torch.float32).mul_(2.0**-24)
+
     def _in_blocks(self, count: int, draw: Callable[[Noise], Tensor]) -> Tensor:
         """`draw` of all rows, [B, ...], a few rows at a time where each draws so many: it changes no number."""
         rows = max(1, BLOCK // max(1, count))

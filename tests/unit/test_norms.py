@@ -16,7 +16,7 @@ from torch import Tensor
 from sparring.ball import Ball
 from sparring.blocks.radius import boundary
 from sparring.errors import InputError
-from sparring.kernels import l1_cut
+from sparring.kernels import LARGE, l1_cut, peak_cut
 from sparring.norms import L0, L1, L2, NORMS, Linf, Norm, norm
 from sparring.rng import Noise
 from sparring.testing.optimum import halfspace_distance
@@ -457,6 +457,18 @@ def test_the_cut_by_newton_is_the_cut_by_sorting(pixels: int) -> None:
         spent = torch.minimum((magnitude - cut[:, None]).clamp(min=0), cap).sum(1)
         assert torch.allclose(spent, eps, rtol=1e-12, atol=1e-14)
         assert bool((cut >= 0).all())
+
+
+@pytest.mark.parametrize("pixels", [1, 50, LARGE, 3 * LARGE + 5])
+@pytest.mark.parametrize("spread", [1.0, 1e-6])  # also where nearly all are alike, as after the first step of Adam
+def test_the_cut_of_the_peak_is_the_cut_by_sorting(pixels: int, spread: float) -> None:
+    g = torch.Generator().manual_seed(pixels)
+    magnitude = 0.1 + spread * torch.rand(6, pixels, generator=g)
+    weight = torch.tensor([0.0, 1e-4, 0.01, 0.5, 5.0, 1e6])
+    top = magnitude.double().sort(1, descending=True).values
+    cuts = (top.cumsum(1) - weight.double()[:, None]) / torch.arange(1, pixels + 1)  # with 1, 2 ... pixels above
+    exact = cuts.amax(1).clamp(min=0)
+    assert torch.allclose(peak_cut(magnitude, weight).double(), exact, atol=2e-6)
 
 
 def test_a_point_of_a_smaller_ball_needs_no_second_look() -> None:

@@ -45,6 +45,39 @@ def test_normal_has_the_moments_of_a_normal() -> None:
     assert near(float((z.abs() > 2).double().mean()), 0.0455, math.sqrt(0.0455))
 
 
+def test_quick_normals_have_the_moments_of_a_normal() -> None:
+    z = noise().quick_normal(N).double()
+    assert near(float(z.mean()), 0, 1)
+    assert near(float(z.square().mean()), 1, math.sqrt(2))
+    assert near(float(z.pow(3).mean()), 0, math.sqrt(15))
+    assert near(float(z.pow(4).mean()), 3, math.sqrt(96))
+    assert near(float((z.abs() > 2).double().mean()), 0.0455, math.sqrt(0.0455))
+    for lag in (1, 2, N // 2):  # neighbours, and the two of the same radius
+        assert near(float((z[:, lag:] * z[:, :-lag]).mean()), 0, 1, 6 * (N - lag))
+
+
+def test_a_pair_of_uniforms_is_two_that_know_nothing_of_each_other() -> None:
+    first, second = (u.double() for u in noise().uniform_pair(N // 2, 2))
+    assert first.shape == second.shape == (6, N // 2, 2)
+    for u in (first, second):
+        assert bool((u >= 0).all() and (u < 1).all())
+        assert near(float(u.mean()), 0.5, math.sqrt(1 / 12))
+        assert near(float(u.square().mean()), 1 / 3, math.sqrt(4 / 45))
+    assert near(float(((first - 0.5) * (second - 0.5)).mean()), 0, 1 / 12)
+
+
+@pytest.mark.parametrize("count", [1, 5, 300, 5000])
+def test_quick_numbers_belong_to_the_row_alone(count: int) -> None:
+    whole, pair = noise(40).quick_normal(count), noise(40).uniform_pair(count)
+    for row in (0, 17, 39):
+        alone = noise(40)[torch.tensor([row])]
+        assert torch.equal(alone.quick_normal(count)[0], whole[row])
+        alone = noise(40)[torch.tensor([row])]
+        assert all(torch.equal(mine[0], all_[row]) for mine, all_ in zip(alone.uniform_pair(count), pair, strict=True))
+    assert whole.shape == (40, count)
+    assert torch.equal(noise(40).quick_normal(count, dtype=torch.float64).float(), whole)
+
+
 def test_signs_and_whole_numbers() -> None:
     signs = noise().signs(N)
     assert set(signs.unique().tolist()) == {-1.0, 1.0}

@@ -49,12 +49,12 @@ def adam(fast: float = 0.9, slow: float = 0.999, floor: float = 1e-8) -> Rule:
         if "mean" not in memory:
             blank = {"mean": torch.zeros_like(g), "square": torch.zeros_like(g), "count": g.new_zeros(len(g))}
             memory = {**memory, **blank}
-        mean = fast * memory["mean"] + (1 - fast) * g
-        square = slow * memory["square"] + (1 - slow) * g.square()
+        mean = memory["mean"].lerp(g, 1 - fast)
+        square = (slow * memory["square"]).addcmul_(g, g, value=1 - slow)
         count = memory["count"] + 1
-        unbiased = mean / per(1 - fast**count, g)
-        metric = (square / per(1 - slow**count, g)).sqrt() + floor
-        return unbiased / metric, {**memory, "mean": mean, "square": square, "count": count, "metric": metric}
+        metric = (square / per(1 - slow**count, g)).sqrt_().add_(floor)
+        direction = (mean / per(1 - fast**count, g)).div_(metric)
+        return direction, {**memory, "mean": mean, "square": square, "count": count, "metric": metric}
 
     return rule
 
@@ -65,8 +65,8 @@ def rmsprop(keep: float, floor: float = 1e-8) -> Rule:
     def rule(g: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
         if "sum" not in memory:
             memory = {**memory, "square": torch.ones_like(g), "sum": torch.zeros_like(g)}
-        square = keep * memory["square"] + (1 - keep) * g.square()
-        total = keep * memory["sum"] + g / (square.sqrt() + floor)
+        square = (keep * memory["square"]).addcmul_(g, g, value=1 - keep)
+        total = (keep * memory["sum"]).addcdiv_(g, square.sqrt().add_(floor))
         return total, {**memory, "square": square, "sum": total}
 
     return rule

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sparring.ball import Ball
 from sparring.kernels import nonzero
-from sparring.norms import L0
+from sparring.norms import L0, L1
 
 
 def shrunk(ball: Ball, rate: float) -> Tensor:
@@ -43,10 +43,9 @@ def furthest_corner(ball: Ball) -> Tensor:
 
 
 def slope_of_size(ball: Ball, z: Tensor) -> Tensor:
-    """[b, ...] the gradient of the size of z - x, zero at x itself."""
-    point = z.detach().requires_grad_()
-    (slope,) = torch.autograd.grad(ball.distance(point).sum(), point)
-    return slope
+    """[b, ...] the gradient of the size of z - x under L1 or L2, zero at x itself."""
+    d = z - ball.x
+    return d.sign_() if ball.norm == L1 else d.div_(ball.column(nonzero(ball.norm.size(d))))
 
 
 def length_of(ball: Ball, z: Tensor, step: Tensor, wanted: Tensor) -> Tensor:

@@ -49,13 +49,13 @@ def test_children_take_their_share_from_the_first_parent() -> None:
     population = torch.stack([torch.zeros(500, 40), torch.ones(500, 40)], 1)
     first, second = torch.zeros(500, 1).long(), torch.ones(500, 1).long()
     for share in (0.0, 0.3, 1.0):
-        child = crossed(population, first, second, torch.full((500, 1), share), NOISE)
+        child = crossed(population, first, second, torch.full((500, 1), share), NOISE.uniform(1, 40))
         assert float(1 - child.mean()) == pytest.approx(share, abs=0.02)
 
 
 def test_mutations_are_as_many_and_as_large_as_they_say() -> None:
     rate, size = torch.full((500,), 0.2), torch.full((500,), 0.5)
-    moved = mutated(torch.zeros(500, 3, 40), rate, size, NOISE)
+    moved = mutated(torch.zeros(500, 3, 40), rate, size, NOISE.uniform(3, 40))
     assert float((moved != 0).float().mean()) == pytest.approx(0.2, abs=0.01)
     assert float(moved.abs().max()) <= 0.5
     assert float(moved[moved != 0].abs().mean()) == pytest.approx(0.25, abs=0.01)

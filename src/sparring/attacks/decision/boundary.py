@@ -60,13 +60,13 @@ class Boundary(Attack):
             if not len(b):
                 return
             size = b.ball.distance(z)
-            noise = unit(b.noise.normal(*z.shape[1:], dtype=z.dtype))
-            sphere = b.x + b.ball.column(size) * unit(z + b.ball.column(around.value * size) * noise - b.x)
-            sphere = b.ball.clip(sphere)
+            noise = unit(b.noise.quick_normal(*z.shape[1:], dtype=z.dtype))
+            aside = torch.addcmul(z, b.ball.column(around.value * size), noise).sub_(b.x)
+            sphere = b.ball.clip(torch.addcmul(b.x, b.ball.column(size), unit(aside)))
             on = ask(b, sphere)
-            nearer = b.ball.clip(sphere + b.ball.column(inward.value) * (b.x - sphere))
+            nearer = b.ball.clip(sphere.lerp(b.x, b.ball.column(inward.value)))
             hit = ask(b, nearer, on) & (b.ball.distance(nearer) < size)
-            z = torch.where(b.ball.column(hit), nearer, z)
+            z = z.lerp(nearer, b.ball.column(hit.to(z.dtype)))  # exactly one of both
             everybody = torch.ones_like(on)
             around = around.tell(everybody, on, self.window, aim=0.5)
             inward = inward.tell(on, hit, self.window, aim=0.2)

@@ -86,7 +86,7 @@ class ALMA(Attack):
                 break
             ball, z = part.ball, row.z
             y = TOLERANCE - ratio.nan_to_num()
-            found = part.nearest_success[1].isfinite()
+            found = part.nearest_size.isfinite()
             row = row._replace(since=torch.where(found, row.since.clamp(max=k), row.since))
             if k % CHECK == CHECK - 1:
                 stuck = ~found & (y >= LITTLE * row.y)
@@ -97,14 +97,14 @@ class ALMA(Attack):
                 mu = row.mu.lerp(_slope(y, row.rho, row.mu), 1 - alpha).clamp(1e-6, 1e12)
                 row = row._replace(mu=mu)
             push = ball.column(width * _slope(y, row.rho, row.mu)) * row.g
-            step = push - slope_of_size(ball, z)
+            step = push.sub_(slope_of_size(ball, z))
             if k == 0:
                 away = (y.clamp(min=0) / nonzero(ball.norm.dual_size(row.g))).clamp(max=self.first * width)
                 wanted = torch.where(found, WARM * ball.distance(z), away)
                 row = row._replace(length=length_of(ball, z, step, wanted))
             step, memory = rule(step, memory)
             fall = 0.01 ** ((k - row.since).clamp(min=0) / (self.steps - row.since + 1))
-            row = row._replace(z=ball.clip(z + ball.column(fall * row.length) * step))
+            row = row._replace(z=ball.clip(torch.addcmul(z, ball.column(fall * row.length), step)))
         part.submit(row.z)
         final_bisection(bout)
 

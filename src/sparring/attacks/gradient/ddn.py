@@ -23,8 +23,8 @@ from sparring.blocks.fallback import Fallback
 from sparring.blocks.radius import furthest_corner
 from sparring.blocks.schedules import cosine
 from sparring.bout import Bout
+from sparring.losses import log_odds
 from sparring.norms import L2
-from sparring.threat import Goal
 
 
 @register(
@@ -68,20 +68,13 @@ class DDN(Attack):
             if fallback.due(k):
                 z, _, fallback = fallback.restart(bout, z, g)
                 r = torch.maximum(r, bout.ball.distance(z))
-            logits, slopes = bout.jacobian(z, lambda logits: _log_odds(logits, bout.goal)[:, None], 1)
+            logits, slopes = bout.jacobian(z, lambda logits: log_odds(logits, bout.goal)[:, None], 1)
             hit, g = bout.goal.margin(logits) > 0, slopes[:, 0]
             z, r, most, fallback, hit, g = bout.active(z, r, most, fallback, hit, g, done=fallback.spent(k))
             if not len(bout):
                 return None
             ball, a = bout.ball, cosine(k, self.steps, width, 0.01 * width)
             r = torch.minimum(torch.where(hit, 1 - self.gamma, 1 + self.gamma) * r, most)
-            d = z - ball.x + a * L2.steepest(g)
-            z = ball.clip(ball.x + ball.column(r) * L2.steepest(d))
+            d = (z - ball.x).add_(L2.steepest(g), alpha=a)
+            z = ball.clip(L2.steepest(d).mul_(ball.column(r)).add_(ball.x))
         return z
-
-
-def _log_odds(logits: Tensor, goal: Goal) -> Tensor:
-    """[b] the log of the odds against the true class (untargeted), for the target (targeted)."""
-    label = goal.label[:, None]
-    rest = logits.scatter(1, label, float("-inf")).logsumexp(1, keepdim=True)
-    return goal.margin(rest.expand_as(logits).scatter(1, label, logits.gather(1, label)))

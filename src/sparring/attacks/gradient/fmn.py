@@ -81,11 +81,11 @@ class FMN(Attack):
             if not len(bout):
                 return None
             rate = cosine(k, self.steps, self.gamma, 0.001)
-            size = bout.nearest_success[1]
+            size = bout.nearest_size
             ball = bout.ball.with_eps(eps)
             ahead = OVERSHOOT * boundary(ball, z, -gain.nan_to_num(), g, size.isinf())
             missed = torch.where(size.isfinite(), grown(ball, rate), ahead)
             eps = torch.where(gain > 0, torch.minimum(shrunk(ball, rate), size), missed).clamp(max=most)
             ball = ball.with_eps(eps)
-            z = ball.project(z + cosine(k, self.steps, length, length / 100) * L2.steepest(g))
+            z = ball.project(torch.add(z, L2.steepest(g), alpha=cosine(k, self.steps, length, length / 100)))
         return z

@@ -15,6 +15,7 @@ Fails on: few steps, as the price needs some hundred to settle.
 
 from __future__ import annotations
 
+import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 
@@ -58,5 +59,5 @@ class PDPGD(Attack):
 
 def _move(ball: Ball, z: Tensor, slope: Tensor, dual: Dual, a: Tensor, memory: Memory) -> tuple[Tensor, Memory]:
     step, memory = adam()(slope, memory)
-    r = ball.clip(z - ball.column(a * ball.width) * step)
+    r = ball.clip(torch.addcmul(z, ball.column(-a * ball.width), step))
     return proximal_step(ball, r, memory, a * dual.ratio), memory

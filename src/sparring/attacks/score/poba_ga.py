@@ -71,7 +71,8 @@ class POBAGA(Attack):
                 return None
             chance = roulette(value)
             first, second = (drawn(chance, bout.noise, self.population - 1) for _ in range(2))
-            children = crossed(live, first, second, torch.full_like(chance[:, 1:], 0.5), bout.noise)
+            toss = bout.noise.uniform(first.shape[1], *live.shape[2:])
+            children = crossed(live, first, second, torch.full_like(chance[:, 1:], 0.5), toss)
             children = within(bout, doubled_or_dropped(bout, children, self.mutation, bout.noise))
             seen = visibility(children - bout.x[:, None], width)
             grown = fitness(bout.candidate_losses(children, self.loss), seen, most, self.alpha)

@@ -48,5 +48,6 @@ def others(noise: Noise, count: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def pick(population: Tensor, index: Tensor) -> Tensor:
     """The individuals number `index` [b, m] of a population [b, P, ...]: [b, m, ...]."""
-    rows = torch.arange(len(population), device=population.device)[:, None]
-    return population[rows, index]
+    first = torch.arange(0, population.shape[0] * population.shape[1], population.shape[1], device=population.device)
+    chosen = population.flatten(0, 1).index_select(0, (first[:, None] + index).flatten())
+    return chosen.reshape(*index.shape, *population.shape[2:])

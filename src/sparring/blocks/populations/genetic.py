@@ -44,24 +44,27 @@ def roulette(values: Tensor) -> Tensor:
     return torch.where(total > 0, above / total.clamp(min=1e-30), 1 / values.shape[1])
 
 
-def crossed(population: Tensor, first: Tensor, second: Tensor, share: Tensor, noise: Noise) -> Tensor:
+def crossed(population: Tensor, first: Tensor, second: Tensor, share: Tensor, coin: Tensor) -> Tensor:
     """Children that have each value from the first parent with chance `share` [b, m], else from the second.
 
     Args:
-        population: [b, P, ...]. first, second: [b, m] the parents by number.
+        population: [b, P, ...]. first, second: [b, m] the parents by number. coin: [b, m, ...] uniform in [0, 1).
     """
-    chance = share.reshape(*share.shape, *[1] * (population.dim() - 2))
-    coin = noise.uniform(first.shape[1], *population.shape[2:]) < chance
-    return torch.where(coin, pick(population, first), pick(population, second))
+    chance = share.reshape(*share.shape, *[1] * (population.dim() - 2)).to(coin.dtype)
+    heads = (chance - coin).clamp_(min=0).sign_().to(population.dtype)  # 1 or 0: cheaper on a CPU than a mask
+    return pick(population, second).lerp_(pick(population, first), heads)  # exactly one of both
 
 
-def mutated(children: Tensor, rate: Tensor, size: Tensor, noise: Noise) -> Tensor:
-    """Each value moved, with chance `rate` [b], by up to `size` [b] either way: [b, m, ...]."""
-    share = noise.uniform(*children.shape[1:], dtype=children.dtype) / per(rate, children).clamp(min=1e-6)
-    return torch.where(share < 1, children + per(size, children) * (2 * share - 1), children)  # one number says both
+def mutated(children: Tensor, rate: Tensor, size: Tensor, coin: Tensor) -> Tensor:
+    """Each value moved, with chance `rate` [b], by up to `size` [b] either way: [b, m, ...].
+
+    `coin`: [b, m, ...] uniform in [0, 1): whether a value moves, and how far.
+    """
+    share = coin.to(children.dtype) / per(rate, children).clamp(min=1e-6)
+    moves = (1 - share).clamp_(min=0).sign_()
+    return share.mul_(2).sub_(1).mul_(per(size, children)).mul_(moves).add_(children)
 
 
 def within(bout: Bout, z: Tensor) -> Tensor:
     """`z` [b, m, ...] back in the ball."""
-    rows = torch.arange(len(z), device=z.device).repeat_interleave(z.shape[1])
-    return bout.ball[rows].project(z.flatten(0, 1)).reshape(z.shape)
+    return bout.ball.project_many(z)

@@ -51,8 +51,9 @@ def primal_dual(bout: Bout, steps: int, lr: float, dual_lr: float, ratio: float,
         )
         if not len(part):
             break
-        dual = dual.balanced(fresh, part.ball, g)
-        fresh = torch.zeros_like(fresh)
+        if k in (0, fallback.at):  # later none is
+            dual = dual.balanced(fresh, part.ball, g)
+            fresh = torch.zeros_like(fresh)
         slope = part.ball.column((-gain).sigmoid() * -width) * g  # of softplus(-margin)
         z, memory = move(part.ball, z, slope, dual, first * exponential(k, steps, 1.0, 0.01), memory)
         dual = dual.tell(gain, linear(k, steps, dual_lr, dual_lr / 10))

@@ -23,13 +23,15 @@ def proximal_step(ball: Ball, r: Tensor, memory: Memory, price: Tensor) -> Tenso
     """
     peak, width = Linf.size(memory["metric"]), ball.width
     metric, price = memory["metric"] / ball.column(peak), price / peak
-    u, moving = r, torch.ones_like(peak, dtype=torch.bool)
-    for _ in range(ROUNDS):
-        d = u - metric * (u - r) - ball.x
-        after = ball.clip(ball.x + width * ball.norm.prox(d / width, price))
-        after = torch.where(ball.column(moving), after, u)
-        moving = moving & (L2.size(after - u) > STILL * L2.size(after - ball.x))
+    low, high = ball.low / width, ball.high / width
+    aim = (r - ball.x).div_(width)  # from here on in widths of the box, away from x
+    u, moving = aim, torch.ones_like(peak, dtype=torch.bool)
+    for turn in range(ROUNDS):
+        after = ball.norm.prox(u.lerp(aim, metric) if turn else u, price).clamp_(low, high)
+        if turn:  # rows that are done stay where they are
+            after = u.lerp(after, ball.column(moving.to(u.dtype)))
+        moving = moving & (L2.size(after - u) > STILL * L2.size(after))
         u = after
         if not bool(moving.any()):
             break
-    return u
+    return ball.clip(torch.add(ball.x, u, alpha=width))

@@ -136,7 +136,7 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
                 _climb(f"PGD (margin, {title})", f"pgd:loss=margin,steps={steps}", through),
                 _climb(f"APGD-DLR ({title})", f"apgd-dlr:steps={2 * steps},restarts=2", through, full_on_subset=False),
                 *(
-                    _climb(f"{one.title} ({title})", one.spec, through, norm=one.norm)
+                    _climb(f"{one.title} ({title})", one.spec, through, one.full_on_subset, norm=one.norm)
                     for one in nearest_point(max(300, 6 * steps))
                 ),
             ),
@@ -207,7 +207,8 @@ def _climb(title: str, spec: str, wrapper: str = "", full_on_subset: bool = True
 
 
 def steps_of(stages: Sequence[Stage]) -> int:
-    """As long as the suite is thorough."""
-    fields = [stage.attack().settings() for stage in stages]
+    """As long as the suite's climbs at the given radius are."""
+    climbs = [attack for attack in (stage.attack() for stage in stages) if attack.info.aim == "budget"]
+    fields = [climb.settings() for climb in climbs]
     most = max((int(each.get("steps") or 1) for each in fields if "restarts" in each), default=1)
     return SHORT if most <= 50 else LONG

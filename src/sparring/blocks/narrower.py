@@ -31,11 +31,12 @@ def narrow_search(
         patience: queries without success after which the ball grows again, half way, and the cut is halved.
     """
     share = torch.full_like(bout.eps, cut)
-    radius = (1 - share) * bout.ball.distance(z)
+    near, size = z, bout.ball.distance(z)  # not the bout's: that knows none outside the ball
+    radius = (1 - share) * size
     value, age = torch.full_like(radius, -torch.inf), torch.zeros_like(radius)
     fresh = torch.ones_like(radius, dtype=torch.bool)
     for k in range(queries):
-        z, radius, share, value, age, fresh = bout.active(z, radius, share, value, age, fresh)
+        z, near, size, radius, share, value, age, fresh = bout.active(z, near, size, radius, share, value, age, fresh)
         if not len(bout):
             return
         column, ball = bout.ball.column, bout.ball.with_eps(radius)
@@ -43,8 +44,9 @@ def narrow_search(
         asked = loss(bout.logits(new), bout.goal)
         better = fresh | rises(asked, value)
         z, value = torch.where(column(better), new, z), torch.where(better, asked, value)
-        near, size = bout.nearest_success
         hit, age = asked > 0, torch.where(fresh, 0, age + 1)
+        nearer = hit & ((length := bout.ball.distance(new)) < size)
+        near, size = torch.where(column(nearer), new, near), torch.where(nearer, length, size)
         stuck = ~hit & (age >= patience)
         share = torch.where(hit, (1.2 * share).clamp(max=cut), torch.where(stuck, (share / 2).clamp(min=LEAST), share))
         z = torch.where(column(stuck), near, z)

@@ -67,6 +67,16 @@ def test_it_takes_two_passes_a_step_at_most(under: Norm, steps: int) -> None:
         assert (result.queries + result.gradients <= 2 * max(steps, 14)).all()  # a start may take more than few steps
 
 
+@each_norm
+def test_within_a_ball_it_finds_what_it_finds_without_one(under: Norm) -> None:
+    """It starts outside the ball, and comes into it on its way along the boundary."""
+    paper = affine()
+    free = sp.attack("bb:steps=60")(paper.net, paper.x, paper.y, sp.Threat(under))
+    eps = 1.01 * float(free.distance.median())
+    ball = sp.attack("bb:steps=60")(paper.net, paper.x, paper.y, sp.Threat(under, eps))
+    assert torch.equal(ball.success, free.distance <= eps)
+
+
 def test_a_curved_boundary_is_followed_to_its_nearest_point() -> None:
     source = torch.Generator().manual_seed(3)
     x = 0.5 + 0.05 * torch.randn(6, 1, 4, 5, generator=source, dtype=torch.float64)

@@ -27,7 +27,7 @@ from torch import Tensor
 from sparring.attack import Attack, register
 from sparring.blocks.boundary import HALVINGS, bisect_radius
 from sparring.blocks.boundary_step import boundary_step
-from sparring.blocks.decision.starts import sign_start
+from sparring.blocks.decision.starts import sign_rays
 from sparring.blocks.fallback import adversarial_start
 from sparring.bout import Bout
 from sparring.losses import margin
@@ -95,16 +95,21 @@ class BrendelBethge(Attack):
 
 
 def _start(bout: Bout) -> Tensor:
-    """Points [b, ...] that fool, near the boundary; rows for which none is found leave the bout."""
-    part = bout.child(0)
-    part.active(done=part.nearest_success[1].isfinite())
+    """Points [b, ...] that fool, near the boundary, however far away; rows for which none is found leave the bout."""
+    z, size = bout.nearest_success
+    found, part = size.isfinite(), bout.child(0)
+    at = part.active(torch.arange(len(z), device=z.device), done=found)
     if len(part):
-        g = part.active(part.grad(part.x, margin))
-        adversarial_start(part, part.x, g)
-        part.active(done=part.nearest_success[1].isfinite())
+        at, g = part.active(at, part.grad(part.x, margin))
     if len(part):
-        signs, radius = sign_start(part)
+        near, _ = adversarial_start(part, part.x, g)
+        hit = (near != part.x).flatten(1).any(1)
+        z, found = z.index_copy(0, at, near), found.index_copy(0, at, hit)
+        at = part.active(at, done=hit)
+    if len(part):
+        signs, radius, hit = sign_rays(part)
+        at, signs, radius = part.active(at, signs, radius, done=~hit)
         if len(part):
-            bisect_radius(part, part.ball.clip(part.x + part.ball.column(radius) * signs), HALVINGS)
-    bout.active(done=bout.nearest_success[1].isinf())
-    return bout.nearest_success[0]
+            near = bisect_radius(part, part.ball.clip(part.x + part.ball.column(radius) * signs), HALVINGS)
+            z, found = z.index_copy(0, at, near), found.index_fill(0, at, True)
+    return bout.active(z, done=~found)  # type: ignore[no-any-return]

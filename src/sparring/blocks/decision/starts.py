@@ -86,7 +86,13 @@ def near_start(bout: Bout, tolerance: float) -> Tensor:
 
 
 def sign_start(bout: Bout) -> tuple[Tensor, Tensor]:
-    """Directions of -1 and 1 [b, ...] that fool at radii [b]; rows without one leave the bout. No noise in it.
+    """Directions of -1 and 1 [b, ...] that fool at radii [b]; rows without one leave the bout. No noise in it."""
+    signs, radius, found = sign_rays(bout)
+    return bout.active(signs, radius, done=~found)  # type: ignore[no-any-return]
+
+
+def sign_rays(bout: Bout) -> tuple[Tensor, Tensor, Tensor]:
+    """Directions of -1 and 1 [b, ...], radii [b], and bool [b]: the row fools there. No row leaves.
 
     First that of the nearest point found so far; across the box then all ones, as RayS has it, all minus ones, and
     stripes of finer and finer runs.
@@ -105,4 +111,4 @@ def sign_start(bout: Bout) -> tuple[Tensor, Tensor]:
         hit = ask(bout, bout.ball.clip(bout.x + bout.ball.width * stripes), ~found)
         signs = torch.where(bout.ball.column(hit), stripes, signs)
         found = found | hit
-    return bout.active(signs, radius, done=~found)  # type: ignore[no-any-return]
+    return signs, radius, found

@@ -12,13 +12,12 @@ from torch import Tensor, nn
 
 import sparring as sp
 from sparring.attack import Attack, register
-from sparring.attacks.gradient.ddn import _log_odds
 from sparring.ball import Ball
 from sparring.blocks.primal_dual.dual import Dual
 from sparring.blocks.radius import boundary, grown, length_of, shrunk, slope_of_size
 from sparring.blocks.schedules import cosine
 from sparring.bout import Bout
-from sparring.losses import margin
+from sparring.losses import log_odds, margin
 from sparring.norms import L0, L1, L2, Linf, Norm
 from sparring.result import concat
 from sparring.testing.case import same
@@ -191,7 +190,7 @@ def test_log_odds_have_the_direction_of_the_cross_entropy() -> None:
         (sp.Targeted(y), -F.cross_entropy(z, y, reduction="none")),
     ):
         (a,) = torch.autograd.grad(loss.sum(), z)
-        (b,) = torch.autograd.grad(_log_odds(z, goal).sum(), z)
+        (b,) = torch.autograd.grad(log_odds(z, goal).sum(), z)
         assert torch.allclose(F.cosine_similarity(a, b, dim=1), torch.ones(6).double())
 
 

@@ -27,6 +27,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import sparring as sp
+from published_nets import cifar_net
 from sparring.ball import Ball
 from sparring.bounds.ball import Region
 from sparring.bounds.crown import crown_margins, crown_neurons, margin_rows
@@ -79,10 +80,7 @@ def net_of(name: str, folder: Path) -> sp.Model:
         net = nn.Sequential(nn.Flatten(), nn.Linear(784, 500), nn.ReLU(), nn.Linear(500, 10))
         net.load_state_dict(state)
         return sp.wrap(net, name=name)
-    net = nn.Sequential(
-        nn.Conv2d(3, 16, 4, 2, 1), nn.ReLU(), nn.Conv2d(16, 32, 4, 2, 1), nn.ReLU(), nn.Flatten(),
-        nn.Linear(2048, 100), nn.ReLU(), nn.Linear(100, 10),
-    )  # fmt: skip
+    net = cifar_net()
     net.load_state_dict(state)
     mean, std = (tuple(v / 255 for v in values) for values in ((125.3, 123.0, 113.9), (63.0, 62.1, 66.7)))
     return sp.wrap(net, mean=mean, std=std, name=name)

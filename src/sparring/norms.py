@@ -48,7 +48,8 @@ class Norm:
 
     def dual_size(self, g: Tensor) -> Tensor:
         """The dual norm of gradients: [B, ...] -> [B]."""
-        return _length(g, self.dual)
+        size: Tensor = torch.linalg.vector_norm(g.flatten(1), self.dual, dim=1)
+        return size
 
     def project(self, d: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """The nearest (Euclidean) perturbation of at most this size between the bounds."""

@@ -35,7 +35,7 @@ def bisect_radius(bout: Bout, z: Tensor, steps: int) -> Tensor:
 def final_bisection(bout: Bout) -> None:
     """Bisect from each row's nearest success back towards x: `HALVINGS` queries, for rows that left earlier as well."""
     part = bout.child(1)
-    part.active(done=~part.nearest_success[1].isfinite())
+    part.active(done=~part.nearest_size.isfinite())
     if len(part):
         bisect_radius(part, part.nearest_success[0], HALVINGS)
 

@@ -63,7 +63,7 @@ def adversarial_start(bout: Bout, z: Tensor, g: Tensor) -> tuple[Tensor, Tensor]
     of the image. From the first that fools, bisection leads back towards x. Rows that none of them fools keep their z.
     """
     part, cost = bout.child(0), torch.zeros_like(bout.eps)
-    at, z_far, g = part.active(torch.arange(len(z), device=z.device), z, g, done=bout.nearest_success[1].isfinite())
+    at, z_far, g = part.active(torch.arange(len(z), device=z.device), z, g, done=bout.nearest_size.isfinite())
     if not len(part):
         return z, cost
     cost[at] = STEPS

@@ -54,7 +54,7 @@ def around(bout: Bout, at: Tensor, chosen: Tensor, reach: int) -> Tensor:
 def full(bout: Bout, z: Tensor) -> Tensor:
     """bool [b]: one more pixel, in all of its channels, would be more than eps, or than a success that there is."""
     more = bout.ball.distance(z) + plane_shape(bout)[0]
-    return (more > bout.eps) | (more > bout.nearest_success[1])
+    return (more > bout.eps) | (more > bout.nearest_size)
 
 
 def sizes(bout: Bout, z: Tensor) -> Tensor:

@@ -8,22 +8,9 @@ from torch import Tensor, nn
 
 import sparring as sp
 from sparring.norms import L2, NORMS, Norm
-from sparring.testing.fixtures import affine, pair
+from sparring.testing.fixtures import Plateau, affine, pair
 
 each_norm = pytest.mark.parametrize("under", NORMS, ids=str)
-
-
-class Plateau(nn.Module):
-    """Flat within 0.2 (Linf) of the images, the net itself elsewhere: gradients lead nowhere at first."""
-
-    def __init__(self, net: nn.Module, images: Tensor) -> None:
-        super().__init__()
-        self.net, self.images = net, images.flatten(1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        z: Tensor = self.net(x)
-        near = (x.flatten(1)[:, None] - self.images[None]).abs().amax(2).amin(1) < 0.2
-        return torch.where(near[:, None], self.net((x * 8).round().detach() / 8) + 0 * z, z)
 
 
 class Egg(nn.Module):

@@ -21,7 +21,7 @@ from sparring.losses import log_odds, margin
 from sparring.norms import L0, L1, L2, Linf, Norm
 from sparring.result import concat
 from sparring.testing.case import same
-from sparring.testing.fixtures import affine, pair
+from sparring.testing.fixtures import Plateau, affine, pair
 
 ATTACKS = [
     *(("ddn", L2), ("pdgd", L2), ("sigma-zero", L0)),
@@ -47,19 +47,6 @@ class Recorder(nn.Module):
     @property
     def shown(self) -> list[Tensor]:
         return self.looks[1:]
-
-
-class Flat(nn.Module):
-    """A net whose gradient is zero near some images: behind a wall there, the net itself elsewhere."""
-
-    def __init__(self, net: nn.Module, images: Tensor) -> None:
-        super().__init__()
-        self.net, self.images = net, images.flatten(1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        z: Tensor = self.net(x)
-        near = (x.flatten(1)[:, None] - self.images[None]).abs().amax(2).amin(1) < 0.2
-        return torch.where(near[:, None], self.net((x * 8).round().detach() / 8) + 0 * z, z)
 
 
 def after(spec: str, reach: float) -> Attack:
@@ -133,7 +120,7 @@ def test_a_step_costs_a_query_and_a_gradient(name: str, norm: Norm) -> None:
 @each_attack
 def test_flat_rows_go_on_from_an_adversarial_start_and_pay_for_it(name: str, norm: Norm) -> None:
     paper = affine()
-    net = Flat(paper.net, paper.x)
+    net = Plateau(paper.net, paper.x)
     result = sp.attack(f"{name}:steps=60")(net, paper.x, net(paper.x).argmax(1), sp.Threat(norm))
     assert result.success.all()
     assert (result.queries + result.gradients <= 120).all()
@@ -143,7 +130,7 @@ def test_flat_rows_go_on_from_an_adversarial_start_and_pay_for_it(name: str, nor
 @each_attack
 def test_a_neighbour_that_starts_again_changes_nothing(name: str, norm: Norm) -> None:
     paper = affine()
-    net = Flat(paper.net, paper.x[:2])
+    net = Plateau(paper.net, paper.x[:2])
     y = net(paper.x).argmax(1)
     attack = sp.attack(f"{name}:steps=30")
     together = attack(net, paper.x, y, sp.Threat(norm))
@@ -368,8 +355,7 @@ def test_a_boundary_a_hundred_times_nearer_than_on_digits_is_found(
 ) -> None:
     net, x, y = near_boundary(norm, distance)
     result = sp.attack(spec)(net, x, y, (norm, None), budget=None if passes is None else sp.Budget(passes=passes))
-    # C&W under Linf ends at 1.09 to 1.11, by how sums are rounded on its way.
-    assert bool((result.distance <= 1.12 * distance).all()), result.distance.tolist()
+    assert bool((result.distance <= 1.1 * distance).all()), result.distance.tolist()
 
 
 @pytest.mark.parametrize("norm", ["L0", "L1", "L2", "Linf"])

@@ -76,7 +76,7 @@ class APGDTMin(Attack):
                 apgd(b, self.steps, cross_entropy)
             for b in probe.targets(self.targets):
                 apgd(b, self.steps, self.loss)
-            radius = radius.tell(bout.nearest_success[1], self.shrink)
+            radius = radius.tell(bout.nearest_size, self.shrink)
             radius = bout.active(radius, done=radius.closed(self.tolerance))
             if not len(bout):
                 break
@@ -88,4 +88,4 @@ def _first(bout: Bout) -> Bracket:
     value, slope = bout.value_and_grad(bout.x, margin)
     guess = 2 * value.abs() / nonzero(ball.norm.dual_size(slope))
     across = ball.norm.size(torch.maximum(ball.high, -ball.low))
-    return Bracket.start(bout.nearest_success[1], guess, torch.minimum(across, ball.eps))
+    return Bracket.start(bout.nearest_size, guess, torch.minimum(across, ball.eps))

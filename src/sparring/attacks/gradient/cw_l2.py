@@ -75,7 +75,7 @@ def _descend(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One run with constants `c` [b]. `scale`: the first ones, and how far the boundary seemed then."""
     first, away = scale
-    known = bout.nearest_success[1]
+    known = bout.nearest_size
     lr = how.lr or rate_for(bout.ball, torch.where(known.isfinite(), known, away * c / first))
     return descend(bout, start, size, c, None, how.steps, lr, partial(_ask, confidence=how.confidence))
 

@@ -80,7 +80,7 @@ class FAB(Attack):
                     z, classes = b.active(z, classes, done=plane.away.isinf())
                     if not len(b):
                         break
-        bout.active(done=bout.nearest_success[1].isinf())
+        bout.active(done=bout.nearest_size.isinf())
         if len(bout) and self.search:
             secant(bout, bout.nearest_success[0], self.search)
 

@@ -61,7 +61,7 @@ class HotCold(Attack):
             ahead = b.ball.clip(z + step * path)
             size = b.ball.distance(ahead)  # it only grows along the line
             stuck = (ahead == z).flatten(1).all(1)
-            z, path = b.active(ahead, path, done=stuck | (size > b.eps) | (size >= b.nearest_success[1]))
+            z, path = b.active(ahead, path, done=stuck | (size > b.eps) | (size >= b.nearest_size))
             if not len(b):
                 break
             if self.iterated:

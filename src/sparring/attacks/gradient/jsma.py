@@ -103,5 +103,5 @@ def _usable(bout: Bout, z: Tensor, up: Tensor, least: float) -> Tensor:
     above, below, changed = (
         values.flatten(1).tile(ways) for values in (ball.x + ball.high - z, z - ball.x - ball.low, z != ball.x)
     )
-    affordable = ball.distance(z) + 2 <= torch.minimum(bout.eps, bout.nearest_success[1] - 1)
+    affordable = ball.distance(z) + 2 <= torch.minimum(bout.eps, bout.nearest_size - 1)
     return (torch.where(up, above, below) > least) & (changed | affordable[:, None])

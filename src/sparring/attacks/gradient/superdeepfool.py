@@ -71,7 +71,7 @@ class SuperDeepFool(Attack):
             foot, classes = _foot(b, z, end)
             crossed[at], stuck = foot, b.ball.norm.size(foot - z) == 0
             z, classes, at = b.active(foot, classes, at, done=fools(b, foot) | stuck)
-        crossed = bout.active(crossed, done=bout.nearest_success[1].isinf())
+        crossed = bout.active(crossed, done=bout.nearest_size.isinf())
         if len(bout):
             secant(bout, crossed, self.search)
         for _ in range(self.refine):

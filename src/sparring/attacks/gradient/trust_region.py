@@ -88,7 +88,7 @@ class TrustRegion(Attack):
             z = b.ball.clip(b.ball.step(row.z, plane.slope, BEYOND * (length + nudge)))
             row = row._replace(z=z, r=r, gap=plane.gap, expected=plane.gap * length / nonzero(plane.away))
         b.submit(row.z)
-        bout.active(done=bout.nearest_success[1].isinf())
+        bout.active(done=bout.nearest_size.isinf())
         if len(bout):
             secant(bout, bout.nearest_success[0], self.search)
 

@@ -44,8 +44,7 @@ def fitted(bout: Bout, z: Tensor, values: int) -> Tensor:
     """`z` [b, m, ...] inside the ball, where so many changed `values` may be more than eps."""
     if bool((bout.eps >= values).all()):
         return z
-    rows = torch.arange(len(z), device=z.device).repeat_interleave(z.shape[1])
-    return bout.ball[rows].project(z.flatten(0, 1)).reshape(z.shape)
+    return bout.ball.project_many(z)
 
 
 def frame(bout: Bout) -> tuple[Tensor, Tensor, Tensor, Tensor]:

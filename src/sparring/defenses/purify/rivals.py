@@ -61,7 +61,7 @@ def rival_attack(
         start = _projected(generator, x, starts, Noise.of(x, seed))
         near = _near(generator, ball, _others(model, generator, ball, y, rivals, seed))
         images = _images(generator, near)
-        within = _into(ball, images)
+        within = ball.project_many(images)
         point = within[rows, _apart(images, within).argmin(1)]
         codes = torch.cat([start, near], 1)
         best, most = point, torch.full((b,), -torch.inf, dtype=x.dtype, device=x.device)
@@ -108,14 +108,8 @@ def _others(model: Model, generator: Generator, ball: Ball, y: Tensor, rivals: i
 def _near(generator: Generator, ball: Ball, codes: Tensor) -> Tensor:
     """The codes [B, r, latent], moved towards the ball."""
     for _ in range(3):
-        codes = _followed(generator, codes, _into(ball, _images(generator, codes)), 5)
+        codes = _followed(generator, codes, ball.project_many(_images(generator, codes)), 5)
     return codes
-
-
-def _into(ball: Ball, images: Tensor) -> Tensor:
-    """The points of the balls that are nearest to images [B, r, ...] of each."""
-    rows = torch.arange(images.shape[0], device=images.device).repeat_interleave(images.shape[1])
-    return ball[rows].project(images.flatten(0, 1)).view_as(images)
 
 
 def _followed(generator: Generator, codes: Tensor, images: Tensor, steps: int) -> Tensor:

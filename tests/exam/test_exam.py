@@ -69,7 +69,7 @@ CHEAP = {
     "fab": Cheap("fab:steps=6,restarts=2,targets=2"),
     "fmn": Cheap("fmn:steps=20", {"L1": 1.1, "Linf": 1.1}, "fmn:steps=50"),
     "ground-truth": Cheap(
-        "ground-truth:passes=40,seconds=5", {"L1": 1.1}, "ground-truth:passes=800", (*OPTIMA, "same-seed")
+        "ground-truth:passes=80,seconds=5", {"L1": 1.1}, "ground-truth:passes=800", (*OPTIMA, "same-seed")
     ),
     # The direction is the gradient itself, not its sign.
     "hot-cold": Cheap("hot-cold:steps=60", {"L2": 1.1, "Linf": 2.0}),

@@ -18,7 +18,7 @@ class Around:
     def __init__(self, x: Tensor, eps: float = 5.0, free: Tensor | None = None, found: float = torch.inf) -> None:
         self.x, self.eps = x, torch.full((len(x),), eps)
         self.ball = Ball(x, L0, self.eps, (0.0, 1.0), None, None if free is None else free.expand(x.shape))
-        self.nearest_success = x, torch.full((len(x),), found)
+        self.nearest_size = torch.full((len(x),), found)
 
     def __len__(self) -> int:
         return len(self.x)

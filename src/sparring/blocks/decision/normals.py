@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from sparring.blocks.decision.ask import clip_many
+from sparring.blocks.decision.ask import clip_many, columns
 from sparring.bout import Bout
 from sparring.kernels import nonzero, per
 from sparring.norms import L2
@@ -26,11 +26,6 @@ CHUNK = 2**21
 def unit(d: Tensor) -> Tensor:
     """Directions of L2 size 1: [b, ...]."""
     return d / per(nonzero(L2.size(d)), d)
-
-
-def _unit(d: Tensor) -> Tensor:
-    """`unit`, written over `d`."""
-    return d.div_(per(nonzero(L2.size(d)), d))
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
@@ -51,13 +46,13 @@ def directions(noise: Noise, shape: tuple[int, ...], count: int, share: float, d
     `share`: of the cosine frequencies of each side of an image, the lowest, that they are made of; 1 = all.
     """
     if share >= 1 or len(shape) < 2:
-        d = noise.quick_normal(count, *shape, dtype=dtype)
+        d = noise.normal(count, *shape, dtype=dtype)
     else:
         *channels, height, width = shape
         tall, wide = (max(1, math.ceil(share * side)) for side in (height, width))
-        d = noise.quick_normal(count, *channels, tall, wide, dtype=dtype)
+        d = noise.normal(count, *channels, tall, wide, dtype=dtype)
         d = _cosines(height, tall, d).T @ d @ _cosines(width, wide, d)
-    return _unit(d.flatten(0, 1)).reshape(d.shape)
+    return unit(d.flatten(0, 1)).reshape(d.shape)
 
 
 def _cosines(length: int, count: int, like: Tensor) -> Tensor:
@@ -86,19 +81,17 @@ def normal(
     for chunk in range(0, count, step):
         many = min(step, count - chunk)
         u = directions(bout.noise.fold(tag, chunk), tuple(z.shape[1:]), many, share, z.dtype)
-        points = u.mul_(length).add_(z[:, None])
+        points = z[:, None] + length * u
         if sphere:
             away = (points - bout.x[:, None]).flatten(0, 1)
-            away = _unit(away).mul_(per(radius.repeat_interleave(many), away))
-            points = away.reshape(points.shape).add_(bout.x[:, None])
+            away = unit(away) * per(radius.repeat_interleave(many), away)
+            points = bout.x[:, None] + away.reshape(points.shape)
         points = clip_many(bout, points)
+        u = (points - z[:, None]) / length.clamp(min=torch.finfo(z.dtype).tiny)
         phi = torch.where(bout.fooled_many(points), 1.0, -1.0).to(z.dtype)
         answers.append(phi)
-        moved = points.sub_(z[:, None]).flatten(2)  # nobody needs the points any more
-        both = torch.bmm(torch.stack([phi, torch.ones_like(phi)], 1), moved)  # [b, 2, pixels]
-        sides += both[:, 0].reshape(z.shape)
-        moves += both[:, 1].reshape(z.shape)
+        sides += (columns(phi, u) * u).sum(1)
+        moves += u.sum(1)
     mean = torch.cat(answers, 1).mean(1)
     mean = torch.where(mean.abs() == 1, 0, mean)  # all alike: they still say which side
-    reach = (count * probe * radius).clamp(min=torch.finfo(z.dtype).tiny)
-    return (sides - bout.ball.column(mean) * moves) / bout.ball.column(reach)
+    return (sides - bout.ball.column(mean) * moves) / count

@@ -160,7 +160,7 @@ class Attack(ABC):
                 prediction = logits.argmax(1)
         classes = model.num_classes if logits is None else logits.shape[1]
         goal = self._goal(y, len(x), classes, x.device) if own is None else own
-        referee = Referee(ball, goal, threat, budget, keep, trace)
+        referee = Referee(ball, goal, threat, budget, keep, trace, beyond=self.info.aim == "minimum")
         rows = torch.arange(len(x), device=x.device)
         if len(x):
             margin = torch.full_like(ball.eps, torch.nan) if logits is None else goal.margin(logits)

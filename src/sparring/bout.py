@@ -107,9 +107,10 @@ class Bout:
 
     @property
     def nearest_success(self) -> tuple[Tensor, Tensor]:
-        """The nearest success so far of this call, by whatever part: points [b, ...] and their sizes [b].
+        """The nearest point that fools so far in this call, by whatever part: points [b, ...] and their sizes [b].
 
-        Where there is none: the clean image, and infinity. For searches that go on from where others ended.
+        Where there is none: the clean image, and infinity. For searches that go on from where others ended. Those for
+        the smallest perturbation also see points outside the ball here, which are no success.
         """
         near, size = self._referee.nearest(self._rows)
         return torch.where(self.ball.column(size.isfinite()), near, self.x), size

@@ -30,11 +30,22 @@ class Referee:
             success with the largest margin, nobody leaves; "last" = the last point that the attack hands over stays,
             as in most papers' algorithms, or, where it handed nothing over, the last that it looked at; nobody
             leaves. Samples that are wrong before any attack are never attacked, whatever `keep` is.
+        beyond: points that fool outside the ball count for `nearest`, though never as a success: a search for the
+            nearest point comes from there.
     """
 
     judges = True
 
-    def __init__(self, ball: Ball, goal: Goal, threat: Threat, budget: Budget, keep: Keep, trace: bool) -> None:
+    def __init__(
+        self,
+        ball: Ball,
+        goal: Goal,
+        threat: Threat,
+        budget: Budget,
+        keep: Keep,
+        trace: bool,
+        beyond: bool = False,
+    ) -> None:
         x, n, device = ball.x, len(ball.x), ball.x.device
         self.ball, self.goal, self.threat, self.budget, self.keep = ball, goal, threat, budget, keep
         self.queries = torch.zeros(n, dtype=torch.int64, device=device)
@@ -44,8 +55,10 @@ class Referee:
         self.success = torch.zeros(n, dtype=torch.bool, device=device)
         self.over = torch.zeros(n, dtype=torch.bool, device=device)
         self.size = torch.full((n,), torch.inf, dtype=x.dtype, device=device)
-        # The nearest success so far, whatever is kept: searches go on from it.
-        self.near, self.near_size = (self.best, self.size) if keep == "best" else (x.clone(), self.size.clone())
+        self.beyond = beyond and not ball.unbounded
+        # The nearest point that fools so far, whatever is kept: searches go on from it.
+        same = keep == "best" and not self.beyond
+        self.near, self.near_size = (self.best, self.size) if same else (x.clone(), self.size.clone())
         self.submitted = torch.zeros(n, dtype=torch.bool, device=device)
         self.margin = torch.full((n,), -torch.inf, dtype=x.dtype, device=device)
         self.best_failure_margin = (
@@ -90,23 +103,23 @@ class Referee:
         return self.over if len(rows) == len(self.over) else self.over[rows]
 
     def nearest(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Points [b, ...] and sizes [b] of the nearest successes so far; infinite sizes where there is none."""
+        """Points [b, ...] and sizes [b] of the nearest that fool so far; infinite sizes where there is none."""
         return self.near[rows], self.near_size[rows]
 
     def nearest_size(self, rows: Tensor) -> Tensor:
-        """[b] sizes of the nearest successes so far; infinite where there is none."""
+        """[b] sizes of the nearest points that fool so far; infinite where there is none."""
         return self.near_size[rows]
 
     @contextmanager
     def afresh(self) -> Iterator[None]:
-        """Inside, `nearest` knows only the successes that were found inside; what is kept is not affected."""
+        """Inside, `nearest` knows only the points that were found inside; what is kept is not affected."""
         before, size = self.near, self.near_size
         self.near, self.near_size = self.ball.x.clone(), torch.full_like(size, torch.inf)
         try:
             yield
         finally:
             at = (self.near_size < size * (1 - 1e-6)).nonzero().squeeze(1)
-            if self.keep != "best":  # else it is the same memory as what is kept
+            if before is not self.best:  # else what is kept has it already
                 before[at], size[at] = self.near[at], self.near_size[at]
             self.near, self.near_size = before, size
 
@@ -214,6 +227,9 @@ class Referee:
                 size = size.masked_fill(~allowed & (size <= ball.eps * (1 + 1e-5)), torch.inf)
             self._record(rows, margin, size)
         fooled = hit if allowed is None else hit & allowed
+        if self.beyond and allowed is not None and not bool(allowed.all()):
+            at = (hit & ~allowed).nonzero().squeeze(1)
+            self._note_beyond(rows[at], ball[at], z.index_select(0, at))
         last, keepable = self.keep == "last", None
         if last and submitted:
             self.submitted[rows] = True
@@ -262,7 +278,13 @@ class Referee:
         matters = (hit | (margin > self.best_failure_margin[rows[owner]])).nonzero().squeeze(1)
         if not len(matters):
             return
-        matters = matters[ball[owner[matters]].contains(z[matters])]
+        allowed = ball[owner[matters]].contains(z[matters])
+        if self.beyond:
+            outside = matters[~allowed & hit[matters]]
+            for turn in set(column[outside].tolist()):  # of one row at most one point at a time
+                at = outside[column[outside] == turn]
+                self._note_beyond(rows[owner[at]], ball[owner[at]], z[at])
+        matters = matters[allowed]
         hits, misses = matters[hit[matters]], matters[~hit[matters]]
         first = _first_of_each(hits, owner, column)
         fresh = first[self.first_hit[rows[owner[first]]] < 0]
@@ -309,6 +331,16 @@ class Referee:
         self.success[kept], self.best_failure_margin[kept] = True, torch.inf
         if self.keep == "best" and self.threat.eps is not None:
             self.over[kept] = True
+
+    def _note_beyond(self, rows: Tensor, ball: Ball, z: Tensor) -> None:
+        """The points `z` [b, ...] fool outside the ball: those in box and region may be the nearest so far."""
+        size = ball.distance(z)
+        nearer = (size < self.near_size[rows] * (1 - 1e-6)).nonzero().squeeze(1)
+        if len(nearer):
+            anywhere = torch.full_like(size[nearer], torch.inf)
+            nearer = nearer[ball[nearer].with_eps(anywhere).contains(z[nearer])]
+            self.near.index_copy_(0, rows[nearer], z[nearer])
+            self.near_size[rows[nearer]] = size[nearer]
 
     def note_gradient(self, rows: Tensor, peak: Tensor) -> bool:
         """Largest magnitude of each sample's gradient [b]: zeros, NaN and Inf are remembered. Returns: any of them."""

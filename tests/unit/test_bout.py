@@ -18,6 +18,7 @@ from sparring.budget import Budget
 from sparring.errors import AccessError
 from sparring.losses import cross_entropy, dlr, margin
 from sparring.norms import L0, L1, L2, Linf
+from sparring.referee import Keep
 from sparring.result import Result
 from sparring.testing.fixtures import Affine, Paper, affine, curved, pair
 from sparring.testing.watch import counted
@@ -99,6 +100,51 @@ def test_last_keeps_what_is_handed_over_and_nothing_on_the_way() -> None:
     assert (bool(hit.success), int(hit.first_hit)) == (True, 3)
     missed = one(shows(0.7, returns=0.4), keep="last")
     assert (bool(missed.success), float(missed.x_adv[0, 0]), int(missed.first_hit)) == (False, pytest.approx(0.4), -1)
+
+
+@pytest.mark.parametrize("keep", ["best", "margin", "last"])
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize(("aim", "known"), [("minimum", 0.9), ("both", 0.2)])
+def test_searches_for_the_nearest_point_know_what_fools_beyond_the_ball(
+    keep: Keep, together: bool, aim: str, known: float
+) -> None:
+    seen = []
+
+    def run(bout: Bout) -> None:
+        off_the_box, fools_nobody = (0.85, -0.2), (0.4, 0.2)
+        shown = torch.tensor([[off_the_box, (1.0, 0.2), (0.9, 0.2), (0.95, 0.2), fools_nobody]])
+        if together:
+            bout.fooled_many(shown)
+        else:
+            for z in shown.unbind(1):
+                bout.logits(z)
+        seen.append((*bout.nearest_success, bout.nearest_size))
+
+    result = one(searching(run, aim=aim), eps=0.5, keep=keep)
+    near, size, alone = seen[0]
+    assert float(near[0, 0]) == pytest.approx(known)
+    assert float(size) == float(alone) == pytest.approx(0.7 if aim == "minimum" else torch.inf)
+    assert not bool(result.success)
+    assert float(result.distance) == torch.inf
+    assert float(result.x_adv[0, 0]) == pytest.approx(0.4)
+
+
+def test_what_is_found_beyond_the_ball_inside_afresh_is_known_afterwards_if_it_is_nearer() -> None:
+    sizes = []
+
+    def run(bout: Bout) -> None:
+        bout.logits(torch.tensor([[0.9, 0.2]]))
+        for pixel in (0.95, 0.8):
+            with bout.afresh():
+                sizes.append(float(bout.nearest_size))
+                bout.logits(torch.tensor([[pixel, 0.2]]))
+                sizes.append(float(bout.nearest_size))
+            sizes.append(float(bout.nearest_size))
+        bout.logits(torch.tensor([[0.65, 0.2]]))
+
+    result = one(searching(run, aim="minimum"), eps=0.5)
+    assert sizes == pytest.approx([torch.inf, 0.75, 0.7, torch.inf, 0.6, 0.6])
+    assert float(result.distance) == pytest.approx(0.45)
 
 
 def test_points_outside_eps_or_box_do_not_count_however_they_are_classified() -> None:

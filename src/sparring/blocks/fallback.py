@@ -29,15 +29,19 @@ class Fallback(NamedTuple):
 
     Attributes:
         at: the step before which it happens. last: [b] the step at which a row has spent its passes.
+        stays: bool [b], rows that keep their way whatever happens: what they began from was found before.
+        lost: only rows that have found nothing at all, not those that have found something beyond the ball.
     """
 
     at: int
     last: Tensor
+    stays: Tensor
+    lost: bool = False
 
     @classmethod
-    def plan(cls, bout: Bout, steps: int, patience: int) -> Fallback:
+    def plan(cls, bout: Bout, steps: int, patience: int, lost: bool = False) -> Fallback:
         """For a search of `steps` steps, each a forward and a backward pass, after `patience` of them."""
-        return cls(patience, torch.full_like(bout.eps, steps))
+        return cls(patience, torch.full_like(bout.eps, steps), bout.nearest_size.isfinite(), lost)
 
     def due(self, k: int) -> bool:
         return k == self.at
@@ -48,7 +52,9 @@ class Fallback(NamedTuple):
         Returns:
             The points, bool [b]: which rows tried, and the fallback with what that costs them.
         """
-        z, cost = adversarial_start(bout, z, g)
+        size = bout.nearest_size
+        found = size.isfinite() & (self.stays | self.lost | (size <= bout.eps))
+        z, cost = adversarial_start(bout, z, g, found)
         return z, cost > 0, self._replace(last=self.last - cost)
 
     def spent(self, k: int) -> Tensor:
@@ -56,14 +62,15 @@ class Fallback(NamedTuple):
         return k >= self.last
 
 
-def adversarial_start(bout: Bout, z: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-    """Find a fooling point near the boundary for rows without a success; return points [b, ...] and costs in steps [b].
+def adversarial_start(bout: Bout, z: Tensor, g: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+    """Find a fooling point near the boundary for rows without one; return points [b, ...] and costs in steps [b].
 
     Three far points are tried in turn: the corner of the box to which the gradient `g` points, grey, and the negative
     of the image. From the first that fools, bisection leads back towards x. Rows that none of them fools keep their z.
+    `found`: bool [b], rows that need no start.
     """
     part, cost = bout.child(0), torch.zeros_like(bout.eps)
-    at, z_far, g = part.active(torch.arange(len(z), device=z.device), z, g, done=bout.nearest_size.isfinite())
+    at, z_far, g = part.active(torch.arange(len(z), device=z.device), z, g, done=found)
     if not len(part):
         return z, cost
     cost[at] = STEPS

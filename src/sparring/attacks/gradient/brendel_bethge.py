@@ -102,7 +102,7 @@ def _start(bout: Bout) -> Tensor:
     if len(part):
         at, g = part.active(at, part.grad(part.x, margin))
     if len(part):
-        near, _ = adversarial_start(part, part.x, g)
+        near, _ = adversarial_start(part, part.x, g, part.nearest_size.isfinite())
         hit = (near != part.x).flatten(1).any(1)
         z, found = z.index_copy(0, at, near), found.index_copy(0, at, hit)
         at = part.active(at, done=hit)

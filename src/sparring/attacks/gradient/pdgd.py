@@ -50,7 +50,7 @@ class PDGD(Attack):
     ratio: PositiveFloat = 0.01
 
     def run(self, bout: Bout) -> None:
-        primal_dual(bout, self.steps, self.lr, self.dual_lr, self.ratio, _move)
+        primal_dual(bout, self.steps, self.lr, self.dual_lr, self.ratio, _move, lost=False)
 
 
 def _move(ball: Ball, z: Tensor, slope: Tensor, dual: Dual, a: Tensor, memory: Memory) -> tuple[Tensor, Memory]:

@@ -54,7 +54,7 @@ class PDPGD(Attack):
     ratio: PositiveFloat = 0.01
 
     def run(self, bout: Bout) -> None:
-        primal_dual(bout, self.steps, self.lr, self.dual_lr, self.ratio, _move)
+        primal_dual(bout, self.steps, self.lr, self.dual_lr, self.ratio, _move, lost=True)
 
 
 def _move(ball: Ball, z: Tensor, slope: Tensor, dual: Dual, a: Tensor, memory: Memory) -> tuple[Tensor, Memory]:

@@ -29,8 +29,13 @@ Move = Callable[[Ball, Tensor, Tensor, Dual, Tensor, Memory], tuple[Tensor, Memo
 WARM = 0.1
 
 
-def primal_dual(bout: Bout, steps: int, lr: float, dual_lr: float, ratio: float, move: Move) -> None:
-    """Search with the passes of `steps` points and gradients. `ratio`: the size's first weight over the mistake's."""
+def primal_dual(bout: Bout, steps: int, lr: float, dual_lr: float, ratio: float, move: Move, lost: bool) -> None:
+    """Search with the passes of `steps` points and gradients.
+
+    Args:
+        ratio: the size's first weight over the mistake's. move: how the point moves.
+        lost: rows that have found something beyond the ball go on from that, and not from an adversarial start.
+    """
     part = bout.child(0)
     width = bout.ball.width
     points = max(steps - 1 - BISECTION_COST, 1)
@@ -40,7 +45,7 @@ def primal_dual(bout: Bout, steps: int, lr: float, dual_lr: float, ratio: float,
     first = torch.full_like(size, lr * WARM).where(fresh, lr)
     dual = Dual.start(torch.full_like(size, ratio))
     memory: Memory = {}
-    fallback = Fallback.plan(part, points, patience=points // 4)
+    fallback = Fallback.plan(part, points, patience=points // 4, lost=lost)
     for k in range(points):
         if fallback.due(k):
             z, fresh, fallback = fallback.restart(part, z, g)

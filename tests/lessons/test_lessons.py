@@ -259,8 +259,8 @@ def test_a_referee_that_keeps_the_last_point_loses_what_was_found(monkeypatch: p
     check_attack(WandersOff, norms=["Linf"], checks=["known-optimum"])
     honest = Referee.__init__
 
-    def forgets(self: Referee, *args: Any) -> None:
-        honest(self, *args)
+    def forgets(self: Referee, *args: Any, **more: Any) -> None:
+        honest(self, *args, **more)
         self.keep = "last"
 
     monkeypatch.setattr(Referee, "__init__", forgets)

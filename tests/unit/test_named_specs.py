@@ -34,6 +34,7 @@ from sparring.defenses import stages
 from sparring.defenses.data import sanitizers
 from sparring.defenses.training.learners import LINEAR, learner
 from sparring.defenses.training.recipes import RECIPES, find_recipe
+from sparring.defenses.training.schedule import OPTIMIZERS, find_optimizer
 from sparring.errors import InputError
 from sparring.generators.objectives import METHODS as GENERATOR_METHODS
 from sparring.model import Model
@@ -105,6 +106,7 @@ def builders(name: str) -> list[Callable[[str], object]]:
         ({one.name for one in poisons()}, sp.poison),
         (sanitizers(), sp.sanitizer),
         ((*LINEAR, "wong"), learner),
+        (OPTIMIZERS, find_optimizer),
     ):
         if name in register:
             found.append(build)

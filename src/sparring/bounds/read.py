@@ -1,8 +1,8 @@
 """Reads a classifier into a `Graph`: torch.fx lists its calls, each becomes a few nodes.
 
-Linear, Conv2d, BatchNorm in eval mode, average and max pooling, ReLU, flatten, sums and dropout in eval mode are
-understood, and the model's own mean and std. A max pooling becomes selections and ReLUs, max(a, b) = b + relu(a - b),
-so that everything that is not linear is a ReLU.
+Linear, Conv2d, BatchNorm in eval mode, average and max pooling, ReLU, flatten, sums, zero padding and dropout in eval
+mode are understood, and the model's own mean and std. A max pooling becomes selections and ReLUs,
+max(a, b) = b + relu(a - b), so that everything that is not linear is a ReLU.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sparring.bounds.ops import Add, Conv, Dense, Input, Op, Relu, Reshape, Scal
 from sparring.errors import InputError
 from sparring.model import Model
 
-KNOWN = "Linear, Conv2d, BatchNorm, AvgPool2d, MaxPool2d, ReLU, Flatten, Dropout and sums of two"
+KNOWN = "Linear, Conv2d, BatchNorm, AvgPool2d, MaxPool2d, ReLU, Flatten, Dropout, zero padding and sums of two"
 
 
 def read_graph(model: Model, shape: Shape, *, check: bool = True, attached: bool = False) -> Graph:
@@ -174,6 +174,18 @@ class _Builder:
         over = self.relu(self.put(Add(-1.0), [a, b], a.shape))
         return self.put(Add(), [b, over], a.shape, (a.number, b.number))
 
+    def pad(self, z: Ref, pad: Any, mode: str = "constant", value: Any = None) -> Ref:
+        """Zeros around the pixels, or beside the maps: a convolution with windows of one pixel, which copies."""
+        left, right, top, bottom, front, back = (*pad, *[0] * (6 - len(pad)))[:6]
+        if mode != "constant" or value or len(pad) > 6 or len(z.shape) != 3:
+            raise InputError("padding with anything but zeros around pictures is not supported by bounds")
+        if left != right or top != bottom or min(left, top, front, back) < 0:
+            raise InputError(f"padding by {tuple(pad)} is not supported by bounds, only the same on opposite sides")
+        maps = z.shape[0]
+        weight = torch.zeros(front + maps + back, maps, 1, 1, dtype=self.dtype)
+        weight[front : front + maps, :, 0, 0] = torch.eye(maps, dtype=self.dtype)
+        return self.conv(z, weight, None, 1, (top, left), 1, 1)
+
     def add(self, a: Any, b: Any, sign: float = 1.0) -> Ref:
         if not isinstance(a, Ref) or not isinstance(b, Ref) or a.shape != b.shape:
             raise InputError("only sums of two values of the same shape are supported")
@@ -255,6 +267,7 @@ class _Reader(fx.Interpreter):
             F.avg_pool2d: _plain(build.average, ceil_mode=False, count_include_pad=True, divisor_override=None),
             F.adaptive_avg_pool2d: build.average_all,
             F.max_pool2d: _plain(build.maximum, dilation=1, ceil_mode=False, return_indices=False),
+            F.pad: build.pad,
             F.dropout: lambda z, *how, **more: z,
         }
 

@@ -15,6 +15,7 @@ from torch import nn
 from sparring.errors import InputError
 from sparring.seeds import torch_seed, whole_seed
 from sparring.spec import unknown
+from sparring.zoo.resnet import resnet20
 
 
 class NetFactory(Protocol):
@@ -120,6 +121,7 @@ NETS: dict[str, NetFactory] = {
     "wong": wong,
     "trades": trades,
     "madry": madry,
+    "resnet20": resnet20,
 }
 
 PARAMETERS: dict[str, int] = {
@@ -128,6 +130,7 @@ PARAMETERS: dict[str, int] = {
     "wong": 166_406,
     "trades": 312_202,
     "madry": 3_274_634,
+    "resnet20": 269_434,
 }
 
 MIN_SIZE = 16  # below it, TRADES's four valid convolutions and two poolings leave nothing

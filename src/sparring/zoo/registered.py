@@ -20,11 +20,12 @@ from sparring.zoo.state import State, put_state, read_state, without_prefix
 
 CARD = "card.json"
 SIDES = (28, 32, 48, 64, 96, 128, 224)  # of pictures, the commonest first
+COLOUR_SIDES = (32, 28, *SIDES[2:])
 
 
-def load_net(name: str, options: Options) -> Model:
+def load_net(name: str, options: Options, side: int | None = None) -> Model:
     """The net `name` with the weights in a file, which also tell its channels, its classes and the picture's
-    side.
+    side, unless that is known.
 
     Raises:
         InputError: no such net, no weights, or weights of another net.
@@ -36,7 +37,7 @@ def load_net(name: str, options: Options) -> Model:
             f"net:{name} has no weights yet; give --weights FILE, or train it: sparring train --net {name}"
         )
     state = read_state(options.weights, trust=options.trust)
-    channels, classes, side = _fitting(name, state)
+    channels, classes, side = _fitting(name, state, side)
     net = make_net(name, in_channels=channels, num_classes=classes, size=side)
     put_state(net, state, options.weights)
     return options.wrap(net, name=f"net:{name}", input_size=(channels, side, side))
@@ -52,8 +53,8 @@ def load_run(folder: Path, options: Options) -> Model:
     weights = folder / "weights.safetensors"
     try:
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        net, classes = card["net"]["name"], card["classes"]
-    except (ValueError, KeyError, TypeError) as error:
+        net, classes, side = card["net"]["name"], card["classes"], card["net"].get("size")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{folder / CARD} is not a card of `sparring train` ({error!r})") from None
     if NETS.get(net) is None and ":" in net:
         if not options.trust:
@@ -63,7 +64,7 @@ def load_run(folder: Path, options: Options) -> Model:
             )
         model = _own_net(card, replace(options, weights=weights))
     else:
-        model = load_net(net, replace(options, weights=weights))
+        model = load_net(net, replace(options, weights=weights), side)
     model.name = folder.name
     model.classes = None if classes is None else tuple(classes)
     return model
@@ -92,10 +93,10 @@ def _own_net(card: dict[str, Any], options: Options) -> Model:
     return options.wrap(net, name=made["name"], input_size=shape)
 
 
-def _fitting(name: str, state: State) -> tuple[int, int, int]:
+def _fitting(name: str, state: State, known: int | None = None) -> tuple[int, int, int]:
     """(channels, classes, side) of the net that these weights fit; where none does, those of MNIST.
 
-    Several sides may fit, as poolings round: then it is the commonest.
+    Several sides may fit, as poolings round and some nets take any: then it is the `known` one, or the commonest.
     """
     usual = (1, 10, SIDES[0])
     weights = [key for key, value in _skeleton(name, usual).items() if value.dim() > 1]
@@ -103,7 +104,8 @@ def _fitting(name: str, state: State) -> tuple[int, int, int]:
     first, last = state.get(weights[0]), state.get(weights[-1])
     if first is None or last is None or first.dim() < 2:
         return usual
-    for side in SIDES:
+    sides = SIDES if first.shape[1] == 1 else COLOUR_SIDES
+    for side in sides if known is None else (known, *sides):
         shape = (first.shape[1], last.shape[0], side)
         if all(key in state and state[key].shape == value.shape for key, value in _skeleton(name, shape).items()):
             return shape

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sparring.zoo.resnet import Block
+
 
 class Residual(nn.Module):
     """Two convolutions and a way past them; sums, methods and functions instead of layers."""
@@ -55,7 +57,22 @@ def pooled() -> nn.Module:
     )  # fmt: skip
 
 
-NETS = {"dense": dense, "strided": strided, "pooled": pooled, "residual": Residual, "functional": Functional}
+def shrinking() -> nn.Module:
+    """A block of ResNet-20 that halves the picture: batch norm, and a way past that is padded with zeros."""
+    return nn.Sequential(
+        nn.Conv2d(1, 2, 3, padding=1, bias=False), nn.BatchNorm2d(2), nn.ReLU(), Block(2, 4, 2),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4),
+    )  # fmt: skip
+
+
+NETS = {
+    "dense": dense,
+    "strided": strided,
+    "pooled": pooled,
+    "residual": Residual,
+    "functional": Functional,
+    "shrinking": shrinking,
+}
 
 
 def make(name: str, seed: int = 0, dtype: torch.dtype = torch.float32) -> nn.Module:

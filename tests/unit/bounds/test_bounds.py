@@ -87,6 +87,33 @@ def test_an_unknown_layer_is_named(layer: nn.Module, said: str) -> None:
         read_graph(sp.wrap(nn.Sequential(layer, nn.Flatten(), nn.Linear(36, 2))), (1, 6, 6))
 
 
+class Padded(nn.Module):
+    """Padding as a call."""
+
+    def __init__(self, *how: object) -> None:
+        super().__init__()
+        self.how, self.last = how, nn.LazyLinear(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(nn.functional.pad(x, *self.how).flatten(1))  # type: ignore[arg-type, no-any-return]
+
+
+@pytest.mark.parametrize("around", [(1, 1), (1, 1, 2, 2), (0, 0, 0, 0, 1, 2)])
+def test_zeros_around_are_read(around: tuple[int, ...]) -> None:
+    net, x = Padded(around).eval(), torch.rand(3, 2, 4, 4, generator=torch.Generator().manual_seed(0))
+    said = net(x)
+    assert torch.allclose(read_graph(sp.wrap(net), (2, 4, 4)).value(x), said, atol=1e-6)
+
+
+@pytest.mark.parametrize("how", [((1, 0),), ((-1, -1),), ((1, 1), "constant", 0.5), ((1, 1, 0, 0), "reflect")])
+def test_other_padding_is_refused_in_one_line(how: tuple[object, ...]) -> None:
+    net = Padded(*how).eval()
+    net(torch.zeros(1, 2, 4, 4))
+    with pytest.raises(InputError, match=r"padding .* is not supported by bounds") as told:
+        read_graph(sp.wrap(net), (2, 4, 4))
+    assert "\n" not in str(told.value)
+
+
 def test_a_net_that_branches_on_its_input_is_refused() -> None:
     class Branching(nn.Module):
         def __init__(self) -> None:

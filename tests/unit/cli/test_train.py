@@ -124,6 +124,8 @@ def test_excluded_images_are_not_trained_on(tmp_path: Path) -> None:
         (["--net", "wong", "--exclude", "mnist5k"], "SPEC:SPLIT"),
         (["--net", "wong", "--data", "nonsense"], "nonsense"),
         (["--net", "wong", "--precision", "8-bit"], "8-bit"),
+        (["--net", "wong", "--augment", "corp"], "no augmentation is called 'corp'"),
+        (["--net", "wong", "--optimizer", "sgd:decay=1"], "no setting 'decay'"),
     ],
 )
 def test_mistakes_are_one_clear_line_before_anything_is_trained(

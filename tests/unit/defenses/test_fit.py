@@ -15,6 +15,7 @@ from sparring.checkpoint import Checkpoint
 from sparring.data import ImageData, load_data
 from sparring.defenses.training import AdversarialTraining, Callback, Fitted, Standard, Step, TrainingError, fit
 from sparring.defenses.training.measure import clean_accuracy
+from sparring.defenses.training.schedule import find_optimizer
 from sparring.defenses.training.watch import Watch
 from sparring.errors import InputError, MissingExtra
 from sparring.storage import write
@@ -88,6 +89,16 @@ def test_adversarial_training_resumes_bit_for_bit_too(few: ImageData, tmp_path: 
     with pytest.raises(KeyboardInterrupt):
         run("broken", Stop(after=1))
     assert torch.equal(weights(whole), weights(run("broken", resume=True)))
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_an_optimizer_takes_a_decay_of_the_weights(name: str) -> None:
+    weight = nn.Parameter(torch.ones(3))
+    plain, decayed = find_optimizer(name)([weight], 0.1), find_optimizer(f"{name}:weight_decay=5e-4")([weight], 0.1)
+    assert type(plain) is type(decayed)
+    changed = {key for key, value in plain.defaults.items() if decayed.defaults[key] != value}
+    assert changed == {"weight_decay"}
+    assert decayed.defaults["weight_decay"] == 5e-4
 
 
 def test_the_seed_decides_and_the_global_random_state_is_left_alone(few: ImageData) -> None:
@@ -189,6 +200,9 @@ def test_a_loss_that_explodes_is_an_error_and_not_a_checkpoint(few: ImageData, t
     [
         ({"epochs": 0}, "epochs=0"),
         ({"optimizer": "adum"}, "no optimizer is called 'adum'"),
+        ({"optimizer": "sgd:decay=1"}, "no setting 'decay'"),
+        ({"optimizer": "adam:weight_decay=-1"}, "weight_decay=-1 is not understood"),
+        ({"optimizer": "adam:weight_decay=much"}, "weight_decay=much is not understood"),
         ({"schedule": "dorp"}, "no schedule is called 'dorp'"),
         ({"precision": "8-bit"}, "precision is '8-bit'"),
         ({"device": "toaster"}, "toaster"),

@@ -332,6 +332,17 @@ def test_folder_of_a_training_run(tmp_path: Path) -> None:
         load_model(str(tmp_path))
 
 
+def test_a_net_for_any_size_takes_the_pictures_that_it_was_trained_on(tmp_path: Path) -> None:
+    """The weights of ResNet-20 do not tell the size; its card does, and without one pictures in colour are 32 wide."""
+    path = tmp_path / "weights.safetensors"
+    for channels, side, usual in ((3, 48, 32), (1, 32, 28)):
+        save_file(make_net("resnet20", in_channels=channels).state_dict(), path)
+        card = {"net": {"name": "resnet20", "size": side}, "classes": None}
+        (tmp_path / "card.json").write_text(json.dumps(card))
+        assert load_model(str(tmp_path)).input_size == (channels, side, side)
+        assert load_model("resnet20", weights=path).input_size == (channels, usual, usual)
+
+
 def test_folder_of_a_training_run_with_a_colon_in_its_name(tmp_path: Path) -> None:
     home = tmp_path / "2024-05-01T10:20:30"
     home.mkdir()

@@ -14,7 +14,14 @@ from sparring.data import load_data
 from sparring.errors import InputError
 from sparring.zoo.nets import NETS, PARAMETERS, count_parameters, make_net
 
-COUNTS = {"net-f": 1_199_882, "net-f-half": 300_426, "wong": 166_406, "trades": 312_202, "madry": 3_274_634}
+COUNTS = {
+    "net-f": 1_199_882,
+    "net-f-half": 300_426,
+    "wong": 166_406,
+    "trades": 312_202,
+    "madry": 3_274_634,
+    "resnet20": 269_434,
+}
 
 needs_reference = pytest.mark.skipif(
     "SPARRING_DATA" not in os.environ, reason="SPARRING_DATA does not name a folder with nets/ and mnist/"
@@ -38,6 +45,31 @@ def test_any_picture_and_class_count(name: str, channels: int, classes: int, siz
     logits = net(torch.rand(2, channels, size, size, generator=torch.Generator().manual_seed(0)))
     assert logits.shape == (2, classes)
     assert isinstance(net[-1], nn.Linear), "the outputs are logits: nothing bounds them"
+
+
+def test_resnet20_is_the_paper_s() -> None:
+    """Twenty layers with weights, and 0.27 million of these (He et al. 2016, table 6)."""
+    net = make_net("resnet20", in_channels=3, size=32).eval()
+    assert count_parameters(net) == 269_722
+    layers = [module for module in net.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    assert len(layers) == 20
+    shapes: list[torch.Size] = []
+    for block in net[3:12]:
+        block.register_forward_hook(lambda module, given, answer: shapes.append(answer.shape[1:]))
+    x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    net(x)
+    assert shapes == [(16, 32, 32)] * 3 + [(32, 16, 16)] * 3 + [(64, 8, 8)] * 3
+
+
+def test_the_way_past_a_block_has_no_weights() -> None:
+    """Where its convolutions say nothing, a block passes on every second pixel, with zeros for the new maps."""
+    block = make_net("resnet20", in_channels=3, size=32).eval()[6]
+    nn.init.zeros_(block.norm2.weight)
+    x = torch.rand(2, 16, 32, 32, generator=torch.Generator().manual_seed(0))
+    answer = block(x)
+    assert torch.equal(answer[:, 8:24], x[:, :, ::2, ::2])
+    assert not answer[:, :8].any()
+    assert not answer[:, 24:].any()
 
 
 def test_same_seed_same_weights_and_the_global_state_untouched() -> None:

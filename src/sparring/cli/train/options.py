@@ -25,8 +25,8 @@ class Learning:
         str,
         typer.Option(
             metavar="NAME",
-            help="Train this net: wong, trades, net-f, net-f-half, madry, or file.py:factory. Your factory gets those "
-            "of in_channels, num_classes and size that it takes.",
+            help="Train this net: wong, trades, net-f, net-f-half, madry, resnet20 (for colour pictures), or "
+            "file.py:factory. Your factory gets those of in_channels, num_classes and size that it takes.",
             rich_help_panel=_TRAINING,
         ),
     ]
@@ -71,6 +71,14 @@ class TrainData:
         int | None,
         typer.Option(min=1, metavar="N", help="Train on the first N images only.", rich_help_panel=_TRAINING),
     ] = None
+    augment: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="Change the images at random: crop,flip, or one of them. crop cuts each from 4 zeros around it.",
+            rich_help_panel=_TRAINING,
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +93,10 @@ class Fitting:
     lr: Annotated[
         float | None, typer.Option(help="Use this learning rate. Default: the recipe's.", rich_help_panel=_TRAINING)
     ] = None
-    optimizer: Annotated[str, typer.Option(help="Optimise with adam, adamw or sgd.", rich_help_panel=_TRAINING)] = (
-        "adam"
-    )
+    optimizer: Annotated[
+        str,
+        typer.Option(help="Optimise with adam, adamw or sgd, also sgd:weight_decay=5e-4.", rich_help_panel=_TRAINING),
+    ] = "adam"
     schedule: Annotated[
         str | None,
         typer.Option(

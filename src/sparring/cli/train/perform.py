@@ -73,6 +73,7 @@ class Training:
             schedule=how.schedule or recipe.schedule,
             batch_size=how.batch_size or recipe.batch_size,
             seed=self.seed,
+            augment=self.data.augment,
             valid=self.test,
             out=self.files.out,
             resume=self.files.resume,

@@ -33,6 +33,8 @@ def train(
     [dim]sparring train --net wong --data mnist --recipe fast --eps 0.3 --epochs 10 -o runs/fast[/dim]
 
     [dim]sparring train --net wong --data mnist --recipe trades:beta=1 --eps 0.3 --epochs 10 -o runs/trades[/dim]
+
+    [dim]sparring train --net resnet20 --data cifar10 --augment crop,flip --epochs 30 -o runs/colour[/dim]
     """
     from sparring.cli.app import Stopped
     from sparring.cli.train.perform import Training
@@ -64,6 +66,8 @@ def _summary(card: dict[str, Any], out: Path) -> None:
     table.add_column(overflow="fold")
     table.add_row("net", f"{net['name']}, {net['parameters']:,} parameters")
     table.add_row("trained", f"{card['recipe']}, {card['data']['images']:,} images of {card['data']['spec']}")
+    if changed := card["training"].get("augment"):
+        table.add_row("", f"changed at random: {changed}")
     for gone in card["data"]["excluded"]:
         table.add_row("", f"without {gone['images']:,} images that are in {gone['spec']} ({gone['split']})")
     table.add_row("time", f"{card['seconds']:.0f} s on {card['device']}, epochs: {card['training']['epochs']}")

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import TensorDataset
 
 from sparring.data.images import ImageData
+from sparring.defenses.training.augment import augmented
 from sparring.errors import InputError
 from sparring.seeds import derived_seed
 
@@ -41,10 +42,21 @@ class Batches:
             smaller.
         seed: of the order.
         least: images that each process needs in a batch; a smaller rest joins the batch before it.
+        augment: how the images are changed at random, see `find_augmentations`.
     """
 
-    def __init__(self, data: ImageData, size: int, seed: int, rank: int = 0, world: int = 1, least: int = 1) -> None:
+    def __init__(
+        self,
+        data: ImageData,
+        size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        least: int = 1,
+        augment: tuple[str, ...] = (),
+    ) -> None:
         self.data, self.size, self.seed, self.rank, self.world, self.least = data, size, seed, rank, world, least
+        self.augment = augment
 
     def __len__(self) -> int:
         """Batches in an epoch. A rest too small to give every process an image is left out of that epoch."""
@@ -68,4 +80,4 @@ class Batches:
             batch = order[start:stop]
             share = batch[self.rank :: self.world]
             x, y = self.data.subset(share).tensors()
-            yield x, y, len(share) * self.world / len(batch)
+            yield augmented(x, self.augment, self.seed, number), y, len(share) * self.world / len(batch)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.checkpoint import Checkpoint, to_safetensors
+from sparring.defenses.training.augment import find_augmentations
 from sparring.defenses.training.batches import TrainingData, as_data
 from sparring.defenses.training.callbacks import Callback
 from sparring.defenses.training.devices import Precision, launched, make_fabric
@@ -71,6 +72,7 @@ def fit(
     schedule: str | Schedule = "constant",
     batch_size: int = 128,
     seed: int = 0,
+    augment: str = "",
     valid: TrainingData | None = None,
     out: str | Path | None = None,
     resume: bool = False,
@@ -87,11 +89,14 @@ def fit(
         train: images of `sparring.data`, or (x [N, C, H, W], y [N]).
         epochs: passes over the data.
         loss: see `TrainingLoss`; ordinary training unless given.
-        optimizer: "adam", "adamw", "sgd" (momentum 0.9), or a function of (parameters, lr).
+        optimizer: "adam", "adamw", "sgd" (momentum 0.9), also "sgd:weight_decay=5e-4"; or a function of
+            (parameters, lr).
         lr: the learning rate that `schedule` scales.
         schedule: "constant", "drop" (a tenth from 70 % on), "triangular", "cosine", or a function of the
             part of the run that is over, in [0, 1].
         batch_size: of all processes together.
+        augment: "crop,flip", or one of them: 4 pixels of zeros around each picture and a random cut of its size, and a
+            random mirror image. Attacks in training start from what comes out.
         valid: measured (clean accuracy) after each epoch.
         out: a folder for checkpoint/last.safetensors (each epoch) and weights.safetensors (at the end).
         resume: go on from the checkpoint in `out`, if there is one.
@@ -113,6 +118,7 @@ def fit(
     if batch_size < processes:
         raise InputError(f"batch_size is {batch_size}; it must be at least {processes}, one image a process")
     seed = whole_seed(seed)
+    changes = find_augmentations(augment)
     if not isinstance(net, nn.Module):
         inner = " (model.net; put mean and std into it as its first layer)" if isinstance(net, Model) else ""
         raise InputError(f"a {type(net).__name__} cannot be trained; give an nn.Module{inner}")
@@ -134,6 +140,7 @@ def fit(
         "devices": processes,
         "recipe": describe(loss),
         "watch": None if watch is None else describe(watch),
+        **({"augment": ",".join(changes)} if changes else {}),  # a run of an older version, without the name, goes on
     }
     with nullcontext(str(out)) if out is not None else TemporaryDirectory() as folder:
         run = Run(
@@ -147,6 +154,7 @@ def fit(
             epochs=epochs,
             batch_size=batch_size,
             seed=seed,
+            augment=changes,
             checkpoint=Path(folder) / "checkpoint" / "last.safetensors",
             resume=resume,
             watch=watch,

@@ -46,6 +46,7 @@ class Run:
     epochs: int
     batch_size: int
     seed: int
+    augment: tuple[str, ...]
     checkpoint: Path
     resume: bool
     watch: Watch | None
@@ -67,7 +68,8 @@ def train_process(fabric: Fabric, run: Run) -> None:
     history = _restore(fabric, run, net, plain)
     net.register_forward_pre_hook(_own_input)  # losses show the same images several times
     least = 2 if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in net.modules()) else 1
-    batches = Batches(run.data, run.batch_size, run.seed, fabric.global_rank, fabric.world_size, least)
+    place = fabric.global_rank, fabric.world_size
+    batches = Batches(run.data, run.batch_size, run.seed, *place, least, run.augment)
     callbacks = run.callbacks if fabric.is_global_zero else ()
     try:
         steps = len(batches) * run.replays

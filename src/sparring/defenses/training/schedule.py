@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TypeVar
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from sparring.spec import unknown
+from sparring.errors import InputError
+from sparring.spec import number, parse_spec, unknown
 
 Schedule = Callable[[float], float]
 OptimizerFactory = Callable[[Iterable[nn.Parameter], float], Optimizer]
@@ -49,12 +51,12 @@ SCHEDULES: dict[str, Schedule] = {
 }
 
 
-def momentum_sgd(parameters: Iterable[nn.Parameter], lr: float) -> Optimizer:
+def momentum_sgd(parameters: Iterable[nn.Parameter], lr: float, weight_decay: float = 0.0) -> Optimizer:
     """Stochastic gradient descent with momentum 0.9."""
-    return torch.optim.SGD(parameters, lr, momentum=0.9)
+    return torch.optim.SGD(parameters, lr, momentum=0.9, weight_decay=weight_decay)
 
 
-OPTIMIZERS: dict[str, OptimizerFactory] = {
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "sgd": momentum_sgd,
@@ -67,8 +69,25 @@ def find_schedule(schedule: str | Schedule) -> Schedule:
 
 
 def find_optimizer(optimizer: str | OptimizerFactory) -> OptimizerFactory:
-    """The optimizer of that name ("sgd" has momentum 0.9), or the given function of (parameters, lr)."""
-    return _find(optimizer, OPTIMIZERS, "optimizer")
+    """The optimizer of that name ("sgd" has momentum 0.9), or the given function of (parameters, lr).
+
+    A name may have a decay of the weights: "sgd:weight_decay=5e-4". Without, it is torch's default: 0, "adamw" 0.01.
+
+    Raises:
+        InputError: no such optimizer, or another setting.
+    """
+    if not isinstance(optimizer, str):
+        return optimizer
+    read = parse_spec(optimizer)
+    make = _find(read.name, OPTIMIZERS, "optimizer")
+    for key, text in read.fields.items():
+        if key != "weight_decay":
+            raise InputError(f"the optimizer {read.name} has no setting {key!r} here; it has weight_decay")
+        decay = number(text)
+        if isinstance(decay, str) or not 0 <= decay < float("inf"):
+            raise InputError(f"{read.name}: {key}={text} is not understood; give a number, 0 or more")
+        return partial(make, weight_decay=decay)
+    return make
 
 
 def _find(choice: str | T, known: dict[str, T], what: str) -> T:

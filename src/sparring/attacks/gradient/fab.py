@@ -6,9 +6,8 @@
 d_z and d_x are the steps from z and from x to the nearest plane, exact on plane, box and region together. FAB-T knows
 the plane of one class alone, one gradient a step instead of K - 1. Croce & Hein 2020, arXiv:1907.02044.
 
-Differs from the paper: FAB-T towards three classes is the default, as it finds less than FAB in fewer passes; a run
-starts just inside the nearest success so far instead of at x (no difference for the first); the last search spends
-three queries in all. Free of scale and shift of the logits.
+Differs from the paper: FAB-T towards three classes is the default, as it finds less than FAB in fewer passes; the first
+run starts just inside what other attacks have found, if there is anything; the last search spends three queries in all. Free of scale and shift of the logits.
 Fails on: masked gradients under L1 (more targets or restarts help).
 """
 
@@ -69,9 +68,8 @@ class FAB(Attack):
 
     def run(self, bout: Bout) -> None:
         for again, whole in enumerate(bout.restarts(self.restarts)):
-            for b in whole.restarts(1) if self.targets is None else whole.targets(self.targets):
-                near, size = b.nearest_success
-                z = _random(b, size) if again else b.x + self.backward * (near - b.x)
+            for rank, b in enumerate(whole.restarts(1) if self.targets is None else whole.targets(self.targets)):
+                z = _random(b, b.nearest_size) if again else self._start(b, rank)
                 classes = rivals(b, self.classes)
                 for _ in range(self.steps):
                     plane = nearest(b, z, classes)
@@ -83,6 +81,10 @@ class FAB(Attack):
         bout.active(done=bout.nearest_size.isinf())
         if len(bout) and self.search:
             secant(bout, bout.nearest_success[0], self.search)
+
+    def _start(self, bout: Bout, rank: int) -> Tensor:
+        """x itself, as what the runs before have found would draw all to one place."""
+        return bout.x if rank else bout.x + self.backward * (bout.nearest_success[0] - bout.x)
 
 
 def _hop(ball: Ball, z: Tensor, plane: Plane, eta: float, bias: float) -> Tensor:

@@ -197,8 +197,8 @@ class Ball:
         return values if self.free is None else torch.where(self.free, values, 0)
 
     def _at(self, d: Tensor) -> Tensor:
-        """x + d, kept in the box against the last bit of rounding."""
-        return (self.x + d).clamp_(*self.box)
+        """x + d, kept in the box against the last bit of rounding. The norms have made `d`, nobody else holds it."""
+        return d.add_(self.x).clamp_(*self.box)
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

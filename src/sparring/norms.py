@@ -170,7 +170,7 @@ class _L1(Norm):
 
     def project(self, d: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """d_i = sign * clip(|d_i| - cut, 0, cap_i), the cut from its sorted breakpoints: exact, O(n log n)."""
-        magnitude, cap = d.flatten(1).abs(), room(d, low, high).flatten(1)
+        magnitude, cap = d.flatten(1).abs(), room(d, low, high).abs_().flatten(1)
         kept = torch.minimum(magnitude, cap)
         over = (kept.sum(1) > eps).nonzero().squeeze(1)
         if not len(over):

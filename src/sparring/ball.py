@@ -41,7 +41,7 @@ class Ball:
         """The ball of another radius [B] around the same images."""
         ball = Ball(self.x, self.norm, eps, self.box, self.levels, self.free)
         ball.__dict__.update({name: self.__dict__[name] for name in ("low", "high") if name in self.__dict__})
-        ball.__dict__["_around"] = self if self.unbounded else self.__dict__.get("_around")
+        ball.__dict__["_around"] = self.__dict__.get("_around") or (self if self.unbounded else None)
         return ball
 
     @cached_property

@@ -87,6 +87,7 @@ class Bout:
         self.goal, self.ball, self.noise = goal, ball, noise
         self._threat = threat  # what points are judged by, where the search has a ball of its own
         self._most: Tensor | None = None  # [b] passes of the whole call after which a row leaves this part
+        self._judged: tuple[Tensor, Tensor] | None = None  # logits that the attack was told last, and their margins
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -151,6 +152,15 @@ class Bout:
     def early_exit(self) -> bool:
         """Only the best point of each row is wanted, not every step: a row that can find nothing new may leave."""
         return self._referee.early_exit
+
+    def margin(self, logits: Tensor) -> Tensor:
+        """[b] the margins of logits [b, K] without their gradients: positive <=> fooled.
+
+        Those that `jacobian` gave last are known already, as the judge needs them too.
+        """
+        if self._judged is None or self._judged[0] is not logits:
+            self._judged = (logits, self.goal.margin(logits.detach()))
+        return self._judged[1]
 
     # --- asking -----------------------------------------------------------------------------------------------
 
@@ -288,7 +298,8 @@ class Bout:
         while len(slopes) < wanted:
             point, reuse = z.detach().requires_grad_(), self._model.keeps_graph
             logits, shown, able = self._scores(point, None, reserve=wanted - len(slopes) if reuse else 1)
-            said = logits.detach() if said is None else said
+            told = logits.detach()
+            said = told if said is None else said
             try:
                 values = logits if readout is None else readout(logits)
                 for k in range(len(slopes), wanted if reuse else len(slopes) + 1):
@@ -302,7 +313,7 @@ class Bout:
                     if reuse and not self._model.keeps_graph:
                         break
             finally:
-                self._weigh(shown, logits.detach(), able, submitted=False)
+                self._weigh(shown, told, able, submitted=False, margin=self.margin(told))
         assert said is not None
         return said, torch.stack(slopes, 1) if len(slopes) > 1 else slopes[0][:, None]
 

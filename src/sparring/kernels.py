@@ -41,8 +41,8 @@ def nonzero(size: Tensor) -> Tensor:
 
 
 def room(d: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """The end of the box where `d` points to, between low <= 0 <= high: as far as it may go, 0 where it goes nowhere."""
-    # Choosing by a mask of booleans costs twenty times as much on a CPU. A subnormal d still gets at least its own size.
+    """How far each pixel may go where `d` points to, with its sign: the end of the box, low <= 0 <= high, or 0."""
+    # Choosing by a mask of booleans costs twenty times as much on a CPU. A subnormal d gets at least its own size.
     return torch.mul(d, torch.finfo(d.dtype).max).clamp_(low, high)
 
 

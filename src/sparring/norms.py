@@ -208,7 +208,9 @@ class _L1(Norm):
 
     def prox(self, d: Tensor, weight: Tensor) -> Tensor:
         cut = per(weight, d)
-        return d - torch.minimum(d, cut).maximum(-cut)
+        kept = torch.minimum(d, cut)
+        torch.maximum(kept, -cut, out=kept)
+        return torch.sub(d, kept, out=kept)
 
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         shape = low.shape[1:]

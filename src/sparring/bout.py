@@ -87,7 +87,7 @@ class Bout:
         self.goal, self.ball, self.noise = goal, ball, noise
         self._threat = threat  # what points are judged by, where the search has a ball of its own
         self._most: Tensor | None = None  # [b] passes of the whole call after which a row leaves this part
-        self._judged: tuple[Tensor, Tensor] | None = None  # logits that the attack was told last, and their margins
+        self._told: tuple[Tensor, Tensor] | None = None  # logits that `jacobian` gave last, and their margins
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -158,9 +158,9 @@ class Bout:
 
         Those that `jacobian` gave last are known already, as the judge needs them too.
         """
-        if self._judged is None or self._judged[0] is not logits:
-            self._judged = (logits, self.goal.margin(logits.detach()))
-        return self._judged[1]
+        if self._told is not None and self._told[0] is logits:
+            return self._told[1]
+        return self.goal.margin(logits.detach())
 
     # --- asking -----------------------------------------------------------------------------------------------
 
@@ -313,7 +313,8 @@ class Bout:
                     if reuse and not self._model.keeps_graph:
                         break
             finally:
-                self._weigh(shown, told, able, submitted=False, margin=self.margin(told))
+                self._told = told, self.goal.margin(told)
+                self._weigh(shown, told, able, submitted=False, margin=self._told[1])
         assert said is not None
         return said, torch.stack(slopes, 1) if len(slopes) > 1 else slopes[0][:, None]
 

@@ -41,7 +41,7 @@ class Ball:
         """The ball of another radius [B] around the same images."""
         ball = Ball(self.x, self.norm, eps, self.box, self.levels, self.free)
         ball.__dict__.update({name: self.__dict__[name] for name in ("low", "high") if name in self.__dict__})
-        ball.__dict__["_around"] = self if self.unbounded else self.__dict__.get("_around")
+        ball.__dict__["_around"] = self.__dict__.get("_around") or (self if self.unbounded else None)
         return ball
 
     @cached_property
@@ -197,8 +197,8 @@ class Ball:
         return values if self.free is None else torch.where(self.free, values, 0)
 
     def _at(self, d: Tensor) -> Tensor:
-        """x + d, kept in the box against the last bit of rounding."""
-        return (self.x + d).clamp_(*self.box)
+        """x + d, kept in the box against the last bit of rounding. The norms have made `d`, nobody else holds it."""
+        return d.add_(self.x).clamp_(*self.box)
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from math import isfinite
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -86,6 +87,7 @@ class Bout:
         self.goal, self.ball, self.noise = goal, ball, noise
         self._threat = threat  # what points are judged by, where the search has a ball of its own
         self._most: Tensor | None = None  # [b] passes of the whole call after which a row leaves this part
+        self._told: tuple[Tensor, Tensor] | None = None  # logits that `jacobian` gave last, and their margins
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -150,6 +152,15 @@ class Bout:
     def early_exit(self) -> bool:
         """Only the best point of each row is wanted, not every step: a row that can find nothing new may leave."""
         return self._referee.early_exit
+
+    def margin(self, logits: Tensor) -> Tensor:
+        """[b] the margins of logits [b, K] without their gradients: positive <=> fooled.
+
+        Those that `jacobian` gave last are known already, as the judge needs them too.
+        """
+        if self._told is not None and self._told[0] is logits:
+            return self._told[1]
+        return self.goal.margin(logits.detach())
 
     # --- asking -----------------------------------------------------------------------------------------------
 
@@ -287,7 +298,8 @@ class Bout:
         while len(slopes) < wanted:
             point, reuse = z.detach().requires_grad_(), self._model.keeps_graph
             logits, shown, able = self._scores(point, None, reserve=wanted - len(slopes) if reuse else 1)
-            said = logits.detach() if said is None else said
+            told = logits.detach()
+            said = told if said is None else said
             try:
                 values = logits if readout is None else readout(logits)
                 for k in range(len(slopes), wanted if reuse else len(slopes) + 1):
@@ -301,7 +313,8 @@ class Bout:
                     if reuse and not self._model.keeps_graph:
                         break
             finally:
-                self._weigh(shown, logits.detach(), able, submitted=False)
+                self._told = told, self.goal.margin(told)
+                self._weigh(shown, told, able, submitted=False, margin=self._told[1])
         assert said is not None
         return said, torch.stack(slopes, 1) if len(slopes) > 1 else slopes[0][:, None]
 
@@ -346,15 +359,15 @@ class Bout:
         Args:
             done: bool [b], rows whose search here is over as well; they come back in parts made of the bout around.
         """
-        stay = ~self._referee.is_over(self._rows)
+        leave = self._referee.is_over(self._rows)
         if self._threat is not None and self._referee.early_exit:  # found inside the radius of this part
-            stay &= self._referee.kept_size(self._rows) > self.eps * (1 + 1e-5)
+            leave = leave | (self._referee.kept_size(self._rows) <= self.eps * (1 + 1e-5))
         if self._most is not None:
-            stay &= self._spent() < self._most
+            leave = leave | (self._spent() >= self._most)
         if done is not None:
-            stay &= ~done
-        if not bool(stay.all()):
-            at = stay.nonzero().squeeze(1)
+            leave = leave | done
+        if bool(leave.any()):
+            at = (~leave).nonzero().squeeze(1)
             self._rows, self.goal = self._rows[at], self.goal[at]
             self.ball, self.noise = self.ball[at], self.noise[at]
             self._threat = None if self._threat is None else self._threat[at]
@@ -502,7 +515,7 @@ class Bout:
             return
         with torch.no_grad():
             margin = self.goal.margin(logits) if margin is None else margin
-            if not bool(margin.sum().isfinite()):  # one look at all rows, nearly always enough
+            if not isfinite(float(margin.sum())):  # one look at all rows, nearly always enough
                 broken = ~margin.isfinite()
                 self._referee.note_broken(self._rows, broken)
                 margin = margin.masked_fill(broken, torch.nan)
@@ -562,7 +575,7 @@ class Bout:
         total = slope.flatten(1).sum(1)
         if not self._referee.judges:  # nobody asks for doubts, but NaN must not spread
             return slope if bool((total * 0 == 0).all()) else slope.nan_to_num(0.0, 0.0, 0.0)
-        if not bool((total * 0 == 0).logical_and_(total != 0).all()):  # one pass, nearly always enough
+        if not bool((total / total == 1).all()):  # neither NaN nor Inf nor 0: one pass, nearly always enough
             fooled = self.goal.margin(logits.detach()) > 0
             self._referee.note_gradient(self._rows, _peak(slope).masked_fill(fooled & (total == 0), 1.0))
             slope = slope.nan_to_num(0.0, 0.0, 0.0)
@@ -611,7 +624,7 @@ class Bout:
 
 def _gradient(losses: Tensor, point: Tensor, again: bool = False) -> Tensor:
     """d losses / d point, zero where the one does not depend on the other. `again`: keep the graph."""
-    (slope,) = torch.autograd.grad(losses.sum(), point, retain_graph=again, allow_unused=True)
+    (slope,) = torch.autograd.grad(losses, point, torch.ones_like(losses), retain_graph=again, allow_unused=True)
     return torch.zeros_like(point) if slope is None else slope
 
 

@@ -23,7 +23,9 @@ def per(values: Tensor, like: Tensor) -> Tensor:
 
 def unit_peak(g: Tensor) -> Tensor:
     """Scaled so that the largest entry is 1: squares of it can neither underflow nor overflow."""
-    return g / per(nonzero(g.flatten(1).abs().amax(1)), g)
+    scaled = g.abs()
+    peak = scaled.flatten(1).amax(1)
+    return torch.div(g, per(nonzero(peak), g), out=scaled)
 
 
 def radius(noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -39,9 +41,9 @@ def nonzero(size: Tensor) -> Tensor:
 
 
 def room(d: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """How far each pixel may go in the direction of `d`, between low <= 0 <= high; 0 where it goes nowhere."""
-    sign = d.sign()  # arithmetic: on a CPU, choosing by a mask of booleans costs twenty times as much
-    return torch.maximum(sign * high, sign * low)
+    """How far each pixel may go where `d` points to, with its sign: the end of the box, low <= 0 <= high, or 0."""
+    # Choosing by a mask of booleans costs twenty times as much on a CPU. A subnormal d gets at least its own size.
+    return torch.mul(d, torch.finfo(d.dtype).max).clamp_(low, high)
 
 
 def shrink(d: Tensor, eps: Tensor, low: Tensor, high: Tensor, at_most: float) -> Tensor:
@@ -50,26 +52,34 @@ def shrink(d: Tensor, eps: Tensor, low: Tensor, high: Tensor, at_most: float) ->
     Let the pixels at their bound be known: then s solves a quadratic. Each round adds those that the new s drives
     into their bound; s only grows, so this ends, mostly after 2 to 6 rounds (Michelot 1986, doi:10.1007/BF00938486).
     """
-    magnitude, cap = d.flatten(1).abs(), room(d, low, high).flatten(1)
-    free = magnitude * cap.sign()  # without those that have no room at all
+    cap = room(d, low, high)
+    side = cap.sign()
+    free = (d * side).flatten(1)  # the magnitude of d, without the pixels that have no room at all
+    cap = cap.abs_().flatten(1)
     most = min(at_most, torch.finfo(d.dtype).max)
-    square, roof, budget = free.square(), cap.square(), eps.square()
+    square, budget = free.square(), eps.square()
     whole, enough = square.sum(1), budget * (1 - 8 * torch.finfo(d.dtype).eps)
     scale = torch.where(whole > 0, (budget / nonzero(whole)).sqrt(), most).clamp(max=most)  # nothing is full yet
-    grown = torch.minimum(free * scale[:, None], cap)
-    for _ in range(magnitude.shape[1]):
-        if bool(((torch.linalg.vecdot(grown, grown) >= enough) | (scale >= most)).all()):
+    grown = torch.mul(free, scale[:, None])
+    torch.minimum(grown, cap, out=grown)
+    full, part = torch.empty_like(grown), torch.empty_like(grown)
+    for turn in range(grown.shape[1]):
+        torch.ne(grown, cap, out=full)  # 1 = not yet
+        slack = torch.mul(square, full, out=part).sum(1)
+        if not turn and torch.equal(slack, whole):
             break
-        full = torch.sub(grown, cap, out=magnitude).sign_()  # -1 = not yet
-        slack = -torch.linalg.vecdot(square, full)
-        rest = (budget - torch.linalg.vecdot(roof, full.add_(1))).clamp(min=0)
+        used = torch.mul(cap, full.eq_(0), out=part).mul_(cap).sum(1)
+        rest = (budget - used).clamp(min=0)
         larger = torch.where(slack > 0, (rest / nonzero(slack)).sqrt(), most).clamp(max=most)
         larger = torch.maximum(larger, scale)
         if torch.equal(larger, scale):
             break
         scale = larger
         torch.minimum(torch.mul(free, scale[:, None], out=grown), cap, out=grown)
-    return d.sign() * grown.reshape(d.shape)
+        size = torch.mul(grown, grown, out=part).sum(1)
+        if bool((size >= enough).logical_or_(scale >= most).all()):
+            break
+    return side.mul_(grown.reshape(d.shape))
 
 
 def grow(pay: Tensor, speed: Tensor, cap: Tensor, gap: Tensor) -> Tensor:

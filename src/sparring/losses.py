@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from torch import Tensor
 
 from sparring.spec import unknown
-from sparring.threat import Goal, best_other
+from sparring.threat import Goal
 
 
 def cross_entropy(logits: Tensor, goal: Goal) -> Tensor:
@@ -69,7 +69,7 @@ def towards(logits: Tensor, goal: Goal) -> Tensor:
 
 def logit(logits: Tensor, goal: Goal) -> Tensor:
     """Only the class in question: minus the true logit (untargeted), the target's logit (targeted)."""
-    own, _ = best_other(logits, goal.label)
+    own = logits.gather(1, goal.label[:, None]).squeeze(1)
     return own if goal.targeted else -own
 
 
@@ -84,7 +84,7 @@ def log_odds(logits: Tensor, goal: Goal) -> Tensor:
     Alzantot et al. 2018, arXiv:1805.11090. By a logsumexp of the other classes: 1 - p itself has no digits left in
     float32 where the net is sure.
     """
-    own, _ = best_other(logits, goal.label)
+    own = logits.gather(1, goal.label[:, None]).squeeze(1)
     odds = own - logits.scatter(1, goal.label[:, None], float("-inf")).logsumexp(1)
     return odds if goal.targeted else -odds
 

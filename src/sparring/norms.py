@@ -170,7 +170,7 @@ class _L1(Norm):
 
     def project(self, d: Tensor, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """d_i = sign * clip(|d_i| - cut, 0, cap_i), the cut from its sorted breakpoints: exact, O(n log n)."""
-        magnitude, cap = d.flatten(1).abs(), room(d, low, high).flatten(1)
+        magnitude, cap = d.flatten(1).abs(), room(d, low, high).abs_().flatten(1)
         kept = torch.minimum(magnitude, cap)
         over = (kept.sum(1) > eps).nonzero().squeeze(1)
         if not len(over):
@@ -208,7 +208,9 @@ class _L1(Norm):
 
     def prox(self, d: Tensor, weight: Tensor) -> Tensor:
         cut = per(weight, d)
-        return d - torch.minimum(d, cut).maximum(-cut)
+        kept = torch.minimum(d, cut)
+        torch.maximum(kept, -cut, out=kept)
+        return torch.sub(d, kept, out=kept)
 
     def sample(self, noise: Noise, eps: Tensor, low: Tensor, high: Tensor) -> Tensor:
         shape = low.shape[1:]

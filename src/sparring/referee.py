@@ -104,11 +104,11 @@ class Referee:
 
     def nearest(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Points [b, ...] and sizes [b] of the nearest that fool so far; infinite sizes where there is none."""
-        return self.near[rows], self.near_size[rows]
+        return self.near[rows], self.nearest_size(rows)
 
     def nearest_size(self, rows: Tensor) -> Tensor:
         """[b] sizes of the nearest points that fool so far; infinite where there is none."""
-        return self.near_size[rows]
+        return self.near_size.clone() if len(rows) == len(self) else self.near_size[rows]
 
     @contextmanager
     def afresh(self) -> Iterator[None]:
@@ -238,8 +238,8 @@ class Referee:
             allowed = keepable if allowed is None else keepable & allowed
         at = fooled.nonzero().squeeze(1)
         if len(at):
-            size = ball.distance(z)[at]  # of all: cheaper than to pick images
-            self._success(rows[at], z, at, margin[at], size, None if keepable is None else keepable[at])
+            size = ball.distance(z)  # of all: cheaper than to pick images
+            self._success(rows, z, at, margin, size, None if keepable is None else keepable[at])
         bar = self.best_failure_margin if len(rows) == len(self.over) else self.best_failure_margin[rows]
         take = ~fooled if last else margin > bar
         take = (take if allowed is None else take & allowed).nonzero().squeeze(1)
@@ -303,14 +303,19 @@ class Referee:
     def _success(
         self, rows: Tensor, z: Tensor, at: Tensor, margin: Tensor, size: Tensor, keepable: Tensor | None
     ) -> None:
-        """The points `z[at]` of the samples `rows` fool, with their margins and sizes [n].
+        """The points `z[at]` of the samples `rows[at]` fool; margins and sizes [b] are those of all `rows`.
 
-        `keepable`: bool [n], those that may be kept; None = all.
+        `keepable`: bool [n], those of `at` that may be kept; None = all.
         """
-        first = (self.first_hit[rows] < 0).nonzero().squeeze(1)
+        if len(rows) != len(self):
+            rows, size = rows.index_select(0, at), size.index_select(0, at)
+        else:  # rows number the samples in order
+            rows, size = at, size.index_select(0, at)
+        first = (self.first_hit.index_select(0, rows) < 0).nonzero().squeeze(1)
         if len(first):
             self.first_hit[rows[first]] = self.queries[rows[first]]
-        nearer = size < self.near_size[rows] * (1 - 1e-6)  # of two at the same radius the first, not what rounding says
+        # of two at the same radius the first, not what rounding says
+        nearer = size < self.near_size.index_select(0, rows) * (1 - 1e-6)
         if self.near is not self.best:
             closer = nearer.nonzero().squeeze(1)
             self.near.index_copy_(0, rows[closer], z.index_select(0, at[closer]))
@@ -319,18 +324,20 @@ class Referee:
         if self.keep == "best":
             better = nearer
         elif self.keep == "margin":
-            better = ~self.success[rows] | (margin > self.margin[rows])
+            better = ~self.success[rows] | (margin[at] > self.margin[rows])
         else:
             better = torch.ones_like(nearer) if keepable is None else keepable
         pick = better.nonzero().squeeze(1)
         if not len(pick):
             return
-        kept = rows[pick]
-        self.best.index_copy_(0, kept, z.index_select(0, at[pick]))
-        self.margin[kept], self.size[kept] = margin[pick], size[pick]
-        self.success[kept], self.best_failure_margin[kept] = True, torch.inf
+        kept, at = rows.index_select(0, pick), at.index_select(0, pick)
+        self.best.index_copy_(0, kept, z.index_select(0, at))
+        self.margin.index_copy_(0, kept, margin.index_select(0, at))
+        self.size.index_copy_(0, kept, size.index_select(0, pick))
+        self.success.index_fill_(0, kept, True)
+        self.best_failure_margin.index_fill_(0, kept, torch.inf)
         if self.keep == "best" and self.threat.eps is not None:
-            self.over[kept] = True
+            self.over.index_fill_(0, kept, True)
 
     def _note_beyond(self, rows: Tensor, ball: Ball, z: Tensor) -> None:
         """The points `z` [b, ...] fool outside the ball: those in box and region may be the nearest so far."""

@@ -494,3 +494,21 @@ def test_a_zero_gradient_where_the_model_is_fooled_is_no_sign_of_masking() -> No
     assert not searching(run)(net, x, y, ("L1", 0.1)).doubts
     seen = searching(lambda bout: [bout.grad(bout.x, lambda z, goal: 0 * z.sum(1)) for _ in range(3)] and None)
     assert [doubt.code for doubt in seen(net, x, y, ("L1", 0.1)).doubts] == ["zero-gradients"]
+
+
+def test_the_margins_of_a_jacobian_are_those_of_its_logits_and_others_are_computed_afresh() -> None:
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def run(bout: Bout) -> None:
+        for pixel in (0.4, 0.45):
+            logits, _ = bout.jacobian(torch.full_like(bout.x, pixel))
+            seen.append((bout.margin(logits), bout.goal.margin(logits)))
+        seen.append((bout.margin(logits + torch.tensor([0.0, 3.0])), seen[-1][1] + 3))
+        logits = bout.logits(torch.full_like(bout.x, 0.3).requires_grad_())
+        seen.append((bout.margin(logits), bout.goal.margin(logits).detach()))
+
+    searching(run)(NET, torch.full((1, 2), 0.2), torch.tensor([0]), sp.Threat("Linf"))
+    assert [float(wanted) for _, wanted in seen] == pytest.approx([-0.2, -0.1, 2.9, -0.4], abs=1e-6)
+    for got, wanted in seen:
+        assert not got.requires_grad
+        torch.testing.assert_close(got, wanted)

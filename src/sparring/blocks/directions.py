@@ -49,8 +49,9 @@ def adam(fast: float = 0.9, slow: float = 0.999, floor: float = 1e-8) -> Rule:
         if "mean" not in memory:
             blank = {"mean": torch.zeros_like(g), "square": torch.zeros_like(g), "count": g.new_zeros(len(g))}
             memory = {**memory, **blank}
-        mean = (fast * memory["mean"]).add_((1 - fast) * g)
-        square = (slow * memory["square"]).add_((1 - slow) * g.square())
+        spare = (1 - fast) * g
+        mean = (fast * memory["mean"]).add_(spare)
+        square = (slow * memory["square"]).add_(torch.mul(g, g, out=spare).mul_(1 - slow))
         count = memory["count"] + 1
         metric = (square / per(1 - slow**count, g)).sqrt_().add_(floor)
         direction = (mean / per(1 - fast**count, g)).div_(metric)

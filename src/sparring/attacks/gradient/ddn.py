@@ -69,7 +69,7 @@ class DDN(Attack):
                 z, _, fallback = fallback.restart(bout, z, g)
                 r = torch.maximum(r, bout.ball.distance(z))
             logits, slopes = bout.jacobian(z, lambda logits: log_odds(logits, bout.goal)[:, None], 1)
-            hit, g = bout.goal.margin(logits) > 0, slopes[:, 0]
+            hit, g = bout.margin(logits) > 0, slopes[:, 0]
             z, r, most, fallback, hit, g = bout.active(z, r, most, fallback, hit, g, done=fallback.spent(k))
             if not len(bout):
                 return None

@@ -82,10 +82,12 @@ class FMN(Attack):
                 return None
             rate = cosine(k, self.steps, self.gamma, 0.001)
             size = bout.nearest_size
-            ball = bout.ball.with_eps(eps)
-            ahead = OVERSHOOT * boundary(ball, z, -gain.nan_to_num(), g, size.isinf())
-            missed = torch.where(size.isfinite(), grown(ball, rate), ahead)
-            eps = torch.where(gain > 0, torch.minimum(shrunk(ball, rate), size), missed).clamp(max=most)
-            ball = ball.with_eps(eps)
-            z = ball.project(torch.add(z, L2.steepest(g), alpha=cosine(k, self.steps, length, length / 100)))
+            ball, lost = bout.ball.with_eps(eps), size == torch.inf
+            missed = grown(ball, rate)
+            if bool(lost.any()):
+                missed = torch.where(lost, OVERSHOOT * boundary(ball, z, -gain.nan_to_num(), g, lost), missed)
+            eps = torch.where(gain > 0, torch.minimum(shrunk(ball, rate), size), missed).clamp_(max=most)
+            way = L2.steepest(g)
+            torch.add(z, way, alpha=cosine(k, self.steps, length, length / 100), out=way)
+            z = bout.ball.with_eps(eps).project(way)
         return z

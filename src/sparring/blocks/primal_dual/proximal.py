@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sparring.ball import Ball
 from sparring.blocks.directions import Memory
-from sparring.norms import L2, Linf
+from sparring.norms import L2
 
 ROUNDS, STILL = 5, 1e-2
 
@@ -21,17 +21,20 @@ def proximal_step(ball: Ball, r: Tensor, memory: Memory, price: Tensor) -> Tenso
     A row is done after a round that changed it by less than 1 %, or after five: pixels with a small H, whose price is
     relatively high, are shrunk no further.
     """
-    peak, width = Linf.size(memory["metric"]), ball.width
+    peak, width = memory["metric"].flatten(1).amax(1), ball.width
     metric, price = memory["metric"] / ball.column(peak), price / peak
-    low, high = ball.low / width, ball.high / width
-    aim = (r - ball.x).div_(width)  # from here on in widths of the box, away from x
+    aim, low, high = r - ball.x, ball.low, ball.high
+    if width != 1:  # from here on in widths of the box, away from x
+        aim, low, high = aim.div_(width), low / width, high / width
     u, moving = aim, torch.ones_like(peak, dtype=torch.bool)
     for turn in range(ROUNDS):
         after = ball.norm.prox(u.lerp(aim, metric) if turn else u, price).clamp_(low, high)
         if turn:  # rows that are done stay where they are
             after = u.lerp(after, ball.column(moving.to(u.dtype)))
-        moving = moving & (L2.size(after - u) > STILL * L2.size(after))
-        u = after
+        u, before = after, u
+        if turn + 1 == ROUNDS:
+            break
+        moving = moving & (L2.size(u - before) > STILL * L2.size(u))
         if not bool(moving.any()):
             break
     return ball.clip(torch.add(ball.x, u, alpha=width))

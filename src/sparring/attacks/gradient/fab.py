@@ -7,7 +7,8 @@ d_z and d_x are the steps from z and from x to the nearest plane, exact on plane
 the plane of one class alone, one gradient a step instead of K - 1. Croce & Hein 2020, arXiv:1907.02044.
 
 Differs from the paper: FAB-T towards three classes is the default, as it finds less than FAB in fewer passes; the first
-run starts just inside what other attacks have found, if there is anything; the last search spends three queries in all. Free of scale and shift of the logits.
+run starts just inside what other attacks have found, if there is anything; the last search spends three queries in all.
+Free of scale and shift of the logits.
 Fails on: masked gradients under L1 (more targets or restarts help).
 """
 

@@ -43,6 +43,7 @@ DOUBTFUL = (
     "unstable-outputs",
     "remembers-questions",
     "batch-dependent",
+    "scores-leap",
 )
 "signs after which gradients, and the confidence itself, are not to be believed: then the class alone is asked"
 QUERIES = 1000
@@ -167,6 +168,10 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
                 (
                     _climb("PGD (margin, inner tensor)", f"pgd:loss=margin,steps={steps}", inner),
                     _climb("APGD-DLR (inner tensor)", f"apgd-dlr:steps={steps}", inner, full_on_subset=False),
+                    *(
+                        _climb(f"{one.title} (inner tensor)", one.spec, inner, one.full_on_subset, norm=one.norm)
+                        for one in nearest_point(max(300, 6 * steps))
+                    ),
                 ),
             )
         yield Remedy(doubt, "searches that need no gradients", _blind_searches(steps))

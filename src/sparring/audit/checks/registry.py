@@ -117,6 +117,7 @@ CAUSES = (
     "misaligned-gradients",
     "unstable-outputs",
     "transfer-beats-white-box",
+    "scores-leap",
     "weak-suite",
 )
 """The severe codes of this package, the most telling first: the verdict names the first that was found."""

@@ -24,6 +24,7 @@ FOLLOW = HIDDEN | {
     "budget-not-used",
     "unfaithful-gradients",
     "unstable-outputs",
+    "scores-leap",
     "black-box-beats-white-box",
     "noise-beats-gradient",
     "transfer-beats-white-box",

@@ -171,17 +171,32 @@ def _mistaken(
 
 
 def _error(model: Model, x: Tensor, y: Tensor, stride: float, noise: Noise) -> tuple[Tensor, int]:
-    """[n] how far slopes at x [n, ...] miss the differences over a stride, of the larger of both; and the passes."""
-    slope = _slope(model, x, y, losses.margin)
+    """[n] how far slopes at x [n, ...] miss the differences over a stride, of the larger of both; and the passes.
+
+    Of one class over the right one, the nearest at x: where two are as near, the margin itself has a kink.
+    """
+    point = x.detach().clone().requires_grad_()
+    logits = model.logits(point)
+    rows = torch.arange(len(x), device=logits.device)
+    others = logits.detach().clone()
+    others[rows, y] = -torch.inf
+    rival = others.argmax(1)
+
+    def lead(logits: Tensor) -> Tensor:
+        return (logits[rows, rival] - logits[rows, y]).double()
+
+    value = lead(logits).sum()
+    slope = torch.autograd.grad(value, point, allow_unused=True)[0] if value.requires_grad else None
+    slope = torch.zeros_like(x) if slope is None else slope.nan_to_num(0.0, 0.0, 0.0)
     missed, size = [], []
     for _ in range(CHECKED_WAYS):
         way = noise.signs(*x.shape[1:], dtype=x.dtype)
-        ahead, back = (point.clamp(*model.box) for point in (x + stride * way, x - stride * way))
+        ahead, back = (end.clamp(*model.box) for end in (x + stride * way, x - stride * way))
         with torch.no_grad():
-            up, down = (losses.margin(model.logits(point), Untargeted(y)).double() for point in (ahead, back))
+            rise = lead(model.logits(ahead)) - lead(model.logits(back))
         told = (slope.double() * (ahead - back).double()).flatten(1).sum(1)
-        missed.append(told - (up - down))
-        size.append(torch.maximum(told.abs(), (up - down).abs()))
+        missed.append(told - rise)
+        size.append(torch.maximum(told.abs(), rise.abs()))
     off, whole = (torch.stack(each).nan_to_num(0.0, 0.0, 0.0).norm(dim=0) for each in (missed, size))
     return (off / whole.clamp(min=1e-300)).clamp(max=2.0), (2 + 2 * CHECKED_WAYS) * len(x)
 

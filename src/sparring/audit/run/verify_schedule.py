@@ -162,7 +162,7 @@ def options_findings(plan: Plan, options: Mapping[str, Any]) -> Iterator[str]:
     asked = {
         "norm": (options["norm"], str(plan.threat.norm)),
         "eps": (parse_eps(str(options["eps"])), eps),
-        "claim": ([replace(one, eps=eps if one.eps is None else one.eps).spec for one in claims],
+        "claim": (list(dict.fromkeys(replace(one, eps=eps if one.eps is None else one.eps).spec for one in claims)),
                   [one.spec for one in plan.claims]),
         **{name: (options[name], getattr(plan.asked, name)) for name in SETTINGS},
     }  # fmt: skip

@@ -25,6 +25,7 @@ FOLLOW = HIDDEN | {
     "unfaithful-gradients",
     "unstable-outputs",
     "scores-leap",
+    "inner-beats-answer",
     "black-box-beats-white-box",
     "noise-beats-gradient",
     "transfer-beats-white-box",

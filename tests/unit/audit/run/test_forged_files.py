@@ -387,3 +387,30 @@ def test_the_plan_must_be_what_the_options_ask_for(name: str, small_net: nn.Modu
     found = list(options_findings(plan, {**OPTIONS, name: OTHERS[name]}))
     assert len(found) == 1
     assert name in found[0]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"suite": ["fgsm", "pgd:steps=5"], "replay": True},
+        {"suite": "quick", "replay": True},
+        {"suite": "quick", "order_from": True},
+        {"suite": "quick", "precision": "bfloat16"},
+        {"suite": "quick", "receipt": "off", "claims": ["pgd:0.03=0.5", "0.5", "clean=0.9"]},
+        {"suite": ["fgsm"], "certify": "ibp"},
+    ],
+    ids=lambda how: ", ".join(f"{name} {value}" for name, value in how.items()),
+)
+def test_an_honest_run_of_another_kind_holds(
+    how: dict[str, Any],
+    honest: Path,
+    tmp_path: Path,
+    check: Callable[[Path], Verification],
+    small_net: nn.Module,
+    small_images: Images,
+) -> None:
+    known = {name: honest if value is True else value for name, value in how.items()}
+    folder = tmp_path / "other"
+    sp.audit(small_net, small_images, sp.Threat("Linf", 0.05), folder=folder, shard_size=12, **known).save(folder)
+    found = check(folder)
+    assert found.holds, found.findings

@@ -115,7 +115,7 @@ def plan_of(
         chosen,
         stages,
         left_out,
-        tuple(_settled(parse_claim(claim), threat, model) for claim in settings.claims),
+        tuple(dict.fromkeys(_settled(parse_claim(claim), threat, model) for claim in settings.claims)),
         settings,
         training,
         None if settings.certified is None else radii_of(settings.certified, len(source)),

@@ -6,6 +6,7 @@
                                                        found to hide a gradient (`detour`)
     random answers                                     gradients averaged over copies (EOT), judged by fresh looks
     gradients or confidences not to be believed        scores inside the model; searches that see the class alone
+    scores inside, not in step with the answer         climbs on these
     gradients that mislead or turn at every corner     averaged over neighbours; more restarts
 
 A defended model is attacked past its stages whatever was found (`Model.exposed`). Answers that depend on the batch,
@@ -35,6 +36,8 @@ LAST_COPIES = 5
 "the same of the last climb on a defense that the others search a surrogate of"
 DEFENDED = "defended"
 "code of the remedy for a model with stages that declare their backward, where the probes found nothing"
+INNER = "inner-scores"
+"code of the remedy for a model with scores inside that are not in step with its answer, where the probes doubt nothing"
 DOUBTFUL = (
     "piecewise-constant",
     "zero-gradients",
@@ -43,6 +46,7 @@ DOUBTFUL = (
     "unstable-outputs",
     "remembers-questions",
     "batch-dependent",
+    "scores-leap",
 )
 "signs after which gradients, and the confidence itself, are not to be believed: then the class alone is asked"
 QUERIES = 1000
@@ -158,17 +162,21 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
             ),
         )
     doubt = next((code for code in DOUBTFUL if code in signs), None)
-    if doubt is not None and not random:
-        if probes.inner is not None:
-            inner = f"inner:{probes.inner}:{probes.classes}"
-            yield Remedy(
-                doubt,
-                "gradients of a tensor inside the model that says what its answer says",
-                (
-                    _climb("PGD (margin, inner tensor)", f"pgd:loss=margin,steps={steps}", inner),
-                    _climb("APGD-DLR (inner tensor)", f"apgd-dlr:steps={steps}", inner, full_on_subset=False),
+    if probes.inner is not None and not random:
+        inner = f"inner:{probes.inner}:{probes.classes}"
+        yield Remedy(
+            INNER if doubt is None else doubt,
+            "gradients of a tensor inside the model that says what its answer says",
+            (
+                _climb("PGD (margin, inner tensor)", f"pgd:loss=margin,steps={steps}", inner),
+                _climb("APGD-DLR (inner tensor)", f"apgd-dlr:steps={steps}", inner, full_on_subset=False),
+                *(
+                    _climb(f"{one.title} (inner tensor)", one.spec, inner, one.full_on_subset, norm=one.norm)
+                    for one in nearest_point(max(300, 6 * steps))
                 ),
-            )
+            ),
+        )
+    if doubt is not None and not random:
         yield Remedy(doubt, "searches that need no gradients", _blind_searches(steps))
     bent = next((code for code in BENT if code in signs), None)
     if bent is not None and not random and not hidden:

@@ -74,12 +74,7 @@ class Cascade:
         """All stages, in order."""
         headway = Headway(Untargeted(self.clean.y).margin(self.clean.logits))
         for number, stage in enumerate(stages):
-            rows = self.standing & headway.admits(stage)
-            if stage.full_on_subset:
-                rows[self.subset] = True
-            elif stage.subset_only:
-                rows &= torch.isin(torch.arange(len(rows)), self.subset)
-            at = rows.nonzero().squeeze(1)
+            at = self.rows_of(stage, headway)
             whole = len(at)
             if stage.family == "query":
                 at = torch.cat([at[self.standing[at]], at[~self.standing[at]]])
@@ -94,6 +89,15 @@ class Cascade:
                 self.add(stage, at, result, (LADDER, number), path=None if path is None else path.in_order())
                 headway.note(stage, at, result)
         return self
+
+    def rows_of(self, stage: Stage, headway: Headway) -> Tensor:
+        """[r] numbers of the images that a stage is run on next, in order."""
+        rows = self.standing & headway.admits(stage)
+        if stage.full_on_subset:
+            rows[self.subset] = True
+        elif stage.subset_only:
+            rows &= torch.isin(torch.arange(len(rows)), self.subset)
+        return rows.nonzero().squeeze(1)
 
     def run_claimed(self, model: Model, stage: Stage, keep: Keep, clock: Clock, number: int = 0) -> Outcome:
         """An attack as somebody else ran it: on all images. `number`: of the claim."""

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from sparring.audit.cascade.coded import thresholds
-from sparring.audit.cascade.inner_tensor import inner_tensors
+from sparring.audit.cascade.inner_tensor import SHOWN, climbed, inner_tensors
 from sparring.audit.cascade.wrappers import subject
 from sparring.audit.probes.gradient_quality import MOST, faithfulness
 from sparring.audit.probes.picture_file import as_a_file, passes
 from sparring.audit.probes.probe import Probes
+from sparring.ball import Ball
 from sparring.errors import SparringError
 from sparring.model import Model
 from sparring.rng import Noise
@@ -23,6 +25,11 @@ from sparring.threat import Threat
 
 STRIDES = (0.02, 0.05, 0.1)
 "of the box, in every pixel: across many steps of a fine rounding, not of a coarse one"
+
+IN_STEP = 0.95
+"rank correlation of two margins from which one is the other on another scale"
+LEAST = 8
+"images for that"
 
 
 def look_inside(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, probes: Probes) -> Probes:
@@ -41,6 +48,30 @@ def look_inside(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, p
     filed = coded and as_a_file(model, x[:MOST], seed)
     spent = found.passes + (passes(min(len(x), MOST)) if coded else 0)
     return replace(found, levels=levels, filed=filed, passes=spent, rescued=_rescued(model, x, y, threat, seed))
+
+
+def other_scores(model: Model, x: Tensor, threat: Threat, seed: int, probes: Probes) -> Probes:
+    """The probes with a tensor inside the model that says what its answer says about images x [n, ...], and is not in
+    step with it: then the answer is made of something else too, and attacks that follow it may be led aside."""
+    if model.access != "gradient" or len(x) < LEAST or probes.random:
+        return probes
+    found = inner_tensors(model, x)
+    passes = probes.passes + 2 * min(len(x), SHOWN)
+    if not found:
+        return replace(probes, passes=passes)
+    settled = threat.within(model.box)
+    assert settled.eps is not None
+    assert settled.box is not None
+    inner = climbed(model, found[0], x, probes.classes)
+    with model.guard(), torch.no_grad():
+        point = model.accept(x[:SHOWN])
+        eps = torch.full((len(point),), settled.eps, dtype=point.dtype, device=point.device)
+        near = Ball(point, settled.norm, eps, settled.box).sample(Noise.of(point, seed).fold(0x1CE))
+        shown = torch.cat([point, near])
+        pairs = [one.logits(shown).topk(2, 1).values.double() for one in (model, inner)]
+    ranks = [(top[:, 0] - top[:, 1]).argsort().argsort().double() for top in pairs]
+    step = float(torch.corrcoef(torch.stack(ranks))[0, 1])
+    return replace(probes, inner=None if step >= IN_STEP else found[0], passes=passes + 2 * len(shown))
 
 
 def _rescued(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int) -> float | None:

@@ -118,7 +118,8 @@ def receipt_of(cascade: Cascade, stages: Sequence[Stage]) -> Receipt | None:
         return None
     outcome = cascade.outcomes[number]
     rows, plain = outcome.rows, outcome.result
-    ladder = [k for k, one in enumerate(cascade.outcomes) if one.place[0] == LADDER and one.stage in stages]
+    suite = {(LADDER, k) for k in range(len(stages))}  # by place: a replay is called by its folder, or by what is in it
+    ladder = [k for k, one in enumerate(cascade.outcomes) if one.place in suite]
     fast = torch.isin(cascade.broken_by[rows], torch.tensor(ladder))
     spent = sum(_spent(cascade, k, rows) for k in ladder)
     return Receipt(

@@ -189,6 +189,25 @@ def transfer_beats_white_box(seen: Evidence) -> Outcome:
 
 
 @check(
+    "inner-beats-answer",
+    severe=True,
+    title="Scores inside beat the answer's",
+    cause="the scores mislead: attacks on scores inside the model break images that attacks on its answer do not",
+    means="A tensor inside the model says the same class as its answer. Attacks that climb it break images that no "
+    "attack on the answer itself breaks: what is done to the scores afterwards leads attacks astray.",
+    remedy="Audit the net behind what changes its scores.",
+)
+def inner_beats_answer(seen: Evidence) -> Outcome:
+    """The b rule: climbs on a tensor inside the model against all attacks that see gradients of its answer."""
+    inside = [one for one in seen.outcomes if one.stage.wrapper.startswith("inner:")]
+    if not inside or seen.on.gradient is None:
+        return Skipped("no scores inside the model differ from its answer's")
+    broken = torch.cat([one.rows[one.result.success] for one in inside])
+    text = "climbs on scores inside the model break {} of {} images that attacks on its answer do not"
+    return _compare(seen, torch.isin(seen.subset, broken), seen.on.gradient, text)
+
+
+@check(
     "subset-differs",
     title="The sanity subset is unlike the rest",
     means="Images of the sanity subset, which is drawn at random, fall more or less often than the others. It gets "

@@ -77,7 +77,7 @@ def _random_note(seen: Evidence) -> str | None:
     early=True,
 )
 def random_outputs(seen: Evidence) -> Outcome:
-    """Any of up to 250 images gets another class, or other logits, in a second pass."""
+    """Any of up to 250 images, or of 32 points near them, gets another class, or other logits, in a second pass."""
     if not seen.probes.changed:
         return None
     seedable = seen.probes.conduct is not None and seen.probes.conduct.seedable
@@ -124,7 +124,7 @@ def remembers_questions(seen: Evidence) -> Outcome:
     early=True,
 )
 def batch_dependent(seen: Evidence) -> Outcome:
-    """Any of the images checked gets another class when it is shown alone."""
+    """Any of up to 16 images, or of as many points near them, is answered otherwise when it is shown alone."""
     conduct = seen.probes.conduct
     if seen.probes.random:
         return RANDOM

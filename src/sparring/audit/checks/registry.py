@@ -117,6 +117,8 @@ CAUSES = (
     "misaligned-gradients",
     "unstable-outputs",
     "transfer-beats-white-box",
+    "scores-leap",
+    "inner-beats-answer",
     "weak-suite",
 )
 """The severe codes of this package, the most telling first: the verdict names the first that was found."""

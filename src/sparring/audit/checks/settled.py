@@ -24,6 +24,8 @@ FOLLOW = HIDDEN | {
     "budget-not-used",
     "unfaithful-gradients",
     "unstable-outputs",
+    "scores-leap",
+    "inner-beats-answer",
     "black-box-beats-white-box",
     "noise-beats-gradient",
     "transfer-beats-white-box",

@@ -150,6 +150,7 @@ def judge(facts: Facts) -> Verdict:
         *_searched(facts),
         *_attacker(facts),
         *_ill_defined(facts),
+        *(() if void is not None else _contradicted(facts)),
     )
     return Verdict(verdict.status, verdict.headline, evidence, verdict.cause, known)
 
@@ -197,12 +198,15 @@ def _ill_defined(facts: Facts) -> Iterator[str]:
 
 
 def _of_others(facts: Facts, worst: Checked) -> Iterator[str]:
-    """An answer to each other claim about attacked images, and which of them contradict each other."""
-    claims = [one for one in facts.claims if not one.claim.clean]
-    for one in claims:
-        if one is not worst:
+    """An answer to each other claim about attacked images."""
+    for one in facts.claims:
+        if one is not worst and not one.claim.clean:
             yield _answered(one, facts)
-    for one, other in _contradictions(claims):
+
+
+def _contradicted(facts: Facts) -> Iterator[str]:
+    """Which claims cannot all be right."""
+    for one, other in _contradictions(facts.claims):
         yield f"The claims of {percent(one.claim.accuracy)} and {percent(other.claim.accuracy)} contradict each other."
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from sparring.attack import Attack
 from sparring.attacks import attack as build
 from sparring.audit.statistics.proportion import Figure, percent
 from sparring.audit.suites.stage import Stage
@@ -178,8 +180,13 @@ class Checked:
 
     def contradicts(self, other: Checked) -> bool:
         """Both are about the same attack at the same radius, and at most one of them can be right."""
-        same = (self.claim.attack, self.eps) == (other.claim.attack, other.eps)
+        same = self._made == other._made and math.isclose(self.eps, other.eps, rel_tol=1e-6)
         return same and abs(self.claim.accuracy - other.claim.accuracy) > max(self.tolerance, other.tolerance)
+
+    @property
+    def _made(self) -> Attack | None:
+        """The attack with all its fields, however it was written; none of a claim about clean images."""
+        return None if self.claim.attack is None or self.claim.clean else build(self.claim.attack)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

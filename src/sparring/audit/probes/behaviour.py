@@ -27,8 +27,8 @@ class Conduct:
 
     Attributes:
         seedable: the answers are random, but the same again from the same state of torch's generator.
-        crowded: share of up to 16 images that are answered otherwise, or not at all, when shown alone; None
-            where answers are random anyway.
+        crowded: share of up to 16 images, or of as many points near them, that are answered otherwise, or not at
+            all, when shown alone; None where answers are random anyway.
         dynamic: the model asks for gradients while it answers: it optimises something for each image.
         scale: another range of pixels on which the model is right more often, by 10 points, in words; None = none.
         twice: share right in each of two passes over up to 250 images.
@@ -50,22 +50,28 @@ def observe(
     random: bool,
     twice: tuple[float, float],
     sample: tuple[Tensor, Tensor] | None = None,
+    near: Tensor | None = None,
 ) -> Conduct:
     """Show images x [n, ...] in several ways.
 
     Args:
         random: two passes are known to differ. twice: shares right in each of two passes.
         sample: the images that are shown alone, with the logits that they got among all others; None = the first.
+        near: points near images, which are shown alone and together too: a model may tell them from clean images.
     """
     few = x[:ALONE] if sample is None else sample[0]
     spent = (3 if random else 2) * len(few)
     seedable = random and bool(torch.equal(_answers(model, few), _answers(model, few)))
     with counted_gradients() as asked:
         whole = _answers(model, few)
+    crowded = None if random else _crowded(model, few, (whole,) if sample is None else (whole, sample[1]))
+    if crowded is not None and near is not None and len(near):
+        crowded = max(crowded, _crowded(model, near, (_answers(model, near),)))
+        spent += 2 * len(near)
     scale, more = (None, 0) if random else _better_scale(model, x[:64], y[:64], twice[0])
     return Conduct(
         seedable=seedable,
-        crowded=None if random else _crowded(model, few, (whole,) if sample is None else (whole, sample[1])),
+        crowded=crowded,
         dynamic=asked[0] > 0,
         scale=scale,
         twice=twice,

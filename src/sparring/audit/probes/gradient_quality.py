@@ -28,6 +28,16 @@ LOOKS, WAYS, DRAWS = 10, 20, 10
 "tiny moves, directions and random points, where a few leave it open"
 FEW_LOOKS, FEW_WAYS, FEW_DRAWS = 2, 8, 3
 "after so many, a value far on the honest side of its threshold is settled"
+CHECKED = 12
+"images that slopes and scores are held against what they stand for"
+SHORT, LONG = 1e-3, 1e-2
+"of the box: a wrong slope is wrong over both, a kink or a rounded logit matters over one alone"
+CHECKED_WAYS = 6
+BAD = 0.4
+"of a difference of the loss: an error above it is looked at again over `LONG`"
+HALVINGS = 14
+QUARTER = 0.75
+"quantile over the images: a mask may be there for some of them alone"
 SURE_CONSTANT, SURE_FAITHFUL, SURE_UNSTABLE, SURE_JUMP = 0.1, 0.85, 0.05, 0.2
 "far from the thresholds of the checks: 0.5, 0.5, 0.1, 0.3"
 
@@ -45,6 +55,10 @@ class Local:
         jump: the change a hundredth of the way, as a share of that a tenth of the way: 0.1 for smooth nets, however
             steep; 1 for one that jumps.
         passes: forward plus backward passes spent.
+        mistaken: by how much slopes miss the differences that they stand for, at the image or at a random point of
+            its ball, of the larger of both; a quarter of the images miss by more. None where nothing is smooth.
+        leap: the margin beside the border of the class, of that on the image; a quarter of the images have more. 0
+            for whatever is continuous; None where there is nothing to walk to.
     """
 
     constant: float
@@ -53,6 +67,8 @@ class Local:
     unstable: float
     passes: int
     jump: float = 1.0
+    mistaken: float | None = None
+    leap: float | None = None
 
 
 def look_around(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int) -> Local:
@@ -62,17 +78,22 @@ def look_around(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int) -
         y = y[:MOST].to(x.device)
         noise = Noise.of(x, seed).fold(0x10CA1)
         width = model.box[1] - model.box[0]
+        few = x[:CHECKED], y[:CHECKED]
         with torch.no_grad():
             clean = model.logits(x)
             constant, looks = _constant(model, x, clean, STEP * width, noise)
             unstable, jump, draws = _unstable(model, x, y, clean, threat, noise)
-        passes = (1 + looks + 2 * draws) * len(x)
-        faithful = aligned = None
+            leap, walked = _leap(model, *few, Noise.of(few[0], seed).fold(0x1EA))
+        passes = (1 + looks + 2 * draws) * len(x) + walked
+        faithful = aligned = mistaken = None
         if model.access == "gradient":
             faithful, ways = faithfulness(model, x, y, _stride(threat, width), noise)
             aligned = _aligned(model, x, y, threat, noise)
             passes += (2 + 2 * ways + 4) * len(x)
-    return Local(constant, faithful, aligned, unstable, passes, jump)
+            if constant <= 0.5:  # else it rounds, which other probes see to
+                mistaken, asked = _mistaken(model, *few, threat, width, Noise.of(few[0], seed).fold(0x315))
+                passes += asked
+    return Local(constant, faithful, aligned, unstable, passes, jump, mistaken, leap)
 
 
 def _constant(model: Model, x: Tensor, clean: Tensor, step: float, noise: Noise) -> tuple[float, int]:
@@ -130,6 +151,85 @@ def faithfulness(model: Model, x: Tensor, y: Tensor, stride: float, noise: Noise
             if median >= SURE_FAITHFUL:
                 break
     return median, count
+
+
+def _mistaken(
+    model: Model, x: Tensor, y: Tensor, threat: Threat, width: float, noise: Noise
+) -> tuple[float | None, int]:
+    """G7: do slopes give the differences themselves, at the images and at random points of their balls? And the passes.
+
+    A backward pass that is wrong for some pixels, or only away from clean images, still ranks directions well enough.
+    """
+    worst, passes = 0.0, 0
+    for place in (x, _ball(model, x, threat, 1.0).sample(noise)):
+        error, spent = _error(model, place, y, SHORT * width, noise)
+        if bool(error.quantile(QUARTER) > BAD):
+            further, more = _error(model, place, y, LONG * width, noise)
+            error, spent = torch.minimum(error, further), spent + more
+        worst, passes = max(worst, float(error.quantile(QUARTER))), passes + spent
+    return (worst if len(x) else None), passes
+
+
+def _error(model: Model, x: Tensor, y: Tensor, stride: float, noise: Noise) -> tuple[Tensor, int]:
+    """[n] how far slopes at x [n, ...] miss the differences over a stride, of the larger of both; and the passes.
+
+    Of one class over the right one, the nearest at x: where two are as near, the margin itself has a kink.
+    """
+    point = x.detach().clone().requires_grad_()
+    logits = model.logits(point)
+    rows = torch.arange(len(x), device=logits.device)
+    others = logits.detach().clone()
+    others[rows, y] = -torch.inf
+    rival = others.argmax(1)
+
+    def lead(logits: Tensor) -> Tensor:
+        return (logits[rows, rival] - logits[rows, y]).double()
+
+    value = lead(logits).sum()
+    slope = torch.autograd.grad(value, point, allow_unused=True)[0] if value.requires_grad else None
+    slope = torch.zeros_like(x) if slope is None else slope.nan_to_num(0.0, 0.0, 0.0)
+    missed, size = [], []
+    for _ in range(CHECKED_WAYS):
+        way = noise.signs(*x.shape[1:], dtype=x.dtype)
+        ahead, back = (end.clamp(*model.box) for end in (x + stride * way, x - stride * way))
+        with torch.no_grad():
+            rise = lead(model.logits(ahead)) - lead(model.logits(back))
+        told = (slope.double() * (ahead - back).double()).flatten(1).sum(1)
+        missed.append(told - rise)
+        size.append(torch.maximum(told.abs(), rise.abs()))
+    off, whole = (torch.stack(each).nan_to_num(0.0, 0.0, 0.0).norm(dim=0) for each in (missed, size))
+    return (off / whole.clamp(min=1e-300)).clamp(max=2.0), (2 + 2 * CHECKED_WAYS) * len(x)
+
+
+def _leap(model: Model, x: Tensor, y: Tensor, noise: Noise) -> tuple[float | None, int]:
+    """G8: on the way to an image of another class, as it is and with noise on it, does the margin come down to 0 where
+    the class changes? And the passes.
+
+    Scores that are another net's, or the class alone with a made-up confidence, stay large on both sides of the border.
+    """
+    n, passes = len(x), 0
+    others = [next((j % n for j in range(i + 1, i + n) if y[j % n] != y[i]), i) for i in range(n)]
+    able = torch.tensor([other != i for i, other in enumerate(others)], dtype=torch.bool, device=x.device)
+    if not bool(able.any()):
+        return None, 0
+    low, high = model.box
+    end = x[torch.tensor(others, device=x.device)]
+    clean = losses.margin(model.logits(x), Untargeted(y)).abs()
+    worst, wide = torch.zeros_like(clean), (-1, *[1] * (x.dim() - 1))
+    for goal in (end, (end + 0.5 * (high - low) * noise.signs(*x.shape[1:], dtype=x.dtype)).clamp(low, high)):
+        right, wrong = torch.zeros(n, dtype=x.dtype, device=x.device), torch.ones(n, dtype=x.dtype, device=x.device)
+        for _ in range(HALVINGS):
+            middle = (right + wrong) / 2
+            over = model.logits(x + middle.view(wide) * (goal - x)).argmax(1) != y
+            right, wrong = torch.where(over, right, middle), torch.where(over, middle, wrong)
+        before, behind = (
+            losses.margin(model.logits(x + share.view(wide) * (goal - x)), Untargeted(y)) for share in (right, wrong)
+        )
+        crossed = (before < 0) & (behind >= 0)  # else the way has no border
+        worst = torch.where(crossed, torch.maximum(worst, torch.maximum(before.abs(), behind)), worst)
+        passes += (HALVINGS + 2) * n
+    found = (worst / clean.clamp(min=1e-30)).nan_to_num(0.0)[able]
+    return float(found.clamp(max=1e30).quantile(QUARTER)), passes + n
 
 
 def _aligned(model: Model, x: Tensor, y: Tensor, threat: Threat, noise: Noise) -> float | None:

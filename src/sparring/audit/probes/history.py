@@ -8,8 +8,10 @@ now, and to the model as it came. Any model can be put back so before each quest
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -24,6 +26,12 @@ FAR, FAR_IN_LOW_PRECISION = 1e-3, 5e-2
 "in logits, relative to the largest: more than rounding explains"
 TORCH = set(vars(nn.Module())) - {"training"}
 "what torch keeps in a module: weights, buffers (a guard restores them), parts and hooks"
+
+
+DATA = (bool, int, float, str, bytes, bytearray, list, dict, set, deque, Tensor, torch.Generator)
+"kinds of values that a class or a module may keep a memory in"
+LIBRARIES = ("torch.", "builtins", "sparring.", "collections", "typing")
+"whose classes keep none"
 
 
 class Memory:
@@ -44,6 +52,7 @@ class Memory:
                 self._kept.append((own, self._copied(own, skipped), skipped))
             for cell in getattr(part, "__closure__", None) or ():
                 self._cells += [(cell, value) for value in self._copied({"": cell.cell_contents}, set()).values()]
+        self._outside = [(owner, name, self._copied({"": value}, set())[""]) for owner, name, value in _outside(parts)]
 
     def restore(self) -> None:
         """Put everything back."""
@@ -53,6 +62,9 @@ class Memory:
             own.update(self._copied(kept, set()))
         for cell, value in self._cells:
             cell.cell_contents = self._copied({"": value}, set())[""]
+        for owner, name, value in self._outside:
+            names = vars(owner) if isinstance(owner, type) else owner
+            _put_back(owner, name, names.get(name), self._copied({"": value}, set())[""])
 
     def _copied(self, values: dict[str, Any], skipped: set[str]) -> dict[str, Any]:
         found = {}
@@ -83,6 +95,44 @@ def _parts(model: Model) -> Iterator[Any]:
             yield part
         if hasattr(part, "__self__"):  # a bound method
             queue.append(part.__self__)
+
+
+def _outside(parts: Sequence[Any]) -> Iterator[tuple[Any, str, Any]]:
+    """(owner, name, value) of data that the code of these objects keeps outside them: on their classes, and among the
+    names of their modules that this code uses. The code of libraries keeps nothing."""
+    classes = {one for part in parts for one in type(part).__mro__ if not one.__module__.startswith(LIBRARIES)}
+    functions = [part for part in parts if isinstance(part, FunctionType)]
+    for one in sorted(classes, key=lambda one: (one.__module__, one.__qualname__)):
+        for name, value in list(vars(one).items()):
+            inner = getattr(value, "__func__", value)
+            if isinstance(inner, FunctionType):
+                functions.append(inner)
+            elif isinstance(value, DATA) and not name.startswith("__"):
+                yield one, name, value
+    seen: set[tuple[int, str]] = set()
+    for function in functions:
+        owner = function.__globals__
+        for name in function.__code__.co_names:
+            if isinstance(owner.get(name), DATA) and (id(owner), name) not in seen:
+                seen.add((id(owner), name))
+                yield owner, name, owner[name]
+
+
+def _put_back(owner: Any, name: str, now: Any, kept: Any) -> None:
+    """Give a name its old value, in place where others may hold the same list, table or set."""
+    with suppress(Exception):  # values that cannot be compared are put back
+        if type(now) is type(kept) and bool(now == kept):
+            return
+    with suppress(Exception):  # some classes cannot be written to: then they kept nothing
+        if isinstance(now, list) and isinstance(kept, list):
+            now[:] = kept
+        elif isinstance(now, dict | set) and isinstance(kept, dict | set):
+            now.clear()
+            now.update(kept)
+        elif isinstance(owner, type):
+            setattr(owner, name, kept)
+        else:
+            owner[name] = kept
 
 
 class Restored(Model):

@@ -46,7 +46,8 @@ class Probes:
 
     Attributes:
         training: the modules found in train mode. active: whether they stayed so while the model was attacked.
-        changed: share of up to 250 images whose class or logits differed between two clean passes.
+        changed: share of up to 250 images, or of up to 32 points near them, whose class or logits differed between two
+            passes.
         gap: median difference of the two largest logits. certain: share with a probability of exactly 1.
         flat_ce, flat_margin: share whose gradient is exactly zero, at the image or at a random point of the ball;
             None where the model grants no gradients.
@@ -189,6 +190,10 @@ def probe(
     remembered, stepped, overtaken = 0.0, 0, 0
     # A service or a device cannot be put back, and what counts paid questions must not be.
     kept = memory if len(x) and model.access == "gradient" else None
+    near = _points(model, x[:ASKED], threat, seed)[1] if len(x) and model.access == "gradient" else x[:0]
+    if len(near):  # a mask may draw at random for images that look attacked
+        changed = max(changed, _apart(model, near, batch_size))
+        passes += 2 * len(near)
     if kept is not None and changed:  # by memory, or at random?
         remembered, more = _remembers(model, kept, x, threat, seed, batch_size)
         passes += more
@@ -207,7 +212,7 @@ def probe(
     smooth = model.access == "gradient" and not changed  # classes and rounded scores are flat, and mislead nobody
     local = look_around(model, x, y, threat, seed) if len(x) and smooth else None
     few = (x[:ALONE], clean.logits[subset][:ALONE])
-    conduct = observe(model, clean.x, clean.y[: len(clean.x)], changed > 0, twice, few)
+    conduct = observe(model, clean.x, clean.y[: len(clean.x)], changed > 0, twice, few, near[:ALONE])
     passes += conduct.passes + (0 if local is None else local.passes)
     rounded, more = _rounded(model, x, y, threat, seed, batch_size) if len(x) and not changed else (None, 0)
     passes += more
@@ -290,11 +295,26 @@ def _changed(model: Model, clean: Clean, batch_size: int) -> tuple[float, tuple[
     with model.guard(), torch.no_grad():
         for part, labels in batches((clean.x[:REPEATED], clean.y[:REPEATED]), batch_size):
             first, second = (model.logits(model.accept(part)).float().cpu() for _ in range(2))
-            far = (F.normalize(first, dim=1) - F.normalize(second, dim=1)).abs().amax(1) > 1e-4
-            apart.append(far | (first.argmax(1) != second.argmax(1)))
+            apart.append(_differ(first, second))
             right.append(torch.stack([first.argmax(1) == labels, second.argmax(1) == labels]))
     once, again = torch.cat(right, 1)
     return _share(torch.cat(apart)), (_share(once), _share(again))
+
+
+def _apart(model: Model, x: Tensor, batch_size: int) -> float:
+    """Share of the points x [n, ...] whose answer differs between two passes."""
+    apart = []
+    with model.guard(), torch.no_grad():
+        for part, _ in batches((x, torch.zeros(len(x))), batch_size):
+            first, second = (model.logits(model.accept(part)).float().cpu() for _ in range(2))
+            apart.append(_differ(first, second))
+    return _share(torch.cat(apart))
+
+
+def _differ(first: Tensor, second: Tensor) -> Tensor:
+    """[n] bool: another class, or unit-length logits apart by over 1e-4."""
+    far = (F.normalize(first, dim=1) - F.normalize(second, dim=1)).abs().amax(1) > 1e-4
+    return far | (first.argmax(1) != second.argmax(1))
 
 
 def _remembers(

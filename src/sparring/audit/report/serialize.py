@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sparring.audit.cascade.adaptive import DEFENDED, Tried
+from sparring.audit.cascade.adaptive import DEFENDED, INNER, Tried
 from sparring.audit.cascade.outcome import Outcome
 from sparring.audit.checks.run import known
 from sparring.audit.report import breakdown
@@ -102,7 +102,8 @@ def _attack(report: Findings, one: Outcome) -> dict[str, Any]:
 
 def _title(tried: Tried) -> str:
     """What a remedy answers, in a few words."""
-    return "Stages before the model" if tried.code == DEFENDED else known(tried.code).title
+    named = {DEFENDED: "Stages before the model", INNER: "Scores inside the model"}
+    return named.get(tried.code) or known(tried.code).title
 
 
 def _gallery(report: Findings) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sparring.audit.cascade.adaptive import DOUBTFUL
 from sparring.audit.cascade.cascade import shuffled, subset_of
-from sparring.audit.cascade.hidden import look_inside
+from sparring.audit.cascade.hidden import look_inside, other_scores
 from sparring.audit.cascade.majority_vote import DRAWS, looks, votes
 from sparring.audit.checks.run import early_doubts
 from sparring.audit.inputs.clean import Clean, known, look, refuse_chance
@@ -152,11 +152,11 @@ def measure(plan: Plan, clean: Clean, sha256: str) -> tuple[Clean, Tensor, Probe
 def _deeper(plan: Plan, clean: Clean, rows: Tensor, probes: Probes) -> Probes:
     """With a look inside where there is something to doubt."""
     probes = replace(probes, classes=clean.classes)
-    if not {doubt.code for doubt in early_doubts(probes, clean.classes)} & set(DOUBTFUL):
-        return probes
     some = rows[:DEEPER]
-    known = plan.threat, plan.seed, probes
-    return look_inside(plan.seen(probes), _pixels(plan, clean, some), clean.y[some], *known)
+    x = _pixels(plan, clean, some)
+    if not {doubt.code for doubt in early_doubts(probes, clean.classes)} & set(DOUBTFUL):
+        return other_scores(plan.seen(probes), x, plan.threat, plan.seed, probes)
+    return look_inside(plan.seen(probes), x, clean.y[some], plan.threat, plan.seed, probes)
 
 
 def _as_it_came(plan: Plan, clean: Clean, sha256: str, before: Probes) -> tuple[Clean, Tensor, Probes]:

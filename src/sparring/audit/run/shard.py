@@ -40,6 +40,7 @@ from sparring.audit.probes.probe import Probes
 from sparring.audit.run.plan import Plan
 from sparring.audit.run.prepare import Prepared
 from sparring.audit.run.schedule import first_look, past_what_hides, stages_of, suite_stages
+from sparring.audit.suites.stage import Stage
 from sparring.errors import InputError
 from sparring.result import Result
 from sparring.rng import digest
@@ -172,9 +173,18 @@ def inside(numbers: Tensor, span: slice) -> Tensor:
     return here
 
 
+def curve_stage_of(plan: Plan, head: Prepared) -> Stage | None:
+    """The attack that draws the curve, past what hides gradients: along hidden ones it would show nothing."""
+    stage = plan.curve_stage()
+    if stage is None:
+        return None
+    past = "" if stage.family == "query" else past_what_hides(plan, head)
+    return replace(stage, wrapper=past or first_look(plan.model))
+
+
 def _trials(plan: Plan, head: Prepared, cascade: Cascade, rows: Tensor, clock: Clock) -> Trials | None:
     """The attacks behind the curve on the images `rows` (numbers) of this shard: its part of the sanity subset."""
-    stage = plan.curve_stage()
+    stage = curve_stage_of(plan, head)
     if stage is None or not len(rows):
         return None
     known = {
@@ -184,9 +194,6 @@ def _trials(plan: Plan, head: Prepared, cascade: Cascade, rows: Tensor, clock: C
         "clock": clock,
         "draws": head.draws,
     }
-    # A curve along gradients that are hidden would show nothing.
-    past = "" if stage.family == "query" else past_what_hides(plan, head)
-    stage = replace(stage, wrapper=past or first_look(plan.model))
     seen = subject(plan.model, stage.wrapper, cascade.clean.x)
     done = outcome_of(cascade, stage, stage.wrapper, rows)
     judge = plan.model if on_surrogate(stage) else None

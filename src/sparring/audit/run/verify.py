@@ -36,9 +36,18 @@ from sparring.audit.run.restore import plan_of, threat_of
 from sparring.audit.run.shard import images_of, inside
 from sparring.audit.run.verify_breaks import break_findings
 from sparring.audit.run.verify_certificates import certificate_findings
-from sparring.audit.run.verify_head import head_findings, look_again, probe_findings
+from sparring.audit.run.verify_files import stray_findings, written_oddly
+from sparring.audit.run.verify_head import head_findings, look_again, names_apart, probe_findings
 from sparring.audit.run.verify_points import Radius, Witness, points_at
 from sparring.audit.run.verify_report import differences, forms_findings, report_findings
+from sparring.audit.run.verify_schedule import (
+    curve_findings,
+    head_record_findings,
+    options_findings,
+    plan_findings,
+    record_findings,
+    schedule_findings,
+)
 from sparring.default_dtype import float32_by_default
 from sparring.errors import InputError
 from sparring.export.files import MARK, MARK_TEXT
@@ -171,6 +180,12 @@ class _Verifier:
         self.findings += known
         if same["code"]:  # another version may measure in another way
             self.findings += probe_findings(again, head)
+            self.findings += plan_findings(run.plan, plan)
+            self.findings += head_record_findings(run.plan, head, record)
+            if self.options is not None:
+                self.findings += options_findings(run.plan, self.options)
+            for false, said in names_apart(again, head, run.plan.model):
+                (self.findings if false else self.not_covered).append(said)
         same["data"] = again.parts == head.parts
         whole = same["data"] and same["code"] and not head.draws and not known
         labelled = same["data"] and torch.equal(again.clean.y, head.clean.y)
@@ -181,6 +196,8 @@ class _Verifier:
             if shard is None:
                 continue
             here, correct = self._shard(number, shard, run.plan, head, witness, whole, labelled)
+            if same["code"] and labelled:
+                self._done_as_planned(number, shard, run.plan, head)
             radii = [a + b for a, b in zip(radii, here, strict=True)]
             images += len(correct)
             right += int(correct.sum())
@@ -224,16 +241,21 @@ class _Verifier:
             path = self.store.folder / name
             if plain is not None and path.read_bytes() != json_bytes(dict(plain)):
                 self.findings.append(f"{name} is not written as sparring writes it")
+        self.findings += stray_findings(self.store)
         mark = self.store.folder / MARK
         if not mark.exists() or mark.read_bytes() != MARK_TEXT.encode():
             self.findings.append(f"{MARK}, which marks the folder as sparring's, is not as sparring writes it")
 
     def _load(self, number: int | str) -> Record | None:
         try:
-            return self.store.load(number, keep_damaged=True)
+            record = self.store.load(number, keep_damaged=True)
         except InputError as error:
             self.findings.append(str(error))
             return None
+        odd = written_oddly(self.store.path(number))
+        if odd is not None:
+            self.findings.append(f"shard {number}: {odd}")
+        return record
 
     def _shard(
         self, number: int, record: Record, plan: Plan, head: Prepared, witness: Witness, whole: bool, same_data: bool
@@ -273,6 +295,14 @@ class _Verifier:
                 proved = 0 if found else int(part.certificate.certified.sum())
                 self.certificates = (self.certificates or 0) + proved
         return radii, correct
+
+    def _done_as_planned(self, number: int, record: Record, plan: Plan, head: Prepared) -> None:
+        """What its attacks are said to have done, beside the plan."""
+        part = unpack(plan, record)
+        self.findings += record_findings(part, record, number)
+        clean, subset = images_of(plan, head, number)
+        self.findings += schedule_findings(plan.as_seen(head.probes), head, clean, subset, part)
+        self.findings += curve_findings(plan.as_seen(head.probes), head, clean, part)
 
     # --- the report -------------------------------------------------------------------------------------------
 

@@ -12,11 +12,13 @@ from torch import Tensor
 from sparring.audit.cascade.cascade import subset_of
 from sparring.audit.checks.run import early_doubts
 from sparring.audit.inputs.clean import Clean, look
+from sparring.audit.inputs.provenance import about_data
 from sparring.audit.probes.probe import Probes
 from sparring.audit.run.in_process import seeded
 from sparring.audit.run.plan import Plan
 from sparring.audit.run.prepare import Prepared, measure
 from sparring.audit.run.verify_points import CLOSE, UNSURE
+from sparring.model import Model
 
 NEAR = 0.02
 "of a probe's figure, and of 1: forgiven to rounding, and to another processor"
@@ -65,6 +67,25 @@ def head_findings(again: Again, head: Prepared, subset: int, seed: int) -> Itera
             yield f"the model answers {off} clean images otherwise than the run says"
     if not torch.equal(head.subset, subset_of(head.clean, subset, seed, again.sha256)):
         yield "the sanity subset is not the one that seed and data give"
+
+
+def names_apart(again: Again, head: Prepared, model: Model) -> Iterator[tuple[bool, str]]:
+    """What the run calls model, data and classes otherwise than they are called here: (it is false, and not just
+    another name; what)."""
+    here, there = about_data(again.clean, again.sha256), head.data
+    for name in ("n", "shape", "classes", "sha256"):
+        if there.get(name) != here[name]:
+            yield True, f"the run says {name} {there.get(name)!a} of the data, which have {here[name]!a}"
+    named, kept = (None if names is None else list(names) for names in (here["class_names"], there.get("class_names")))
+    if named != kept and named is not None:
+        yield True, "the classes are called otherwise than the run says"
+    elif named != kept:
+        yield False, "the names of the classes: they have none here"
+    if head.model.get("name") != model.name:
+        yield False, f"the name of the model: {head.model.get('name')!a} in the run, {model.name!a} here"
+    if (there.get("name"), there.get("split")) != (here["name"], here["split"]):
+        before, now = (f"{one.get('name')}, {one.get('split')}" for one in (there, here))
+        yield False, f"the name of the data: {before!a} in the run, {now!a} here"
 
 
 def probe_findings(again: Again, head: Prepared) -> Iterator[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sparring.audit.inputs.provenance import versions
 from sparring.audit.report.document import FILE, Document, json_text, sealed
 from sparring.audit.report.formats.all import texts
 
@@ -49,6 +51,8 @@ def report_findings(folder: Path, derived: Document, code: str, same_code: bool)
         )
         if "shards" in stored:
             ours["shards"], theirs["shards"] = derived.get("shards"), stored["shards"]
+    if same_code:
+        yield from _moment_findings(stored)
     if code.split()[-1] != str(stored["versions"]["code"])[: len(code.split()[-1])]:
         yield f"{FILE} was made by another version of the code than the shards"
     found = list(differences(ours, theirs))
@@ -56,6 +60,17 @@ def report_findings(folder: Path, derived: Document, code: str, same_code: bool)
         yield f"{FILE} says {path} = {_brief(there)}; the shards say {_brief(here)}"
     if len(found) > SHOWN:
         yield f"{FILE} differs from the shards in {len(found) - SHOWN} more places"
+
+
+def _moment_findings(stored: Document) -> Iterator[str]:
+    """What a report says of its moment can be false, but not anything: a time, and versions."""
+    try:
+        datetime.fromisoformat(stored["created"])
+    except (KeyError, TypeError, ValueError):
+        yield f"{FILE} does not say when it was made"
+    known = stored.get("versions")
+    if not isinstance(known, Mapping) or set(known) != set(versions()):
+        yield f"{FILE} holds other versions than those of sparring, torch and the machine"
 
 
 def forms_findings(folder: Path, stored: Document) -> Iterator[str]:

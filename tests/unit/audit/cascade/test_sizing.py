@@ -18,7 +18,17 @@ from sparring.audit.checks.comparisons import noise_beats_gradient
 from sparring.audit.checks.evidence import Evidence, OnSubset
 from sparring.audit.checks.registry import Skipped
 from sparring.audit.inputs.clean import Clean
-from sparring.audit.probes.gradient_quality import FEW_DRAWS, FEW_LOOKS, FEW_WAYS, LOOKS, WAYS, look_around
+from sparring.audit.probes.gradient_quality import (
+    CHECKED,
+    CHECKED_WAYS,
+    FEW_DRAWS,
+    FEW_LOOKS,
+    FEW_WAYS,
+    HALVINGS,
+    LOOKS,
+    WAYS,
+    look_around,
+)
 from sparring.audit.probes.probe import Probes
 from sparring.audit.suites.builtin import SUITES
 from sparring.audit.suites.stage import Stage
@@ -138,11 +148,13 @@ def test_probes_stop_where_the_answer_is_clear(model: sp.Model, digits: tuple[Te
     x, y = digits[0][:16], digits[1][:16]
     threat = sp.Threat("Linf", 0.1)
     clear = look_around(model, x, y, threat, 0)
-    assert clear.passes == 16 * (1 + FEW_LOOKS + 2 * FEW_DRAWS + 2 + 2 * FEW_WAYS + 4)
+    walks = CHECKED * (1 + 2 * (HALVINGS + 2))
+    slopes = CHECKED * 2 * (2 + 2 * CHECKED_WAYS)
+    assert clear.passes == 16 * (1 + FEW_LOOKS + 2 * FEW_DRAWS + 2 + 2 * FEW_WAYS + 4) + walks + slopes
     blurred = sp.wrap(lambda z: model.logits(((z * 3).round() / 3) + 0 * z), num_classes=10)
     unclear = look_around(blurred, x, y, threat, 0)
     assert unclear.unstable < 0.05, "a tenth of the way crosses no step: this is clear at once"
-    assert unclear.passes == 16 * (1 + LOOKS + 2 * FEW_DRAWS + 2 + 2 * WAYS + 4)
+    assert unclear.passes == 16 * (1 + LOOKS + 2 * FEW_DRAWS + 2 + 2 * WAYS + 4) + walks
     assert unclear.constant > 0.5
 
 

@@ -196,3 +196,27 @@ def test_contradictory_claims_do_not_hold_together() -> None:
     fine = judge(counted(455, 500, 0.9, clean_claim=1.0))
     assert fine.status == "claim-holds"
     assert "The clean accuracy of 100.0 % agrees with the claimed 100.0 %." in fine.text
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Claim(0.9, 0.3, "fgsm"), Claim(0.1, 0.3, "FGSM")),
+        (Claim(0.9, 0.3, "pgd"), Claim(0.1, 0.3, "pgd:steps=40")),
+        (Claim(0.9, 0.3, "pgd:steps=40,loss=margin"), Claim(0.1, 0.3, "pgd:loss=margin,steps=40")),
+        (Claim(0.9, 0.3, "fgsm"), Claim(0.1, 0.3 + 1e-9, "fgsm")),
+        (Claim(0.9, 0.0), Claim(0.1, 0.0)),
+    ],
+)
+def test_claims_of_the_same_contradict_each_other_however_they_are_written(one: Claim, other: Claim) -> None:
+    robust = Figure(455, 500)
+    found = tuple(Checked(each, each.eps or 0.0, robust) for each in (one, other))
+    verdict = judge(Facts("Linf 0.3", robust, robust, found))
+    assert "The claims of 90.0 % and 10.0 % contradict each other." in verdict.text
+
+
+def test_claims_of_different_attacks_or_radii_do_not() -> None:
+    robust = Figure(455, 500)
+    claims = (Claim(0.9, 0.3, "pgd"), Claim(0.1, 0.3, "pgd:steps=39"), Claim(0.1, 0.4, "pgd"), Claim(0.1, 0.3))
+    found = tuple(Checked(each, each.eps or 0.0, robust) for each in claims)
+    assert "contradict" not in judge(Facts("Linf 0.3", robust, robust, found)).text

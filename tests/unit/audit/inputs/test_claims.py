@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from torch import Tensor, nn
 
+from sparring.audit.api import plan_audit
 from sparring.audit.inputs.claims import Claim, parse_claim
 from sparring.errors import InputError
 
@@ -48,3 +50,9 @@ def test_titles() -> None:
     assert parse_claim("fgsm:0.3=0.88").title == "FGSM"
     assert parse_claim("pgd:steps=7=0.88").title == "PGD (steps=7)"
     assert parse_claim("0.88").title is None
+
+
+def test_a_claim_that_is_made_twice_is_answered_once(small_net: nn.Module, small_images: tuple[Tensor, Tensor]) -> None:
+    claims = ["fgsm=0.5", "fgsm:0.05=0.5", "fgsm:0.05=50%"]
+    plan = plan_audit(small_net, small_images, ("Linf", 0.05), suite=["fgsm"], claims=claims)
+    assert [claim.spec for claim in plan.claims] == ["fgsm:0.05=0.5"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -57,7 +59,70 @@ class Hashed(Cached):
         return torch.stack([self.known[str((row.flatten()[:2] > 0.5).tolist()).encode()] for row in x]) + 0 * answers
 
 
-@pytest.mark.parametrize("make", [lambda: Counting(affine(0), affine(1), 40), lambda: Hashed(affine(0)), closure])
+class OnItsClass(nn.Module):
+    """A counter that no instance holds."""
+
+    asked = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        type(self).asked = 0
+        self.plain = affine(0)
+        self.other = affine(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        OnItsClass.asked += len(x)
+        answer: Tensor = (self.plain if self.asked <= 40 else self.other)(x)
+        return answer
+
+
+class InAList(OnItsClass):
+    """The same in a list, in the class above."""
+
+    log: ClassVar[list[int]] = []
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log.clear()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.log.append(len(x))
+        answer: Tensor = (self.plain if sum(self.log) <= 40 else self.other)(x)
+        return answer
+
+
+ASKED = {"times": 0}
+
+
+class InTheModule(OnItsClass):
+    """The same beside all classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        ASKED["times"] = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        ASKED["times"] += len(x)
+        answer: Tensor = (self.plain if ASKED["times"] <= 40 else self.other)(x)
+        return answer
+
+
+MAKERS = [
+    lambda: Counting(affine(0), affine(1), 40), lambda: Hashed(affine(0)), closure, OnItsClass, InAList, InTheModule,
+]  # fmt: skip
+
+
+def test_a_list_that_others_hold_is_put_back_in_place() -> None:
+    model = Model(InAList())
+    memory, held = Memory(model), InAList.log
+    answers(model, X, 8)
+    assert held
+    memory.restore()
+    assert held is InAList.log
+    assert held == []
+
+
+@pytest.mark.parametrize("make", MAKERS)
 def test_memory_shows_and_can_be_put_back(make: object) -> None:
     model = Model(make())  # type: ignore[operator]
     memory = Memory(model)

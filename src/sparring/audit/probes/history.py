@@ -120,6 +120,11 @@ def _outside(parts: Sequence[Any]) -> Iterator[tuple[Any, str, Any]]:
 
 def _put_back(owner: Any, name: str, now: Any, kept: Any) -> None:
     """Give a name its old value, in place where others may hold the same list, table or set."""
+    if isinstance(now, Tensor) and isinstance(kept, Tensor) and (now.shape, now.dtype) == (kept.shape, kept.dtype):
+        if not torch.equal(now, kept):
+            with torch.no_grad():
+                now.copy_(kept)
+        return
     with suppress(Exception):  # values that cannot be compared are put back
         if type(now) is type(kept) and bool(now == kept):
             return

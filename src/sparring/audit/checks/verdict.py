@@ -268,6 +268,8 @@ def _of_claim(facts: Facts, one: Checked, cause: Doubt | None) -> Verdict:
             *_remedy(facts, cause),
         )  # fmt: skip
         return Verdict("gradient-masking", headline, evidence, cause.code)
+    if one.answer == "too-few":
+        return _too_few(claimed, left)
     return Verdict("overestimated", f"{headline}{_weakness(facts, one)}.", (left, *_reproduced(one)))
 
 
@@ -284,8 +286,7 @@ def _tenable(facts: Facts, one: Checked, cause: Doubt | None, left: str) -> Verd
     """A claim that nothing contradicts, or that a sign forbids to confirm."""
     claimed = percent(one.claim.accuracy)
     if cause is None and one.answer == "too-few":
-        headline = f"Too few images to tell whether the claim of {claimed} holds."
-        return Verdict("inconclusive", headline, (left, "Audit more images."))
+        return _too_few(claimed, left)
     claims = [each for each in facts.claims if not each.claim.clean]
     if cause is None and _contradictions(claims):
         return Verdict("inconclusive", "The claims contradict each other.", (_answered(one, facts), left))
@@ -309,6 +310,12 @@ def _tenable(facts: Facts, one: Checked, cause: Doubt | None, left: str) -> Verd
         (left, *_far(facts, one.truth), _sign(cause), *_measured(facts, cause)),
         cause.code,
     )
+
+
+def _too_few(claimed: str, left: str) -> Verdict:
+    """The interval is wide, and the claim lies inside."""
+    headline = f"Too few images to tell whether the claim of {claimed} holds."
+    return Verdict("inconclusive", headline, (left, "Audit more images."))
 
 
 def _far(facts: Facts, truth: Figure) -> Iterator[str]:

@@ -167,15 +167,16 @@ class Checked:
     def answer(self) -> Answer:
         """What is to be said of this claim by itself.
 
-        too-high: the gap is above the tolerance. holds: it is not, and the interval is narrow enough to say so (half of
-        it is at most `NARROW`), or lies above the claim as a whole. too-few: it is too wide for that. A claim about
+        too-high: the gap is above the tolerance. holds: it is not. Either is said where the interval is narrow enough
+        (half of it is at most `NARROW`), or has the claim outside. too-few: it is too wide for that. A claim about
         clean accuracy can also be too low: differs.
         """
+        narrow = self.truth.half_width <= NARROW
         if self.claim.clean and abs(self.gap) > self.tolerance:
             return "differs"
         if self.gap > self.tolerance:
-            return "too-high"
-        settled = self.truth.half_width <= NARROW or self.claim.accuracy <= self.truth.low
+            return "too-high" if narrow or self.claim.accuracy > self.truth.high else "too-few"
+        settled = narrow or self.claim.accuracy <= self.truth.low
         return "holds" if settled else "too-few"
 
     def contradicts(self, other: Checked) -> bool:

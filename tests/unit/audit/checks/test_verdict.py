@@ -166,6 +166,15 @@ def counted(hits: int, of: int, *claims: float, clean: Figure | None = None, cle
     return Facts("Linf 0.3", clean, Figure(hits, of), tuple(found))
 
 
+@pytest.mark.parametrize(("hits", "of", "claimed"), [(0, 1, 0.5), (0, 3, 0.55), (1, 5, 0.6)])
+def test_a_wide_interval_refutes_nothing_that_lies_inside(hits: int, of: int, claimed: float) -> None:
+    verdict = judge(counted(hits, of, claimed))
+    assert (verdict.status, verdict.cause) == ("inconclusive", None)
+    assert "oo few images to tell" in verdict.headline
+    assert judge(counted(hits, of, 0.97)).status == "overestimated", "the interval ends below"
+    assert judge(counted(100 * hits, 100 * of, claimed)).status == "overestimated", "it is narrow"
+
+
 @pytest.mark.parametrize(("hits", "of", "claimed"), [(4, 6, 0.9), (2, 3, 0.99), (22, 24, 0.99), (2, 3, 0.6)])
 def test_a_wide_interval_confirms_nothing(hits: int, of: int, claimed: float) -> None:
     verdict = judge(counted(hits, of, claimed))

@@ -70,7 +70,7 @@ class FAB(Attack):
     def run(self, bout: Bout) -> None:
         for again, whole in enumerate(bout.restarts(self.restarts)):
             for rank, b in enumerate(whole.restarts(1) if self.targets is None else whole.targets(self.targets)):
-                z = _random(b, b.nearest_size) if again else self._start(b, rank)
+                z = _random(b, b.nearest_size) if again else _start(b, rank, self.backward)
                 classes = rivals(b, self.classes)
                 for _ in range(self.steps):
                     plane = nearest(b, z, classes)
@@ -83,9 +83,10 @@ class FAB(Attack):
         if len(bout) and self.search:
             secant(bout, bout.nearest_success[0], self.search)
 
-    def _start(self, bout: Bout, rank: int) -> Tensor:
-        """x itself, as what the runs before have found would draw all to one place."""
-        return bout.x if rank else bout.x + self.backward * (bout.nearest_success[0] - bout.x)
+
+def _start(bout: Bout, rank: int, share: float) -> Tensor:
+    """From what others have found, `share` of the way; from x after the first target: else all end in one place."""
+    return bout.x if rank else bout.x + share * (bout.nearest_success[0] - bout.x)
 
 
 def _hop(ball: Ball, z: Tensor, plane: Plane, eta: float, bias: float) -> Tensor:

@@ -26,8 +26,8 @@ PORTFOLIO: dict[Norm, tuple[Turn, ...]] = {
     Linf: (Turn("signhunter-min", most=1000), Turn("square-min")),
 }
 """Attacks in their order, see `Turn`."""
-COLOUR = (Turn("signhunter-min", most=100), Turn("square-min"))
-"""Under Linf, for pictures in colour: blocks of the flattened image do not know that its colours belong together."""
+COLOUR = PORTFOLIO | {Linf: (Turn("signhunter-min", most=100), Turn("square-min"))}
+"""For pictures in colour: blocks of the flattened image do not know that its colours belong together."""
 
 
 @register(
@@ -53,7 +53,6 @@ class ScoreMinimumNorm(Attack):
     attacks: str | None = None
 
     def run(self, bout: Bout) -> None:
-        norm, in_colour = bout.ball.norm, bout.x.dim() == 4 and bout.x.shape[1] > 1
-        best = COLOUR if norm is Linf and in_colour else PORTFOLIO[norm]
-        turns = even(self.attacks) if self.attacks else best
+        best = COLOUR if bout.x.dim() == 4 and bout.x.shape[1] > 1 else PORTFOLIO
+        turns = even(self.attacks) if self.attacks else best[bout.ball.norm]
         take_turns(bout, turns, self.queries or bout.queries_left or QUERIES, attack)

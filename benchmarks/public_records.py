@@ -9,7 +9,7 @@ A campaign is a list of rounds. A round runs one attack on the images that still
 largest margin reached so far. Cheap rounds come first, on all images; each later one costs more and looks at fewer.
 After each part the state is written to `--work`; the same command goes on from there.
 
-    python benchmarks/public_records.py --net smallcnn-trades --work DIR --seconds 1100      # again and again
+    python benchmarks/public_records.py --net smallcnn-trades --work DIR --seconds 1100      # from the stored record on
     python benchmarks/public_records.py --net smallcnn-trades --work DIR --export            # the file of the record
     python benchmarks/public_records.py --verify                                             # proves both figures
 
@@ -185,10 +185,28 @@ class State:
         return sum(one["forward"] + one["backward"] for one in self.rounds)
 
 
-def begin(net: nn.Module, x: Tensor, y: Tensor, file: Path) -> State:
-    """Before the first round: who is wrong on the clean image."""
+def begin(net: nn.Module, x: Tensor, y: Tensor, file: Path, record: Path) -> State:
+    """Before the first round: who is wrong on the clean image, and what the stored record has broken."""
     gap = margins(net, x, y).numpy()
-    return State(file, gap, x.flatten(1).numpy().copy(), np.zeros(len(x), bool), gap > 0)
+    state = State(file, gap, x.flatten(1).numpy().copy(), np.zeros(len(x), bool), gap > 0)
+    if record.exists():
+        at, point, rounds = stored(x, record)
+        fooled = (legal(x[at], point) & (margins(net, point, y[at]) > 0)).numpy()
+        state.broken[at[fooled]] = True
+        state.points[at[fooled]] = point.flatten(1).numpy()[fooled]
+        state.rounds = [one | {"todo": []} for one in rounds]
+    return state
+
+
+def stored(x: Tensor, record: Path) -> tuple[np.ndarray, Tensor, list[dict[str, Any]]]:
+    """What a record holds: the numbers of its images, their points, and its rounds."""
+    with np.load(record) as saved:
+        at, levels = saved["image"].astype(np.int64), saved["levels"].astype(np.int64)
+        q = np.zeros((len(at), x[0].numel()), np.int16)
+        bits = [np.unpackbits(saved[key], axis=1)[:, : q.shape[1]].astype(np.int16) for key in ("up", "down")]
+        q[levels == 1], q[levels != 1] = bits[0] - bits[1], saved["fine"]
+        rounds: list[dict[str, Any]] = json.loads(str(saved["rounds"]))
+    return at, unpacked(x[torch.from_numpy(at)], q, levels), rounds
 
 
 def attack(state: State, model: sp.Model, net: nn.Module, x: Tensor, y: Tensor, until: float, plan: Any) -> None:
@@ -306,14 +324,8 @@ def verify(name: str) -> list[object] | None:
     if not file.exists():
         return None
     net, x, y = open_net(name)
-    with np.load(file) as saved:
-        at, levels = saved["image"].astype(np.int64), saved["levels"].astype(np.int64)
-        q = np.zeros((len(at), x[0].numel()), np.int16)
-        bits = [np.unpackbits(saved[key], axis=1)[:, : q.shape[1]].astype(np.int16) for key in ("up", "down")]
-        q[levels == 1], q[levels != 1] = bits[0] - bits[1], saved["fine"]
-        rounds = json.loads(str(saved["rounds"]))
+    at, point, rounds = stored(x, file)
     rows = torch.from_numpy(at)
-    point = unpacked(x[rows], q, levels)
     fooled = legal(x[rows], point) & (margins(net, point, y[rows]) > 0)
     if not bool(fooled.all()) or len(set(at.tolist())) != len(at):
         print(f"WRONG: {name}: {int((~fooled).sum())} of {len(at)} stored points do not fool")
@@ -380,7 +392,7 @@ def main() -> None:
     net, x, y = open_net(args.net)
     args.work.mkdir(parents=True, exist_ok=True)
     file = args.work / f"{args.net}.npz"
-    state = State.load(file) if file.exists() else begin(net, x, y, file)
+    state = State.load(file) if file.exists() else begin(net, x, y, file, RECORDS / f"{args.net}.npz")
     if args.export:
         export(state, args.net, net, x, y)
         return

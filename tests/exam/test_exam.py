@@ -150,8 +150,31 @@ def main_norm(asked: Sequence[Norm]) -> Norm:
 QUICKLY_FITTED = ("uap-pgd", "advgan")
 "of the attacks that learn, those that `make test` examines; `make exam` fits all of them"
 
+SLOW = (
+    "alma",
+    "autozoom",
+    "boundary",
+    "cw-l2",
+    "cw-linf",
+    "ead",
+    "min-norm",
+    "min-norm-decision",
+    "min-norm-score",
+    "nes-labels",
+    "nes-partial",
+    "optmargin",
+    "pdgd",
+    "pdpgd",
+    "pointwise",
+    "signflip",
+    "square-min",
+    "surfree",
+)
+"attacks whose optima `make exam` alone asks for: a second or more each"
+
 FOR_LATER = (
     "batch-of-one",
+    "below-optimum",
     "eight-bits",
     "fresh-evaluation",
     "global-rng",
@@ -160,6 +183,7 @@ FOR_LATER = (
     "neighbours-already-wrong",
     "odd-batches",
     "other-box",
+    "same-seed",
     "shapes",
     "shift-invariance",
     "two-classes",
@@ -171,7 +195,7 @@ def later(info: sp.AttackInfo, check: str, under: Norm, asked: Sequence[Norm]) -
     """It is for `make exam` alone."""
     if under != main_norm(asked) or (info.learns is not None and info.name not in QUICKLY_FITTED):
         return True
-    return check in FOR_LATER
+    return check in FOR_LATER or (check == "known-optimum" and info.name in SLOW)
 
 
 SITTINGS = [

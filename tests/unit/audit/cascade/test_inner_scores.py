@@ -59,6 +59,7 @@ def by_contrast(margin: Tensor, x: Tensor) -> Tensor:
     return margin * (0.1 + 40 * (x * (1 - x)).flatten(1).mean(1)).exp()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shown", [blown_up, of_another_net, by_contrast])
 def test_scores_inside_are_climbed(shown: Callable[[Tensor, Tensor], Tensor]) -> None:
     x, y = sp.load_data("mnist5k", n=16).tensors()

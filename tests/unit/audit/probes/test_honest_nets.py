@@ -108,7 +108,7 @@ def _doubts(net: nn.Module | Callable[[Tensor], Tensor], norm: str, eps: float) 
     return {doubt.code for doubt in early_doubts(found, clean.classes)}
 
 
-@pytest.mark.parametrize("trained", [False, True], ids=["untrained", "trained"])
+@pytest.mark.parametrize("trained", [False, pytest.param(True, marks=pytest.mark.long)], ids=["untrained", "trained"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_probe_accuses_a_plain_net(family: str, trained: bool) -> None:
     for norm, eps in (("Linf", 0.1), ("Linf", 0.3), ("L2", 2.0), ("L0", 784), ("L0", 5.9)):

@@ -80,6 +80,7 @@ def turned_when_attacked(x: Tensor, slope: Tensor) -> Tensor:
     return torch.where(attacked(x).view(-1, 1, 1, 1), -slope, slope)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [half_gone, some_turned, led_aside, turned_when_attacked])
 @pytest.mark.parametrize("name", ["mnist-cnn", "mnist-cnn-fast"])
 def test_slopes_that_are_wrong_in_part_show(how: Slope, name: str) -> None:
@@ -118,6 +119,7 @@ def of_another_net_when_attacked(x: Tensor) -> Tensor:
     return torch.where(attacked(x)[:, None], of_another_net(x), net("mnist-cnn-fast")(x))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shown", [of_another_net, of_the_brightness, of_another_net_when_attacked])
 @pytest.mark.parametrize("threat", THREATS, ids=str)
 def test_scores_that_do_not_decide_the_class_leap_at_its_border(
@@ -142,6 +144,7 @@ class EightBits(nn.Module):
         return (255 * x).round() / 255
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("threat", THREATS, ids=str)
 @pytest.mark.parametrize("name", ["mnist-cnn", "mnist-cnn-fast", "mnist-cnn-pgd"])
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 1e3])
@@ -209,6 +212,7 @@ MASKS: dict[str, tuple[Callable[[], nn.Module], str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", MASKS)
 def test_a_mask_that_clean_images_do_not_meet_is_named(what: str) -> None:
     make, code = MASKS[what]

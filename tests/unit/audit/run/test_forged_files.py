@@ -322,6 +322,7 @@ RECORDS: dict[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", RECORDS)
 def test_what_was_done_must_be_what_was_planned(
     what: str, run: Path, check: Callable[[Path], Verification], remake: Callable[[Path], None]
@@ -378,6 +379,7 @@ OTHERS = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", OTHERS)
 def test_the_plan_must_be_what_the_options_ask_for(name: str, small_net: nn.Module, small_images: Images) -> None:
     plan = plan_audit(

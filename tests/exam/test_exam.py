@@ -175,6 +175,7 @@ SLOW = (
 FOR_LATER = (
     "batch-of-one",
     "below-optimum",
+    "budget",
     "eight-bits",
     "fresh-evaluation",
     "global-rng",

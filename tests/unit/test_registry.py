@@ -136,6 +136,7 @@ def test_the_modules_of_these_names_can_be_called() -> None:
     assert str(inspect.signature(sparring.attack)).endswith("-> 'Attack'")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "code",
     [

@@ -50,6 +50,7 @@ def smallest(net: nn.Sequential, x: Tensor, y: int, targets: set[int], norm: str
     return best
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("norm", ["Linf", "L1"])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_it_is_the_smallest_by_enumeration(norm: str, seed: int) -> None:

@@ -126,6 +126,7 @@ def test_large_terms_that_cancel_are_no_proof_in_float32() -> None:
     assert bool(sp.certify(plain, x, y, ("Linf", 0.2499), "crown").certified.all())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("norm", ["Linf", "L2", "L1"])
 @pytest.mark.parametrize("name", ["batch norm", "average", "maximum", "residual"])
 def test_layers_at_the_largest_certified_radius(name: str, norm: str) -> None:

@@ -155,6 +155,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     assert done.stderr == "sparring: cannot read or write: No space left on device\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_letters_that_the_terminal_does_not_know(tmp_path: Path, encoding: str) -> None:
     done = sparring(tmp_path, "attacks", "pgd", env={**os.environ, "PYTHONIOENCODING": encoding}, errors="replace")

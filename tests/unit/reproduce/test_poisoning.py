@@ -72,6 +72,7 @@ def test_defenses_of_nets_refuse_a_linear_victim(bench: Bench) -> None:
         bench.experiment(None, learner("logistic"), "fine-pruning:0.5")
 
 
+@pytest.mark.long
 def test_clipped_gradients_bound_what_flips_do_to_a_linear_victim(bench: Bench) -> None:
     plain, clipped = (
         bench.experiment("label-flip:share=0.3", learner("logistic:C=10"), defense)

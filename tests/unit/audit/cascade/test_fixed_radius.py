@@ -36,6 +36,7 @@ def test_suites_have_such_a_search_where_it_is_the_best(name: str, norm: str, se
     assert norm != "L2" or found["fab"].min_progress is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("norm", "eps", "search"), [("L0", 8.0, "sigma-zero:steps=300"), ("L1", 3.0, "fmn:steps=100")])
 def test_a_walk_along_the_boundary_breaks_what_searches_from_the_image_miss(norm: str, eps: float, search: str) -> None:
     model, threat = sp.load_model("mnist-cnn-fast"), sp.Threat(norm, eps)

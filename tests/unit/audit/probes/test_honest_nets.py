@@ -115,6 +115,7 @@ def test_no_probe_accuses_a_plain_net(family: str, trained: bool) -> None:
         assert not _doubts(_net(family, trained), norm, eps) & ACCUSING, (norm, eps)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("family", ["ReLU", "Tanh", "cnn", "residual"])
 def test_low_precision_is_named_as_such(family: str, dtype: torch.dtype) -> None:

@@ -33,6 +33,7 @@ def _audit(net: nn.Module, folder: Path, resume: bool) -> sp.Report:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("finished", [True, False])
 @pytest.mark.parametrize("change", [lambda x: (x > 0.5).float(), lambda x: x.flip(3), lambda x: x * 1.1])
 def test_the_same_weights_behind_another_forward_are_refused(

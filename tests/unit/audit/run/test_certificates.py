@@ -149,6 +149,7 @@ def claim_another_method(tensors: dict[str, Tensor], values: dict[str, Any]) -> 
 FORGERIES = (claim_more, claim_broken, claim_wrong, claim_further, claim_a_gap, claim_another_method)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", FORGERIES)
 def test_forged_certificates_are_found(
     change: Callable[[dict[str, Tensor], dict[str, Any]], None], honest: tuple[str, Path], tmp_path: Path

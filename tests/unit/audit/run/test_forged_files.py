@@ -391,6 +391,7 @@ def test_the_plan_must_be_what_the_options_ask_for(name: str, small_net: nn.Modu
     assert name in found[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "how",
     [

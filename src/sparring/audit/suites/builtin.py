@@ -88,7 +88,7 @@ SUITES: dict[str, Suite] = {
             (
                 *SHORT,
                 replace(_long("DDN, large steps", "ddn:steps=300,gamma=0.1", "iterative", 0.6), norm="L2"),
-                Stage("Square, short", "square:queries=100", "query"),
+                Stage("Square, short", "square:queries=500", "query"),
                 _long("APGD-Square (CE)", "apgd-square:queries=1000,give_up=true", "iterative", 0.65),
                 _long("APGD-T (3 targets)", "apgd-t:steps=50,targets=3", "iterative", 0.65),
                 _long("APGD-Square (DLR)", "apgd-square:loss=dlr,give_up=true", "iterative", 0.7),

@@ -123,7 +123,8 @@ class Verdict:
 def judge(facts: Facts) -> Verdict:
     """The verdict on the most overstated claim, or on the model where nothing was claimed."""
     claims = [one for one in facts.claims if not one.claim.clean]
-    worst = max(claims, key=lambda one: one.gap - one.tolerance, default=None)
+    # one that is refuted before one that too few images leave open
+    worst = max(claims, key=lambda one: (one.answer == "too-high", one.gap - one.tolerance), default=None)
     severe = [doubt for code in causes() if (doubt := facts.found(code)) is not None]
     void = next((doubt for doubt in severe if doubt.code in VOID), None)
     cause = next((doubt for doubt in severe if doubt.share >= MASKING_SHARE), severe[0] if severe else None)

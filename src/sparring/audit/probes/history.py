@@ -64,7 +64,9 @@ class Memory:
             cell.cell_contents = self._copied({"": value}, set())[""]
         for owner, name, value in self._outside:
             names = vars(owner) if isinstance(owner, type) else owner
-            _put_back(owner, name, names.get(name), self._copied({"": value}, set())[""])
+            now = names.get(name)
+            if not _same(now, value):
+                _put_back(owner, name, now, self._copied({"": value}, set())[""])
 
     def _copied(self, values: dict[str, Any], skipped: set[str]) -> dict[str, Any]:
         found = {}
@@ -118,22 +120,32 @@ def _outside(parts: Sequence[Any]) -> Iterator[tuple[Any, str, Any]]:
                 yield owner, name, owner[name]
 
 
+def _same(now: Any, kept: Any) -> bool:
+    """Nothing has changed; values that cannot be compared have."""
+    if type(now) is not type(kept):
+        return False
+    with suppress(Exception):
+        return torch.equal(now, kept) if isinstance(now, Tensor) else bool(now == kept)
+    return False
+
+
+def _alike(now: Tensor, kept: Tensor) -> bool:
+    return now.shape == kept.shape and now.dtype == kept.dtype
+
+
 def _put_back(owner: Any, name: str, now: Any, kept: Any) -> None:
-    """Give a name its old value, in place where others may hold the same list, table or set."""
-    if isinstance(now, Tensor) and isinstance(kept, Tensor) and (now.shape, now.dtype) == (kept.shape, kept.dtype):
-        if not torch.equal(now, kept):
-            with torch.no_grad():
-                now.copy_(kept)
-        return
-    with suppress(Exception):  # values that cannot be compared are put back
-        if type(now) is type(kept) and bool(now == kept):
-            return
+    """Give a name its old value, in place where others may hold the same list, table, set or tensor."""
     with suppress(Exception):  # some classes cannot be written to: then they kept nothing
         if isinstance(now, list) and isinstance(kept, list):
             now[:] = kept
         elif isinstance(now, dict | set) and isinstance(kept, dict | set):
             now.clear()
             now.update(kept)
+        elif (
+            isinstance(now, Tensor) and isinstance(kept, Tensor) and now.shape == kept.shape and now.dtype == kept.dtype
+        ):
+            with torch.no_grad():
+                now.copy_(kept)
         elif isinstance(owner, type):
             setattr(owner, name, kept)
         else:

@@ -286,29 +286,26 @@ def _rounded(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, batc
 
 
 def _changed(model: Model, clean: Clean, batch_size: int) -> tuple[float, tuple[float, float]]:
-    """Share of images whose answer differs between two passes: the class, or unit-length logits by over 1e-4; and the
-    shares that are right in either.
-
-    Both passes are made under one guard, as each guard starts with the same random state.
-    """
-    apart, right = [], []
-    with model.guard(), torch.no_grad():
-        for part, labels in batches((clean.x[:REPEATED], clean.y[:REPEATED]), batch_size):
-            first, second = (model.logits(model.accept(part)).float().cpu() for _ in range(2))
-            apart.append(_differ(first, second))
-            right.append(torch.stack([first.argmax(1) == labels, second.argmax(1) == labels]))
-    once, again = torch.cat(right, 1)
-    return _share(torch.cat(apart)), (_share(once), _share(again))
+    """Share of images whose answer differs between two passes, and the shares that are right in either."""
+    first, second = _twice(model, clean.x[:REPEATED], batch_size)
+    y = clean.y[: len(first)]
+    return _share(_differ(first, second)), (_share(first.argmax(1) == y), _share(second.argmax(1) == y))
 
 
 def _apart(model: Model, x: Tensor, batch_size: int) -> float:
     """Share of the points x [n, ...] whose answer differs between two passes."""
-    apart = []
+    return _share(_differ(*_twice(model, x, batch_size)))
+
+
+def _twice(model: Model, x: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
+    """Logits [n, K] of two passes over x [n, ...], both under one guard, as each starts with the same random state."""
+    first: list[Tensor] = []
+    second: list[Tensor] = []
     with model.guard(), torch.no_grad():
-        for part, _ in batches((x, torch.zeros(len(x))), batch_size):
-            first, second = (model.logits(model.accept(part)).float().cpu() for _ in range(2))
-            apart.append(_differ(first, second))
-    return _share(torch.cat(apart))
+        for part in torch.split(x, batch_size):
+            for answers in (first, second):
+                answers.append(model.logits(model.accept(part)).float().cpu())
+    return torch.cat(first), torch.cat(second)
 
 
 def _differ(first: Tensor, second: Tensor) -> Tensor:

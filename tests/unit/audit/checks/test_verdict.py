@@ -175,6 +175,15 @@ def test_a_wide_interval_refutes_nothing_that_lies_inside(hits: int, of: int, cl
     assert judge(counted(100 * hits, 100 * of, claimed)).status == "overestimated", "it is narrow"
 
 
+def test_a_claim_that_is_refuted_is_not_hidden_by_one_that_is_left_open() -> None:
+    left_open = Checked(Claim(0.5, 0.3), 0.3, Figure(0, 3))
+    refuted = Checked(Claim(0.85, 0.2), 0.2, Figure(1, 3))
+    assert left_open.gap - left_open.tolerance > refuted.gap - refuted.tolerance
+    verdict = judge(Facts("Linf 0.3", Figure(3, 3), Figure(0, 3), (left_open, refuted)))
+    assert (verdict.status, verdict.cause) == ("overestimated", None)
+    assert "too few images to tell" in verdict.text
+
+
 @pytest.mark.parametrize(("hits", "of", "claimed"), [(4, 6, 0.9), (2, 3, 0.99), (22, 24, 0.99), (2, 3, 0.6)])
 def test_a_wide_interval_confirms_nothing(hits: int, of: int, claimed: float) -> None:
     verdict = judge(counted(hits, of, claimed))

@@ -88,9 +88,9 @@ SUITES: dict[str, Suite] = {
             (
                 *SHORT,
                 replace(_long("DDN, large steps", "ddn:steps=300,gamma=0.1", "iterative", 0.6), norm="L2"),
-                Stage("Square, short", "square:queries=500", "query"),
+                Stage("Square, short", "square:queries=100", "query"),
+                _long("APGD-T, short", "apgd-t:steps=10,targets=9", "iterative", 0.4),
                 _long("APGD-Square (CE)", "apgd-square:queries=1000,give_up=true", "iterative", 0.65),
-                _long("APGD-T (3 targets)", "apgd-t:steps=50,targets=3", "iterative", 0.65),
                 _long("APGD-Square (DLR)", "apgd-square:loss=dlr,give_up=true", "iterative", 0.7),
                 _long("APGD-Square, again", "apgd-square:queries=2500,restarts=3,give_up=true", "iterative", 0.75),
                 _long("APGD-T", "apgd-t:steps=100,targets=9", "iterative", 0.9),

@@ -82,9 +82,9 @@ SUITES: dict[str, Suite] = {
         ),
         Suite(
             "standard",
-            "At least as strong as AutoAttack's standard ensemble where we measured it, for a third of its passes: "
-            "short attacks for all, long ones (APGD-T with 9 targets, APGD-Square, Square with 5,000 queries) for "
-            "images that the short ones bring near.",
+            "At least as strong as AutoAttack's standard ensemble where we measured it, for a sixth of its passes or "
+            "less under Linf: short attacks for all, long ones (APGD-T with 9 targets, APGD-Square, Square with "
+            "5,000 queries) for images that the short ones bring near.",
             (
                 *SHORT,
                 replace(_long("DDN, large steps", "ddn:steps=300,gamma=0.1", "iterative", 0.6), norm="L2"),

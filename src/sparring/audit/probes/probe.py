@@ -62,6 +62,7 @@ class Probes:
             true gradients.
         renamed: share that is right once the classes are renamed one to one, where that is clearly more.
         remembers: share of up to 32 images that are answered otherwise than by the model as it came.
+        alone: from then on it was asked for one image at a time, as it looks at the others of a batch.
         stepped, overtaken: images that FGSM fools and that PGD was run on (up to 12), and how many of them it misses,
             on the loss that misses more.
         inner: number of the first tensor inside the model that says what its answer says, see `inner_tensor`; None =
@@ -96,6 +97,7 @@ class Probes:
     rounded: str | None = None
     renamed: float | None = None
     remembers: float = 0.0
+    alone: bool = False
     stepped: int = 0
     overtaken: int = 0
     inner: int | None = None

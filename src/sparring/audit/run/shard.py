@@ -163,7 +163,7 @@ def images_of(plan: Plan, head: Prepared, number: int) -> tuple[Clean, Tensor]:
 
 def steady(probes: Probes) -> bool:
     """The model must give the same answers at the end: it neither draws nor sees who is beside, and gives scores."""
-    crowded = probes.conduct is not None and bool(probes.conduct.crowded)
+    crowded = probes.conduct is not None and bool(probes.conduct.crowded) and not probes.alone
     return not (probes.random or crowded) and probes.flat_ce is not None
 
 

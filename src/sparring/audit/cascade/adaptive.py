@@ -9,8 +9,9 @@
     scores inside, not in step with the answer         climbs on these
     gradients that mislead or turn at every corner     averaged over neighbours; more restarts
 
-A defended model is attacked past its stages whatever was found (`Model.exposed`). Answers that depend on the batch,
-and modules in train mode, are measured beside: one image at a time, and in eval mode (`audit.twin`).
+A defended model is attacked past its stages whatever was found (`Model.exposed`). A model that looks at the others of
+a batch is asked for one image at a time by all attacks (`probes.asked`). Modules in train mode are measured beside, in
+eval mode (`probes.eval_mode`).
 """
 
 from __future__ import annotations

@@ -80,11 +80,7 @@ def inner_tensors(model: Model, x: Tensor) -> tuple[int, ...]:
                 returned = asked.raw(part)
             seen.append([one.argmax(1) if one is not returned else None for one in caught.seen])
     answer = logits.argmax(1)
-    return tuple(
-        number
-        for number in range(min(map(len, seen)))
-        if _agree([each[number] for each in seen], answer)
-    )
+    return tuple(number for number in range(min(map(len, seen))) if _agree([each[number] for each in seen], answer))
 
 
 def _agree(said: Sequence[Tensor | None], answer: Tensor) -> bool:

@@ -53,14 +53,15 @@ def observe(
     random: bool,
     twice: tuple[float, float],
     sample: tuple[Tensor, Tensor] | None = None,
-    near: Tensor | None = None,
+    near: tuple[Tensor, Tensor] | None = None,
 ) -> Conduct:
     """Show images x [n, ...] in several ways.
 
     Args:
         random: two passes are known to differ. twice: shares right in each of two passes.
         sample: the images that are shown alone, with the logits that they got among all others; None = the first.
-        near: points near images, which are shown alone and together too: a model may tell them from clean images.
+        near: points near images, which are shown alone too, with the logits that they got among others: a model may
+            tell them from clean images.
     """
     few = x[:ALONE] if sample is None else sample[0]
     spent = (3 if random else 2) * len(few)
@@ -68,13 +69,14 @@ def observe(
     with counted_gradients() as asked:
         whole = _answers(model, few)
     if random:
-        crowded = _steady_alone(model, few if near is None else torch.cat([few.cpu(), near.cpu()]))
-        spent += (2 + STEADY) * (len(few) + (0 if near is None else len(near)))
+        shown = few if near is None else torch.cat([few.cpu(), near[0].cpu()])
+        crowded = _steady_alone(model, shown)
+        spent += (2 + STEADY) * len(shown)
     else:
         crowded = _crowded(model, few, (whole,) if sample is None else (whole, sample[1]))
-    if not random and near is not None and len(near):
-        crowded = max(crowded or 0.0, _crowded(model, near, (_answers(model, near),)))
-        spent += 2 * len(near)
+        if near is not None:
+            crowded = max(crowded, _crowded(model, near[0], (near[1],)))
+            spent += len(near[0])
     scale, more = (None, 0) if random else _better_scale(model, x[:64], y[:64], twice[0])
     return Conduct(
         seedable=seedable,

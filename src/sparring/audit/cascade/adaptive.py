@@ -16,7 +16,7 @@ eval mode (`probes.eval_mode`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,6 +39,7 @@ DEFENDED = "defended"
 "code of the remedy for a model with stages that declare their backward, where the probes found nothing"
 INNER = "inner-scores"
 "code of the remedy for a model with scores inside that are not in step with its answer, where the probes doubt nothing"
+NEIGHBOURS = "batch-dependent"
 DOUBTFUL = (
     "piecewise-constant",
     "zero-gradients",
@@ -46,7 +47,7 @@ DOUBTFUL = (
     "unfaithful-gradients",
     "unstable-outputs",
     "remembers-questions",
-    "batch-dependent",
+    NEIGHBOURS,
     "scores-leap",
 )
 "signs after which gradients, and the confidence itself, are not to be believed: then the class alone is asked"
@@ -98,6 +99,11 @@ def remedies(
         if able:
             found.append(Remedy(remedy.code, remedy.what, able))
     return tuple(found)
+
+
+def misleading(signs: Collection[str], probes: Probes) -> list[str]:
+    """Those of the signs that are `DOUBTFUL`; but neighbours mislead nobody once images are asked for alone."""
+    return [code for code in DOUBTFUL if code in signs and not (code == NEIGHBOURS and probes.alone)]
 
 
 def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps: int) -> Iterator[Remedy]:
@@ -162,7 +168,7 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
                 *more,
             ),
         )
-    doubt = next((code for code in DOUBTFUL if code in signs), None)
+    doubt = next(iter(misleading(signs, probes)), None)
     if probes.inner is not None and not random:
         inner = f"inner:{probes.inner}:{probes.classes}"
         yield Remedy(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.audit.cascade.adaptive import DOUBTFUL
+from sparring.audit.cascade.adaptive import misleading
 from sparring.audit.cascade.cascade import shuffled, subset_of
 from sparring.audit.cascade.hidden import look_inside, other_scores
 from sparring.audit.cascade.majority_vote import DRAWS, looks, votes
@@ -157,7 +157,7 @@ def _deeper(plan: Plan, clean: Clean, rows: Tensor, probes: Probes) -> Probes:
     probes = replace(probes, classes=clean.classes)
     some = rows[:DEEPER]
     x = _pixels(plan, clean, some)
-    if not {doubt.code for doubt in early_doubts(probes, clean.classes)} & set(DOUBTFUL):
+    if not misleading({doubt.code for doubt in early_doubts(probes, clean.classes)}, probes):
         return other_scores(plan.seen(probes), x, plan.threat, plan.seed, probes)
     return look_inside(plan.seen(probes), x, clean.y[some], plan.threat, plan.seed, probes)
 

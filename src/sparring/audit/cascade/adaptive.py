@@ -177,7 +177,9 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
             (
                 _climb("PGD (margin, inner tensor)", f"pgd:loss=margin,steps={steps}", inner),
                 _climb("APGD-DLR (inner tensor)", f"apgd-dlr:steps={steps}", inner, full_on_subset=False),
-                _climb("APGD-T (inner tensor)", f"apgd-t:steps={max(50, steps)},targets=3", inner, full_on_subset=False),
+                _climb(
+                    "APGD-T (inner tensor)", f"apgd-t:steps={max(50, steps)},targets=3", inner, full_on_subset=False
+                ),
                 *(
                     _climb(f"{one.title} (inner tensor)", one.spec, inner, one.full_on_subset, norm=one.norm)
                     for one in nearest_point(max(300, 6 * steps))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import time
 import uuid
@@ -22,6 +23,8 @@ STALE = 60.0
 "seconds without a sign of life after which a lease is void; clocks of several machines may differ by less"
 BEAT = 5.0
 "seconds between two signs of life"
+HOST = r"[\w.-]{0,255}"
+"what a machine may be called"
 
 
 class Lease:
@@ -48,7 +51,7 @@ class Lease:
                 os.rename(self.path, grave)  # one of those who try wins
             except FileNotFoundError:
                 return self._create()
-            os.unlink(grave)
+            grave.unlink(missing_ok=True)
             return self._create()
 
     def free(self) -> None:
@@ -79,7 +82,7 @@ class Lease:
         except FileExistsError:
             return False
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({"token": self.token, "pid": os.getpid(), "host": socket.gethostname()}, file)
+            file.write(_text(self.token, os.getpid(), socket.gethostname()))
         return True
 
     def _read(self) -> dict[str, object]:
@@ -98,6 +101,25 @@ class Lease:
         if owner.get("host") == socket.gethostname() and isinstance(owner.get("pid"), int):
             return silent > STALE or not alive(int(str(owner["pid"])))
         return silent > STALE
+
+
+def is_lease(content: bytes) -> bool:
+    """A file holds what a lease holds, and nothing else: its owner, or nothing yet."""
+    try:
+        found = json.loads(content or b"null")
+    except ValueError:
+        return False
+    if not isinstance(found, dict):
+        return not content
+    token, pid, host = found.get("token"), found.get("pid"), found.get("host")
+    if not (isinstance(token, str) and isinstance(pid, int) and isinstance(host, str)):
+        return False
+    named = re.fullmatch("[0-9a-f]{32}", token) and re.fullmatch(HOST, host)
+    return bool(named) and content == _text(token, pid, host).encode()
+
+
+def _text(token: str, pid: int, host: str) -> str:
+    return json.dumps({"token": token, "pid": pid, "host": host})
 
 
 def alive(pid: int) -> bool:

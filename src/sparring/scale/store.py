@@ -15,6 +15,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class Store:
                 )
             if not resume:
                 raise InputError(f"{folder} holds this run already; go on with it (--resume) or give another folder")
-            sweep(folder / "shards")
+            cls(folder, plan).tidy()
         return cls(folder, plan)
 
     @classmethod
@@ -160,6 +161,16 @@ class Store:
             if not self.done(number):  # else somebody finished it between the two looks
                 self.save(number, make())
         return True
+
+    def tidy(self) -> None:
+        """Remove what killed processes have left: leases on shards that are there, files half-written long ago."""
+        for folder in (self.folder, self.folder / "shards"):
+            sweep(folder)
+        with suppress(OSError):
+            for lease in (self.folder / "leases").iterdir():
+                name = lease.name.lstrip(".").partition(".")[0]
+                if (self.folder / "shards" / f"{name}.safetensors").exists():
+                    lease.unlink(missing_ok=True)
 
     def mend(self) -> list[Number]:
         """Put damaged shards aside; returns their numbers."""

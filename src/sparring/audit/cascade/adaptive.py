@@ -9,13 +9,14 @@
     scores inside, not in step with the answer         climbs on these
     gradients that mislead or turn at every corner     averaged over neighbours; more restarts
 
-A defended model is attacked past its stages whatever was found (`Model.exposed`). Answers that depend on the batch,
-and modules in train mode, are measured beside: one image at a time, and in eval mode (`audit.twin`).
+A defended model is attacked past its stages whatever was found (`Model.exposed`). A model that looks at the others of
+a batch is asked for one image at a time by all attacks (`probes.asked`). Modules in train mode are measured beside, in
+eval mode (`probes.eval_mode`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,6 +39,7 @@ DEFENDED = "defended"
 "code of the remedy for a model with stages that declare their backward, where the probes found nothing"
 INNER = "inner-scores"
 "code of the remedy for a model with scores inside that are not in step with its answer, where the probes doubt nothing"
+NEIGHBOURS = "batch-dependent"
 DOUBTFUL = (
     "piecewise-constant",
     "zero-gradients",
@@ -45,7 +47,7 @@ DOUBTFUL = (
     "unfaithful-gradients",
     "unstable-outputs",
     "remembers-questions",
-    "batch-dependent",
+    NEIGHBOURS,
     "scores-leap",
 )
 "signs after which gradients, and the confidence itself, are not to be believed: then the class alone is asked"
@@ -97,6 +99,11 @@ def remedies(
         if able:
             found.append(Remedy(remedy.code, remedy.what, able))
     return tuple(found)
+
+
+def misleading(signs: Collection[str], probes: Probes) -> list[str]:
+    """Those of the signs that are `DOUBTFUL`; but neighbours mislead nobody once images are asked for alone."""
+    return [code for code in DOUBTFUL if code in signs and not (code == NEIGHBOURS and probes.alone)]
 
 
 def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps: int) -> Iterator[Remedy]:
@@ -161,7 +168,7 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
                 *more,
             ),
         )
-    doubt = next((code for code in DOUBTFUL if code in signs), None)
+    doubt = next(iter(misleading(signs, probes)), None)
     if probes.inner is not None and not random:
         inner = f"inner:{probes.inner}:{probes.classes}"
         yield Remedy(
@@ -170,6 +177,9 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
             (
                 _climb("PGD (margin, inner tensor)", f"pgd:loss=margin,steps={steps}", inner),
                 _climb("APGD-DLR (inner tensor)", f"apgd-dlr:steps={steps}", inner, full_on_subset=False),
+                _climb(
+                    "APGD-T (inner tensor)", f"apgd-t:steps={max(50, steps)},targets=3", inner, full_on_subset=False
+                ),
                 *(
                     _climb(f"{one.title} (inner tensor)", one.spec, inner, one.full_on_subset, norm=one.norm)
                     for one in nearest_point(max(300, 6 * steps))

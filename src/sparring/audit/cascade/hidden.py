@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sparring.audit.cascade.coded import thresholds
-from sparring.audit.cascade.inner_tensor import SHOWN, climbed, inner_tensors
+from sparring.audit.cascade.inner_tensor import SHOWN, inner_tensors
 from sparring.audit.cascade.wrappers import subject
 from sparring.audit.probes.gradient_quality import MOST, faithfulness
 from sparring.audit.probes.picture_file import as_a_file, passes
@@ -62,7 +62,7 @@ def other_scores(model: Model, x: Tensor, threat: Threat, seed: int, probes: Pro
     settled = threat.within(model.box)
     assert settled.eps is not None
     assert settled.box is not None
-    inner = climbed(model, found[0], x, probes.classes)
+    inner = subject(model, f"inner:{found[0]}:{probes.classes}", x)
     with model.guard(), torch.no_grad():
         point = model.accept(x[:SHOWN])
         eps = torch.full((len(point),), settled.eps, dtype=point.dtype, device=point.device)

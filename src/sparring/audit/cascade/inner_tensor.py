@@ -7,6 +7,7 @@ climbed in its place. What is found is judged by the model's own answer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from sparring.audit.cascade.straight_through import Detoured, detour
+from sparring.audit.probes.asked import questions
 from sparring.batches import batches
 from sparring.model import Model
 from sparring.result import Result
@@ -71,14 +73,20 @@ def inner_tensors(model: Model, x: Tensor) -> tuple[int, ...]:
     with model.guard(), torch.no_grad():
         point = model.accept(x[:SHOWN])
         logits = model.logits(point)
-        with Caught((len(point), logits.shape[1])) as caught:
-            returned = model.raw(point)
+        asked, parts = questions(model, point)
+        seen = []
+        for part in parts:
+            with Caught((len(part), logits.shape[1])) as caught:
+                returned = asked.raw(part)
+            seen.append([one.argmax(1) if one is not returned else None for one in caught.seen])
     answer = logits.argmax(1)
-    return tuple(
-        number
-        for number, one in enumerate(caught.seen)
-        if float((one.argmax(1) == answer).double().mean()) >= AGREE and one is not returned
-    )
+    return tuple(number for number in range(min(map(len, seen))) if _agree([each[number] for each in seen], answer))
+
+
+def _agree(said: Sequence[Tensor | None], answer: Tensor) -> bool:
+    """These classes, batch by batch, are mostly those of the answer [n]; None = of what the model returns itself."""
+    known = [one for one in said if one is not None]
+    return len(known) == len(said) and float((torch.cat(known) == answer).double().mean()) >= AGREE
 
 
 def climbed(model: Model, number: int, x: Tensor, classes: int) -> Inner:

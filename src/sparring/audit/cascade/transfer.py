@@ -18,8 +18,8 @@ from torch import Tensor
 
 from sparring.attack import Attack, register
 from sparring.attacks import attack as build
+from sparring.audit.probes.asked import itself
 from sparring.audit.probes.canary import CONTROL
-from sparring.audit.probes.history import Restored
 from sparring.audit.suites.stage import Stage
 from sparring.batches import batches
 from sparring.bout import Bout
@@ -34,7 +34,7 @@ SPECS = ("pgd:loss=margin", "mifgsm:steps=20")
 
 def surrogate(model: Model, x: Tensor, classes: int) -> Model | None:
     """The other net for images x [n, ...], None where there is none."""
-    inner = getattr(model.asked if isinstance(model, Restored) else model, "inner", None)
+    inner = getattr(itself(model), "inner", None)
     if isinstance(inner, Model) and inner.access == "gradient":
         return inner
     if tuple(x.shape[1:]) == (1, 28, 28) and classes == 10 and model.box == (0.0, 1.0):

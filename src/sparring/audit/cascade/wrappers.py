@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sparring.audit.cascade.inner_tensor import climbed
 from sparring.audit.cascade.straight_through import detour
+from sparring.audit.probes.asked import Alone
 from sparring.audit.suites.stage import Stage
 from sparring.errors import InputError
 from sparring.model import Model
@@ -78,6 +79,8 @@ def subject(model: Model, name: str, x: Tensor) -> Model:
     kind, _, value = name.partition(":")
     if not kind:
         return model
+    if isinstance(model, Alone):  # what is looked for inside is looked for in one image's pass
+        return model.around(subject(model.asked, name, x[:1]))
     if kind == "exposed":
         return model.exposed()
     if kind in (SURROGATE, SURROGATE_EXPOSED):

@@ -10,6 +10,7 @@ from sparring.audit.statistics.proportion import percent
 
 EXCESS = 0.25
 "of the images: two classes are never spread as evenly as their labels"
+CANNOT_BE_ALONE = "images were asked for in batches, as alone it refuses them or is no better than chance"
 RANDOM = Skipped("the model answers at random")
 
 
@@ -111,6 +112,14 @@ def remembers_questions(seen: Evidence) -> Outcome:
     return Found(text, 1 - again.value)
 
 
+def _alone_note(seen: Evidence) -> str | None:
+    conduct = seen.probes.conduct
+    if conduct is None or not conduct.crowded:
+        return None
+    how = "each image was asked for alone, at the cost of a forward pass" if seen.probes.alone else CANNOT_BE_ALONE
+    return f"{percent(conduct.crowded)} of the images are answered differently when shown alone; from there on {how}"
+
+
 @check(
     "batch-dependent",
     severe=True,
@@ -118,9 +127,10 @@ def remembers_questions(seen: Evidence) -> Outcome:
     cause="the answer to an image depends on the other images in the batch",
     means="An image gets another answer when it is shown alone. The model normalises by the batch, or carries a state "
     "from one call to the next. Its accuracy, and every attack on it, depends on the neighbours.",
-    remedy="Put the model into eval mode, or judge images one at a time.",
+    remedy="Put the model into eval mode. Where the model answers one image alone, the audit asks for one image at a "
+    "time from then on, as whoever attacks a deployed model would. A pass then serves one image, so it takes longer.",
     fine="Each image is answered alone",
-    measured="{} of the images are answered differently when shown alone",
+    note=_alone_note,
     early=True,
 )
 def batch_dependent(seen: Evidence) -> Outcome:
@@ -129,7 +139,7 @@ def batch_dependent(seen: Evidence) -> Outcome:
     if seen.probes.random:
         return RANDOM
     share = (conduct.crowded or 0.0) if conduct is not None else 0.0
-    return Found(f"{percent(share)} of the images are answered differently when shown alone", share) if share else None
+    return Found(str(_alone_note(seen)), share) if share else None
 
 
 @check(

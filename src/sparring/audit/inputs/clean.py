@@ -132,17 +132,19 @@ def refuse_chance(model: Model, clean: Clean, floor: float | None) -> None:
         InputError: with the likely cause, found out by trying.
     """
     seen, chance = clean.accuracy, 1 / clean.classes
-    if floor is None:
-        low = min(2 * chance, chance + 0.1 * (1 - chance))
-        refused = seen.value <= low or (seen.value < 0.5 and wilson(seen.hits, seen.of)[0] <= chance)
-    else:
-        refused = seen.value < floor
-    if refused:
+    if by_chance(clean) if floor is None else seen.value < floor:
         wanted = f"chance is {percent(chance)}" if floor is None else f"at least {percent(floor)} is asked for"
         raise InputError(
             f"clean accuracy is {percent(seen.value)} ({seen.hits} of {seen.of}), {wanted}: no attack is needed, "
             f"and no robustness can be measured; {likely_cause(model, clean)}"
         )
+
+
+def by_chance(clean: Clean) -> bool:
+    """The accuracy on clean images may be luck, see `refuse_chance`."""
+    seen, chance = clean.accuracy, 1 / clean.classes
+    low = min(2 * chance, chance + 0.1 * (1 - chance))
+    return seen.value <= low or (seen.value < 0.5 and wilson(seen.hits, seen.of)[0] <= chance)
 
 
 def likely_cause(model: Model, clean: Clean) -> str:

@@ -17,6 +17,8 @@ from sparring.outputs import unpack
 
 ALONE = 16
 "images shown one at a time"
+STEADY = 4
+"passes of an image alone that must agree, before a model is taken to draw at random for the company"
 FAR, FAR_IN_LOW_PRECISION = 1e-4, 5e-2
 "in logits, relative to the largest: more than rounding explains"
 
@@ -28,7 +30,8 @@ class Conduct:
     Attributes:
         seedable: the answers are random, but the same again from the same state of torch's generator.
         crowded: share of up to 16 images, or of as many points near them, that are answered otherwise, or not at
-            all, when shown alone; None where answers are random anyway.
+            all, when shown alone. Of a model that answers at random: share of those whose answers change in company
+            that get the same answer `STEADY` times alone; None if that is less than half.
         dynamic: the model asks for gradients while it answers: it optimises something for each image.
         scale: another range of pixels on which the model is right more often, by 10 points, in words; None = none.
         twice: share right in each of two passes over up to 250 images.
@@ -50,24 +53,30 @@ def observe(
     random: bool,
     twice: tuple[float, float],
     sample: tuple[Tensor, Tensor] | None = None,
-    near: Tensor | None = None,
+    near: tuple[Tensor, Tensor] | None = None,
 ) -> Conduct:
     """Show images x [n, ...] in several ways.
 
     Args:
         random: two passes are known to differ. twice: shares right in each of two passes.
         sample: the images that are shown alone, with the logits that they got among all others; None = the first.
-        near: points near images, which are shown alone and together too: a model may tell them from clean images.
+        near: points near images, which are shown alone too, with the logits that they got among others: a model may
+            tell them from clean images.
     """
     few = x[:ALONE] if sample is None else sample[0]
     spent = (3 if random else 2) * len(few)
     seedable = random and bool(torch.equal(_answers(model, few), _answers(model, few)))
     with counted_gradients() as asked:
         whole = _answers(model, few)
-    crowded = None if random else _crowded(model, few, (whole,) if sample is None else (whole, sample[1]))
-    if crowded is not None and near is not None and len(near):
-        crowded = max(crowded, _crowded(model, near, (_answers(model, near),)))
-        spent += 2 * len(near)
+    if random:
+        shown = few if near is None else torch.cat([few.cpu(), near[0].cpu()])
+        crowded = _steady_alone(model, shown)
+        spent += (2 + STEADY) * len(shown)
+    else:
+        crowded = _crowded(model, few, (whole,) if sample is None else (whole, sample[1]))
+        if near is not None:
+            crowded = max(crowded, _crowded(model, near[0], (near[1],)))
+            spent += len(near[0])
     scale, more = (None, 0) if random else _better_scale(model, x[:64], y[:64], twice[0])
     return Conduct(
         seedable=seedable,
@@ -95,6 +104,20 @@ def _crowded(model: Model, x: Tensor, together: Sequence[Tensor]) -> float:
     bar = FAR_IN_LOW_PRECISION if model.dtype in (torch.float16, torch.bfloat16) else FAR
     far = [(alone - whole).abs().amax(1) > bar * whole.abs().amax(1).clamp(min=1.0) for whole in together]
     return float(torch.stack(far).any(0).double().mean())
+
+
+def _steady_alone(model: Model, x: Tensor) -> float | None:
+    """P4 for a model that answers at random: in company it does, and alone it does not."""
+    with model.guard(), torch.no_grad():
+        x = model.accept(x)
+        moves = (model.logits(x) != model.logits(x)).any(1)
+        try:
+            alone = [torch.cat([model.logits(one) for one in torch.split(x, 1)]) for _ in range(STEADY)]
+        except (ValueError, RuntimeError, SparringError):
+            return None
+    same = torch.stack([(one == alone[0]).all(1) for one in alone]).all(0)
+    share = float(same[moves].double().mean()) if bool(moves.any()) else 0.0
+    return share if share >= 0.5 else None
 
 
 def _better_scale(model: Model, x: Tensor, y: Tensor, right: float) -> tuple[str | None, int]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import copy
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from types import FunctionType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sparring.audit.probes.asked import Asked
 from sparring.batches import batches
 from sparring.model import Model
 
@@ -152,31 +153,19 @@ def _put_back(owner: Any, name: str, now: Any, kept: Any) -> None:
             owner[name] = kept
 
 
-class Restored(Model):
+class Restored(Asked):
     """The same model, put back before each question to what it was when `memory` was made."""
 
     def __init__(self, asked: Model, memory: Memory) -> None:
-        self.__dict__.update(asked.__dict__)
-        self.asked = asked
+        super().__init__(asked)
         self.memory = memory
+
+    def around(self, other: Model) -> Restored:
+        return Restored(other, self.memory)
 
     def raw(self, x: Tensor) -> Tensor:
         self.memory.restore()
         return self.asked.raw(x)
-
-    def read(self, raw: Tensor) -> Tensor:
-        return self.asked.read(raw)
-
-    def exposed(self) -> Model:
-        """See `Model.exposed`."""
-        other = self.asked.exposed()
-        return self if other is self.asked else Restored(other, self.memory)
-
-    @contextmanager
-    def guard(self) -> Iterator[None]:
-        """As for the model itself."""
-        with self.asked.guard():
-            yield
 
 
 def remembers(model: Model, memory: Memory, x: Tensor, z: Tensor, batch_size: int) -> tuple[float, int]:

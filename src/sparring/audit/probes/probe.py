@@ -62,6 +62,7 @@ class Probes:
             true gradients.
         renamed: share that is right once the classes are renamed one to one, where that is clearly more.
         remembers: share of up to 32 images that are answered otherwise than by the model as it came.
+        alone: from then on it was asked for one image at a time, as it looks at the others of a batch.
         stepped, overtaken: images that FGSM fools and that PGD was run on (up to 12), and how many of them it misses,
             on the loss that misses more.
         inner: number of the first tensor inside the model that says what its answer says, see `inner_tensor`; None =
@@ -96,6 +97,7 @@ class Probes:
     rounded: str | None = None
     renamed: float | None = None
     remembers: float = 0.0
+    alone: bool = False
     stepped: int = 0
     overtaken: int = 0
     inner: int | None = None
@@ -190,16 +192,18 @@ def probe(
     remembered, stepped, overtaken = 0.0, 0, 0
     # A service or a device cannot be put back, and what counts paid questions must not be.
     kept = memory if len(x) and model.access == "gradient" else None
-    near = _points(model, x[:ASKED], threat, seed)[1] if len(x) and model.access == "gradient" else x[:0]
+    near = points_around(model, x[:ASKED], threat, seed)[1] if len(x) and model.access == "gradient" else x[:0]
+    company = None
     if len(near):  # a mask may draw at random for images that look attacked
-        changed = max(changed, _apart(model, near, batch_size))
+        company, again = _twice(model, near, batch_size)
+        changed = max(changed, _share(_differ(company, again)))
         passes += 2 * len(near)
     if kept is not None and changed:  # by memory, or at random?
         remembered, more = _remembers(model, kept, x, threat, seed, batch_size)
         passes += more
         changed = 0.0 if remembered else changed
     if model.access == "gradient" and len(x):
-        points = _points(model, x, threat, seed)
+        points = points_around(model, x, threat, seed)
         flat_ce, _ = _flat(model, points, y, losses.cross_entropy, batch_size)
         flat_margin, cut = _flat(model, points, y, losses.margin, batch_size)
         moved, filled, fooled = _moved(model, x, y, threat, seed, batch_size)
@@ -212,7 +216,8 @@ def probe(
     smooth = model.access == "gradient" and not changed  # classes and rounded scores are flat, and mislead nobody
     local = look_around(model, x, y, threat, seed) if len(x) and smooth else None
     few = (x[:ALONE], clean.logits[subset][:ALONE])
-    conduct = observe(model, clean.x, clean.y[: len(clean.x)], changed > 0, twice, few, near[:ALONE])
+    seen = None if company is None else (near[:ALONE], company[:ALONE])
+    conduct = observe(model, clean.x, clean.y[: len(clean.x)], changed > 0, twice, few, seen)
     passes += conduct.passes + (0 if local is None else local.passes)
     rounded, more = _rounded(model, x, y, threat, seed, batch_size) if len(x) and not changed else (None, 0)
     passes += more
@@ -276,7 +281,7 @@ def _rounded(model: Model, x: Tensor, y: Tensor, threat: Threat, seed: int, batc
         twin = copy.deepcopy(model)
         assert isinstance(twin.net, nn.Module)
         twin.net.float()
-        points = _points(twin, x, threat, seed)
+        points = points_around(twin, x, threat, seed)
         flat, _ = _flat(twin, points, y, losses.margin, batch_size)
         local = look_around(twin, x, y, threat, seed)
     except (RuntimeError, TypeError, ValueError):  # it cannot be copied, or casts by itself
@@ -290,11 +295,6 @@ def _changed(model: Model, clean: Clean, batch_size: int) -> tuple[float, tuple[
     first, second = _twice(model, clean.x[:REPEATED], batch_size)
     y = clean.y[: len(first)]
     return _share(_differ(first, second)), (_share(first.argmax(1) == y), _share(second.argmax(1) == y))
-
-
-def _apart(model: Model, x: Tensor, batch_size: int) -> float:
-    """Share of the points x [n, ...] whose answer differs between two passes."""
-    return _share(_differ(*_twice(model, x, batch_size)))
 
 
 def _twice(model: Model, x: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
@@ -318,11 +318,11 @@ def _remembers(
     model: Model, memory: Memory, x: Tensor, threat: Threat, seed: int, batch_size: int
 ) -> tuple[float, int]:
     """Share of images that are answered otherwise than by the model as it came; and the passes that it took."""
-    clean, near = _points(model, x[:ASKED], threat, seed)
+    clean, near = points_around(model, x[:ASKED], threat, seed)
     return remembers(model, memory, clean, near, batch_size)
 
 
-def _points(model: Model, x: Tensor, threat: Threat, seed: int) -> list[Tensor]:
+def points_around(model: Model, x: Tensor, threat: Threat, seed: int) -> list[Tensor]:
     """The images, and a random point of each one's ball."""
     settled = threat.within(model.box)
     assert settled.eps is not None

@@ -106,6 +106,8 @@ class Run:
                 trim_heap()
             if not made:
                 time.sleep(WAIT)
+        if not self.store.missing():
+            self.store.tidy()
 
     @float32_by_default()
     def report(self) -> Report:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,6 +21,10 @@ from sparring.audit.cascade.controls import longer
 from sparring.audit.cascade.curve import FACTORS
 from sparring.audit.cascade.margin_progress import Headway
 from sparring.audit.cascade.receipt import LEAST, SHARE
+from sparring.audit.probes.asked import Alone
+from sparring.audit.probes.behaviour import ALONE
+from sparring.audit.probes.history import answers, differ
+from sparring.audit.probes.probe import points_around
 from sparring.audit.run.expensive import ANSWERS, PASSES, seconds_an_image
 from sparring.audit.run.plan import Plan
 from sparring.audit.statistics.proportion import Figure
@@ -28,7 +32,7 @@ from sparring.audit.suites.builtin import SUITES
 from sparring.audit.suites.stage import Stage, Suite
 from sparring.budget import Budget
 from sparring.durations import duration
-from sparring.errors import InputError
+from sparring.errors import InputError, SparringError
 from sparring.threat import Untargeted
 
 SIZES = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000)
@@ -109,6 +113,7 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
         raise InputError(f"{seconds} seconds to probe; expected more than 0")
     if plan.surrogate is not None:
         return _of_expensive(plan)
+    plan = _as_asked(plan)
     until, probe = time.perf_counter() + seconds, _Probe()
     for x, y in _parts(plan):
         if time.perf_counter() >= until or (probe.tried and probe.seconds / probe.tried > until - time.perf_counter()):
@@ -151,6 +156,24 @@ def forecast(plan: Plan, seconds: float = 20.0) -> Forecast:
         tuple(suites),
         probe.reached,
     )
+
+
+def _as_asked(plan: Plan) -> Plan:
+    """With the model asked for one image at a time, if it looks at the others of a batch: then a pass takes longer."""
+    model = plan.model
+    if model.access != "gradient":
+        return plan
+    x = model.accept(plan.source.part(0, min(ALONE, len(plan.source)))[0])
+    try:
+        for z in points_around(model, x, plan.threat, plan.seed):
+            together, again, alone = (answers(one, z, len(z)) for one in (model, model, Alone(model)))
+            if bool(differ(model, together, again).any()):  # it answers at random
+                return plan
+            if bool(differ(model, together, alone).any()):
+                return replace(plan, model=Alone(model))
+    except (ValueError, RuntimeError, SparringError):  # it refuses one image alone
+        pass
+    return plan
 
 
 def _of_expensive(plan: Plan) -> Forecast:

@@ -22,6 +22,7 @@ from sparring.audit.inputs.claims import Claim
 from sparring.audit.inputs.provenance import about_model, code_name, tensor_sha256
 from sparring.audit.inputs.settings import AuditSettings
 from sparring.audit.inputs.source import Source
+from sparring.audit.probes.asked import Alone
 from sparring.audit.probes.history import Memory, Restored
 from sparring.audit.probes.probe import Probes
 from sparring.audit.suites.replay import Replay
@@ -59,8 +60,10 @@ class Plan:
     memory: Memory | None = field(default=None, compare=False, repr=False)
 
     def seen(self, probes: Probes) -> Model:
-        """The model as attacks and judges see it: put back before each question if it remembers questions."""
-        return Restored(self.model, self.memory) if probes.remembers and self.memory is not None else self.model
+        """The model as attacks and judges see it: put back before each question if it remembers questions, and asked
+        for one image at a time if it looks at the others of a batch."""
+        model = Restored(self.model, self.memory) if probes.remembers and self.memory is not None else self.model
+        return Alone(model) if probes.alone else model
 
     def as_seen(self, probes: Probes) -> Plan:
         """The plan with the model as it is seen."""

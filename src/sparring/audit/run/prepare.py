@@ -9,20 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.audit.cascade.adaptive import DOUBTFUL
+from sparring.audit.cascade.adaptive import misleading
 from sparring.audit.cascade.cascade import shuffled, subset_of
 from sparring.audit.cascade.hidden import look_inside, other_scores
 from sparring.audit.cascade.majority_vote import DRAWS, looks, votes
 from sparring.audit.checks.run import early_doubts
-from sparring.audit.inputs.clean import Clean, known, look, refuse_chance
+from sparring.audit.inputs.clean import Clean, by_chance, known, look, refuse_chance
 from sparring.audit.inputs.provenance import about_data, about_model
 from sparring.audit.probes.canary import Trial, canary, control
 from sparring.audit.probes.gradient_quality import MOST
 from sparring.audit.probes.history import answers
 from sparring.audit.probes.probe import Probes, probe
 from sparring.audit.run.plan import Plan
-from sparring.batches import while_it_fits
-from sparring.errors import InputError
+from sparring.batches import out_of_memory, while_it_fits
+from sparring.errors import InputError, SparringError
 from sparring.scale.store import Record
 
 DEEPER = 32
@@ -140,10 +140,13 @@ def measure(plan: Plan, clean: Clean, sha256: str) -> tuple[Clean, Tensor, Probe
     known = plan.threat, plan.seed, plan.batch_size, plan.training, plan.memory, _pixels(plan, clean, mixed)
     probes = probe(plan.model, clean, mixed, *known)
     if probes.remembers:  # from here on it is judged as it came
-        clean, subset, probes = _as_it_came(plan, clean, sha256, probes)
-    probes = _deeper(plan, clean, mixed if len(mixed) == len(subset) else subset, probes)
+        clean, subset, probes = _anew(plan, clean, sha256, probes)
+    if probes.conduct is not None and probes.conduct.crowded:  # from here on no image has neighbours
+        clean, subset, probes = _alone(plan, clean, sha256, probes) or (clean, subset, probes)
+    mixed = subset[shuffled(len(subset), plan.seed + 1, sha256)]
+    probes = _deeper(plan, clean, mixed, probes)
     if probes.random:  # one look decides nothing: a majority of several does
-        clean = replace(clean, logits=_voted(plan, clean))
+        clean = replace(clean, logits=_voted(plan.as_seen(probes), clean))
         subset = subset_of(clean, plan.suite.subset, plan.seed, sha256)
         probes = replace(probes, passes=probes.passes + DRAWS * len(clean))
     return clean, subset, probes
@@ -154,13 +157,14 @@ def _deeper(plan: Plan, clean: Clean, rows: Tensor, probes: Probes) -> Probes:
     probes = replace(probes, classes=clean.classes)
     some = rows[:DEEPER]
     x = _pixels(plan, clean, some)
-    if not {doubt.code for doubt in early_doubts(probes, clean.classes)} & set(DOUBTFUL):
+    if not misleading({doubt.code for doubt in early_doubts(probes, clean.classes)}, probes):
         return other_scores(plan.seen(probes), x, plan.threat, plan.seed, probes)
     return look_inside(plan.seen(probes), x, clean.y[some], plan.threat, plan.seed, probes)
 
 
-def _as_it_came(plan: Plan, clean: Clean, sha256: str, before: Probes) -> tuple[Clean, Tensor, Probes]:
-    """The same of the model put back before each question."""
+def _anew(plan: Plan, clean: Clean, sha256: str, before: Probes) -> tuple[Clean, Tensor, Probes]:
+    """The same of the model as it is seen after the probes `before`: put back before each question, or asked for one
+    image at a time."""
     model = plan.seen(before)
     spans = [plan.span(number) for number in range(plan.shards)]
     logits = [answers(model, plan.source.part(span.start, span.stop)[0], plan.batch_size) for span in spans]
@@ -171,6 +175,22 @@ def _as_it_came(plan: Plan, clean: Clean, sha256: str, before: Probes) -> tuple[
     probes = probe(model, clean, mixed, *known)
     passes = probes.passes + before.passes + len(clean)
     return clean, subset, replace(probes, remembers=before.remembers, passes=passes)
+
+
+def _alone(plan: Plan, clean: Clean, sha256: str, before: Probes) -> tuple[Clean, Tensor, Probes] | None:
+    """The same of the model asked for one image at a time; None where it cannot be asked so: it refuses, or what it
+    says then is no better than chance."""
+    assert before.conduct is not None
+    try:
+        clean, subset, probes = _anew(plan, clean, sha256, replace(before, alone=True))
+    except (ValueError, RuntimeError, SparringError) as error:
+        if out_of_memory(error):
+            raise
+        return None
+    if by_chance(clean) or probes.conduct is None:
+        return None
+    conduct = replace(probes.conduct, crowded=before.conduct.crowded, scale=before.conduct.scale)
+    return clean, subset, replace(probes, conduct=conduct, alone=True)
 
 
 def _pixels(plan: Plan, clean: Clean, rows: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sparring.audit.cascade.adaptive import DOUBTFUL
+from sparring.audit.cascade.adaptive import misleading
 from sparring.audit.cascade.cascade import Cascade
 from sparring.audit.cascade.certificate import SEARCH, Certificate, prove_rest
 from sparring.audit.cascade.coded import run_coded
@@ -133,7 +133,7 @@ def _look_again(plan: Plan, head: Prepared, number: int, cascade: Cascade, subse
         run_plainly(cascade, plan.model, plan.stages, affordable(plan.stages, rows, classes, spare, plan.seed), clock)
     if plan.suite.transfer:
         signs = {doubt.code for doubt in early_doubts(head.probes, classes)}
-        unbroken = cascade.standing.nonzero().squeeze(1) if signs & set(DOUBTFUL) else subset[:0]
+        unbroken = cascade.standing.nonzero().squeeze(1) if misleading(signs, head.probes) else subset[:0]
         both: Tensor = torch.cat([missed_by_gradients(cascade, subset), unbroken]).unique()  # type: ignore[no-untyped-call]
         run_transfer(cascade, plan.model, both, clock)
     past = past_what_hides(plan, head)
@@ -163,7 +163,7 @@ def images_of(plan: Plan, head: Prepared, number: int) -> tuple[Clean, Tensor]:
 
 def steady(probes: Probes) -> bool:
     """The model must give the same answers at the end: it neither draws nor sees who is beside, and gives scores."""
-    crowded = probes.conduct is not None and bool(probes.conduct.crowded)
+    crowded = probes.conduct is not None and bool(probes.conduct.crowded) and not probes.alone
     return not (probes.random or crowded) and probes.flat_ce is not None
 
 

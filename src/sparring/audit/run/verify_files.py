@@ -15,6 +15,7 @@ from typing import Any
 from sparring.audit.report.document import FILE
 from sparring.audit.report.formats.all import FORMS
 from sparring.export.files import MARK
+from sparring.scale.lease import is_lease
 from sparring.scale.store import Store
 
 HUB = ("huggingface/.eval_results/sparring.yaml", "huggingface/model-index.yaml")
@@ -22,8 +23,9 @@ KNOWN = frozenset({"plan.json", "options.json", MARK, FILE, *FORMS, *HUB})
 OPEN = ("slurm",)
 "folders that others write: the logs of a cluster"
 TOKEN = "[0-9a-f]{32}"
-WORKING = re.compile(rf"leases/\.?(\d{{5}}|head)(\.{TOKEN})?|(.*/)?\.[^/]+\.{TOKEN}\.tmp")
-"what an unfinished run, or one that was killed, has beside its shards"
+LEASE = re.compile(rf"leases/(?:(\d{{5}}|head)|\.(\d{{5}}|head)\.{TOKEN})")
+HALF = re.compile(rf"((?:.*/)?)\.([^/]+)\.{TOKEN}\.tmp")
+"what an unfinished run, or one that was killed, has beside its shards: who works on what, files half-written"
 ALIGNED = 8
 "bytes to which a header is filled up with spaces"
 KEPT = frozenset({"values", "digest", "plan"})
@@ -31,16 +33,28 @@ KEPT = frozenset({"values", "digest", "plan"})
 
 
 def stray_findings(store: Store) -> Iterator[str]:
-    """Files and links in the folder of a run that it has not written, by their names."""
+    """Files and links in the folder of a run that it has not written, by their names; leases by what is in them, too.
+
+    Only a run that goes on has leases, and files half-written: what a kill leaves of them is gone with the last shard.
+    """
+    unfinished = bool(store.missing()) or not (store.folder / FILE).exists()
     shards = {f"shards/{name}" for name in ("head", *(f"{number:05d}" for number in range(len(store))))}
     own = {f"{name}{end}" for name in shards for end in (".safetensors", ".damaged")} | KNOWN
     for path in sorted(store.folder.rglob("*")):
         name = path.relative_to(store.folder).as_posix()
         if path.is_symlink():
             yield f"{name!a} is a link: what it shows may change; put the file itself into its place"
-        elif path.is_dir() or name.split("/")[0] in OPEN:
+        elif path.is_dir() or name.split("/")[0] in OPEN or name in own:
             continue
-        elif name not in own and WORKING.fullmatch(name) is None:
+        elif (lease := LEASE.fullmatch(name)) is not None and f"shards/{lease[1] or lease[2]}" in shards:
+            if not is_lease(path.read_bytes()):
+                yield f"{name!a} is not a lease as sparring writes it; remove it"
+            elif not unfinished:
+                yield f"{name!a} is a lease, but the run is finished; remove it, or run again with --resume"
+        elif (half := HALF.fullmatch(name)) is not None and f"{half[1]}{half[2]}" in own:
+            if not unfinished:
+                yield f"{name!a} is half-written, but the run is finished; remove it"
+        else:
             yield f"{name!a} is no file of this run; move it elsewhere"
 
 

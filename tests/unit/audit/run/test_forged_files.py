@@ -19,39 +19,19 @@ import sparring as sp
 from sparring.audit.api import plan_audit
 from sparring.audit.inputs.source import Source
 from sparring.audit.report.document import FILE, json_text, seal
-from sparring.audit.report.formats.all import save
+from sparring.audit.report.formats.all import FORMS, save
 from sparring.audit.run.folder import Run
 from sparring.audit.run.restore import plan_of, threat_of
-from sparring.audit.run.verify import Verification, verify
+from sparring.audit.run.verify import Verification
 from sparring.audit.run.verify_schedule import options_findings
 from sparring.errors import InputError
 from sparring.scale.store import Store, _digest, json_bytes
 
-SUITE = ["fgsm", "pgd:steps=5,loss=margin", "square:queries=20"]
-REQUIRED = "robust@0.05 >= 10%"
+SUITE, REQUIRED = ["fgsm", "pgd:steps=5,loss=margin", "square:queries=20"], "robust@0.05 >= 10%"
+"of the run, see conftest.py"
 Images = tuple[Tensor, Tensor]
 Record = tuple[dict[str, Tensor], dict[str, Any]]
 ALL: tuple[int | str, ...] = ("head", 0, 1, 2)
-
-
-@pytest.fixture(scope="module")
-def honest(small_net: nn.Module, small_images: Images, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of three shards, with a claim and a requirement."""
-    folder = tmp_path_factory.mktemp("honest") / "run"
-    known = {"suite": SUITE, "claims": ["fgsm=0.9"], "require": [REQUIRED], "folder": folder, "shard_size": 10}
-    sp.audit(small_net, small_images, sp.Threat("Linf", 0.05), **known).save(folder)
-    return folder
-
-
-@pytest.fixture
-def run(honest: Path, tmp_path: Path) -> Path:
-    """A copy of it to be changed."""
-    return Path(shutil.copytree(honest, tmp_path / "run"))
-
-
-@pytest.fixture
-def check(small_net: nn.Module, small_images: Images) -> Callable[[Path], Verification]:
-    return lambda folder: verify(folder, sp.wrap(small_net), small_images)
 
 
 @pytest.fixture
@@ -114,15 +94,66 @@ def test_what_is_no_file_of_the_run_is_found(what: str, run: Path, check: Callab
     assert refused(check, run)
 
 
+LEASE = json.dumps({"token": "a" * 32, "pid": 7, "host": "here-1.example"})
+WORKING = {
+    "leases/00001": LEASE, "leases/head": "", f"leases/.00002.{'a' * 32}": LEASE,
+    f"shards/.00001.safetensors.{'0' * 32}.tmp": "half", f".report.html.{'0' * 32}.tmp": "<html>",
+}  # fmt: skip
+
+
+def working(folder: Path, name: str, content: str) -> None:
+    (folder / "leases").mkdir(exist_ok=True)
+    (folder / name).write_text(content)
+
+
 def test_what_a_killed_run_leaves_behind_is_no_forgery(run: Path, check: Callable[[Path], Verification]) -> None:
-    (run / "leases").mkdir(exist_ok=True)
-    for name in ("leases/00001", f"leases/.head.{'a' * 32}", f"shards/.00001.safetensors.{'0' * 32}.tmp"):
-        (run / name).write_text("{}")
+    for name in (FILE, *FORMS):
+        (run / name).unlink()
+    for name, content in WORKING.items():
+        working(run, name, content)
     shutil.copy(run / "shards/00001.safetensors", run / "shards/00001.damaged")
     (run / "slurm").mkdir()
     (run / "slurm" / "7_0_log.out").write_text("started")
     found = check(run)
     assert found.holds, found.findings
+
+
+@pytest.mark.parametrize("name", WORKING)
+def test_a_finished_run_has_none_of_it(name: str, run: Path, check: Callable[[Path], Verification]) -> None:
+    working(run, name, WORKING[name])
+    (said,) = check(run).findings
+    assert "the run is finished" in said
+
+
+LEASES = {
+    "junk": ("leases/00001", "A page about robustness."),
+    "more than a lease": ("leases/00001", json.dumps(json.loads(LEASE) | {"note": "fine"})),
+    "a host with a tale": ("leases/00001", json.dumps(json.loads(LEASE) | {"host": "no attack succeeds"})),
+    "an empty table": ("leases/00001", "{}"),
+    "written in another way": ("leases/00001", LEASE + " "),
+    "a shard that the run has not": ("leases/00007", LEASE),
+    "another folder": ("leases/notes.txt", LEASE),
+    "half of no file of the run": (f".notes.txt.{'0' * 32}.tmp", ""),
+    "no token": ("leases/.00001.abc", LEASE),
+}
+
+
+@pytest.mark.parametrize("what", LEASES)
+def test_what_is_no_lease_is_found_while_a_run_goes_on(
+    what: str, run: Path, check: Callable[[Path], Verification]
+) -> None:
+    for name in (FILE, *FORMS):
+        (run / name).unlink()
+    working(run, *LEASES[what])
+    assert len(check(run).findings) == 1
+
+
+def test_the_last_shard_ends_all_leases(run: Path, small_net: nn.Module, small_images: Images) -> None:
+    plan = plan_audit(small_net, small_images, sp.Threat("Linf", 0.05), suite=SUITE, claims=["fgsm=0.9"], shard_size=10)
+    for name in ("leases/00001", f"leases/.head.{'b' * 32}"):
+        working(run, name, LEASE)
+    Run.open(plan, run, resume=True).work()
+    assert not list((run / "leases").iterdir())
 
 
 # --- how a shard is written -----------------------------------------------------------------------------------------

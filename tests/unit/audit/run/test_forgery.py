@@ -27,36 +27,8 @@ from sparring.errors import InputError
 from sparring.scale.store import Store
 
 SUITE = ["fgsm", "pgd:steps=5,loss=margin", "square:queries=20"]
+"of the run, see conftest.py"
 Images = tuple[Tensor, Tensor]
-
-
-@pytest.fixture(scope="module")
-def honest(small_net: nn.Module, small_images: Images, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of three shards, with a claim and a requirement."""
-    folder = tmp_path_factory.mktemp("honest") / "run"
-    report = sp.audit(
-        small_net,
-        small_images,
-        sp.Threat("Linf", 0.05),
-        suite=SUITE,
-        claims=["fgsm=0.9"],
-        require=["robust@0.05 >= 10%"],
-        folder=folder,
-        shard_size=10,
-    )
-    report.save(folder)
-    return folder
-
-
-@pytest.fixture
-def run(honest: Path, tmp_path: Path) -> Path:
-    """A copy of it to be changed."""
-    return Path(shutil.copytree(honest, tmp_path / "run"))
-
-
-@pytest.fixture
-def check(small_net: nn.Module, small_images: Images) -> Callable[[Path], Verification]:
-    return lambda folder: verify(folder, sp.wrap(small_net), small_images)
 
 
 def snapshot(folder: Path) -> dict[str, str]:

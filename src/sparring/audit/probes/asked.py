@@ -1,0 +1,71 @@
+"""How the questions of an audit are put to a model, whoever asks: attacks, the judge, the proof, `sparring verify`.
+
+Some models look at more than the image: at what they were asked before (`history.Restored`), or at the images beside
+it (`Alone`). What an `Asked` model says is what the model itself says, asked so that there is nothing else to look at.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from sparring.model import Model
+
+
+class Asked(Model):
+    """The model `asked`, asked in another way."""
+
+    def __init__(self, asked: Model) -> None:
+        self.__dict__.update(asked.__dict__)
+        self.asked = asked
+
+    @abstractmethod
+    def around(self, other: Model) -> Asked:
+        """Another model, asked in the same way."""
+
+    def read(self, raw: Tensor) -> Tensor:
+        return self.asked.read(raw)
+
+    def exposed(self) -> Model:
+        """See `Model.exposed`."""
+        other = self.asked.exposed()
+        return self if other is self.asked else self.around(other)
+
+    def surrogate(self) -> Model | None:
+        """See `Defended.surrogate`."""
+        make = getattr(self.asked, "surrogate", None)
+        found = make() if callable(make) else None
+        return self.around(found) if isinstance(found, Model) else None
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """As for the model itself."""
+        with self.asked.guard():
+            yield
+
+
+class Alone(Asked):
+    """The same model, asked for one image at a time: no image has neighbours, and each costs a pass of its own."""
+
+    def around(self, other: Model) -> Alone:
+        return Alone(other)
+
+    def raw(self, x: Tensor) -> Tensor:
+        asked, parts = questions(self, x)
+        return torch.cat([asked.raw(part) for part in parts])
+
+
+def questions(model: Model, x: Tensor) -> tuple[Model, Sequence[Tensor]]:
+    """What is asked when the model is shown images x [n, ...], and the batches that it is asked for."""
+    return (model.asked, torch.split(x, 1)) if isinstance(model, Alone) else (model, (x,))
+
+
+def itself(model: Model) -> Model:
+    """The model that is asked, however it is asked."""
+    while isinstance(model, Asked):
+        model = model.asked
+    return model

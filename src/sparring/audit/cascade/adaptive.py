@@ -8,10 +8,11 @@
     gradients or confidences not to be believed        scores inside the model; searches that see the class alone
     scores inside, not in step with the answer         climbs on these
     gradients that mislead or turn at every corner     averaged over neighbours; more restarts
+    the batch matters                                  one image at a time for all attacks (`probes.asked`); then
+                                                       what stands in batches, too: the worse of both counts
 
-A defended model is attacked past its stages whatever was found (`Model.exposed`). A model that looks at the others of
-a batch is asked for one image at a time by all attacks (`probes.asked`). Modules in train mode are measured beside, in
-eval mode (`probes.eval_mode`).
+A defended model is attacked past its stages whatever was found (`Model.exposed`). Modules in train mode are measured
+beside, in eval mode (`probes.eval_mode`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sparring.audit.cascade.wrappers import SURROGATE_EXPOSED, surrogate_of, surrogate_text
+from sparring.audit.cascade.wrappers import COMPANY, SURROGATE_EXPOSED, surrogate_of, surrogate_text
 from sparring.audit.probes.probe import Probes, saturated
 from sparring.audit.statistics.proportion import Figure
 from sparring.audit.suites.builtin import nearest_point
@@ -168,6 +169,8 @@ def _wanted(signs: set[str], probes: Probes, model: Model, threat: Threat, steps
                 *more,
             ),
         )
+    if probes.alone:
+        yield Remedy(NEIGHBOURS, "images in batches, where they had been asked for alone", _in_company(steps))
     doubt = next(iter(misleading(signs, probes)), None)
     if probes.inner is not None and not random:
         inner = f"inner:{probes.inner}:{probes.classes}"
@@ -218,6 +221,16 @@ def _blind_searches(steps: int) -> tuple[Stage, ...]:
         Stage(title, f"{name}:queries={queries}", "query", full_on_subset=False)
         for title, name in (("RayS", "rays"), ("CGBA", "cgba"), ("GeoDA", "geoda"), ("Sparse-RS", "sparse-rs"))
     )
+
+
+def _in_company(steps: int) -> tuple[Stage, ...]:
+    """Climbs, and searches for where gradients are of no use, of a model that is shown batches."""
+    climbs = (
+        _climb("PGD (margin, in batches)", f"pgd:loss=margin,steps={steps}", COMPANY, full_on_subset=False),
+        _climb("APGD-DLR (in batches)", f"apgd-dlr:steps={steps}", COMPANY, full_on_subset=False),
+    )
+    blind = (replace(one, title=f"{one.title} (in batches)", wrapper=COMPANY) for one in _blind_searches(steps))
+    return (*climbs, *blind)
 
 
 def _climb(title: str, spec: str, wrapper: str = "", full_on_subset: bool = True, norm: str = "") -> Stage:

@@ -20,7 +20,7 @@ from sparring.audit.cascade.outcome import CLAIMED, LADDER, STANDING, WRONG, Out
 from sparring.audit.cascade.precision import Lowered, confirmed
 from sparring.audit.cascade.progress import Clock, Tell
 from sparring.audit.cascade.trace_summary import Path, Walk
-from sparring.audit.cascade.wrappers import on_surrogate, subject
+from sparring.audit.cascade.wrappers import COMPANY, on_surrogate, subject
 from sparring.audit.inputs.clean import Clean
 from sparring.audit.statistics.proportion import Figure
 from sparring.audit.suites.stage import Family, Stage
@@ -191,7 +191,7 @@ class Cascade:
                 return confirmed(seen, result, y, self.batch_size, lambda rows: search(seen, rows, None))
         cheap = on_surrogate(stage)
         return decided(
-            model,
+            seen if stage.wrapper == COMPANY else model,
             result,
             x,
             y,

@@ -13,9 +13,10 @@ from sparring.audit.cascade.cascade import Cascade
 from sparring.audit.cascade.certificate import Certificate
 from sparring.audit.cascade.outcome import STANDING, WRONG
 from sparring.audit.inputs.clean import Clean
+from sparring.audit.probes.asked import in_company
 from sparring.audit.probes.history import answers, differ
 from sparring.audit.statistics.proportion import Figure
-from sparring.export.answers import ask
+from sparring.export.answers import Answers, ask
 from sparring.export.pngs import eight_bit
 from sparring.model import Model
 from sparring.result import Result
@@ -78,9 +79,11 @@ class Example:
 def prove(model: Model, clean: Clean, worst: Result, batch_size: int, steady: bool = True) -> Proof:
     """Show all worst points again, and those that fooled once more after rounding; and some clean images, in another
     order and another batch, unless a model is not `steady` anyway."""
-    answers = ask(model, worst.x_adv, batch_size)
     hit = worst.success & worst.clean_correct
-    rounded = ask(model, eight_bit(worst.x_adv[hit], clean.x[hit], worst.threat), batch_size).prediction
+    saved = worst.x_adv.clone()
+    saved[hit] = eight_bit(worst.x_adv[hit], clean.x[hit], worst.threat)
+    answers = _asked(model, worst.x_adv, clean.y, slice(None), hit, batch_size)
+    rounded = _asked(model, saved, clean.y, hit, hit, batch_size).prediction
     again = _again(model, clean, batch_size) if steady else NONE_ASKED
     return Proof(
         answers.prediction,
@@ -89,6 +92,23 @@ def prove(model: Model, clean: Clean, worst: Result, batch_size: int, steady: bo
         Figure(int((rounded == clean.y[hit]).sum()), int(hit.sum())),
         len(clean) + int(hit.sum()) + again.of,
         again,
+    )
+
+
+def _asked(model: Model, points: Tensor, y: Tensor, rows: Tensor | slice, hit: Tensor, batch_size: int) -> Answers:
+    """What the model says of those `rows` of the points [N, ...].
+
+    A model that is asked for one image at a time is asked in batches, too: of a point that `hit` [N] and does not fool
+    alone, the answer in its place among all points is taken.
+    """
+    answers, company = ask(model, points[rows], batch_size), in_company(model)
+    if company is model:
+        return answers
+    beside, right = ask(company, points, batch_size), (answers.prediction == y[rows]) & hit[rows]
+    return Answers(
+        torch.where(right, beside.prediction[rows], answers.prediction),
+        torch.where(right, beside.confidence[rows], answers.confidence),
+        answers.classes,
     )
 
 

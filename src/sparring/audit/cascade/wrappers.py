@@ -13,13 +13,15 @@ from torch import Tensor
 
 from sparring.audit.cascade.inner_tensor import climbed
 from sparring.audit.cascade.straight_through import detour
-from sparring.audit.probes.asked import Alone
+from sparring.audit.probes.asked import Alone, in_company
 from sparring.audit.suites.stage import Stage
 from sparring.errors import InputError
 from sparring.model import Model
 
 SURROGATE, SURROGATE_EXPOSED = "surrogate", "surrogate-exposed"
 "a cheaper model in the place of an expensive one, as it is, and past what it hides"
+COMPANY = "company"
+"a model that is asked for one image at a time, asked in batches: what fools there counts, too"
 
 
 class Seen(Model):
@@ -72,13 +74,16 @@ def on_surrogate(stage: Stage) -> bool:
 
 def subject(model: Model, name: str, x: Tensor) -> Model:
     """The model as `name` says: "" = as it is, "exposed", "detour", "rescaled:T", "inner:N:K" (the N-th
-    inner tensor, of K classes), "surrogate" and "surrogate-exposed" (a cheaper model in its place).
+    inner tensor, of K classes), "surrogate" and "surrogate-exposed" (a cheaper model in its place), "company" (in
+    batches, where it is asked for one image at a time).
 
     `x`: a few images, to find a detour with.
     """
     kind, _, value = name.partition(":")
     if not kind:
         return model
+    if kind == COMPANY:
+        return in_company(model)
     if isinstance(model, Alone):  # what is looked for inside is looked for in one image's pass
         return model.around(subject(model.asked, name, x[:1]))
     if kind == "exposed":
@@ -97,5 +102,5 @@ def subject(model: Model, name: str, x: Tensor) -> Model:
         return climbed(model, int(number), x, int(classes))
     raise InputError(
         f"a model cannot be looked at as {name!r}; there are exposed, detour, rescaled:T, inner:N:K, "
-        "surrogate and surrogate-exposed"
+        "surrogate, surrogate-exposed and company"
     )

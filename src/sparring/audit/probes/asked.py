@@ -59,6 +59,11 @@ class Alone(Asked):
         return torch.cat([asked.raw(part) for part in parts])
 
 
+def in_company(model: Model) -> Model:
+    """The same model, asked in batches."""
+    return model.asked if isinstance(model, Alone) else model
+
+
 def questions(model: Model, x: Tensor) -> tuple[Model, Sequence[Tensor]]:
     """What is asked when the model is shown images x [n, ...], and the batches that it is asked for."""
     return (model.asked, torch.split(x, 1)) if isinstance(model, Alone) else (model, (x,))

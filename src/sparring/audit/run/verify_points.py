@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sparring.audit.cascade.majority_vote import looks, votes
+from sparring.audit.probes.asked import in_company
 from sparring.errors import InputError
 from sparring.model import Model
 from sparring.threat import Threat, Untargeted, eps_text
@@ -69,6 +70,13 @@ class Witness:
         self.classes = classes
         self.batch_size = batch_size
 
+    def in_company(self) -> Witness | None:
+        """The same of a model that is asked for one image at a time, asked in batches; None for other models."""
+        company = in_company(self.model)
+        if company is self.model:
+            return None
+        return Witness(company, self.draws, self.seed, self.classes, self.batch_size)
+
     def logits(self, z: Tensor) -> Tensor:
         """[n, K] logits for points [n, ...], on the CPU; votes for a random model, one-hot where it gives classes."""
         if not len(z):
@@ -104,6 +112,9 @@ def points_at(
     inside = allowed(z, x, threat, eps)
     fooled = logits.argmax(1) != y
     claimed = success & correct
+    company = witness.in_company()
+    if company is not None:  # what fools in a batch counts, too
+        fooled |= claimed & (company.logits(shown).argmax(1) != y)
     slack = CLOSE * logits.abs().amax().clamp(min=1.0) if len(logits) else 0.0
     hidden = fooled & inside & correct & ~success & (margin > slack)
     proved = claimed & fooled & inside

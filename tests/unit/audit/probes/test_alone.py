@@ -82,10 +82,10 @@ def digits() -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def alone(mask: nn.Module, x: Tensor, y: Tensor) -> int:
+def alone(mask: nn.Module, x: Tensor, y: Tensor, threat: sp.Threat = THREAT) -> int:
     """The truth: how many images survive a climb that shows the model nothing else."""
     model, climb = sp.wrap(mask.eval()), sp.attack("pgd:loss=margin,steps=20")
-    found = [climb(model, x[i : i + 1], y[i : i + 1], THREAT) for i in range(len(x))]
+    found = [climb(model, x[i : i + 1], y[i : i + 1], threat) for i in range(len(x))]
     return sum(int((~one.success).sum()) for one in found)
 
 
@@ -106,6 +106,39 @@ def test_the_figure_is_that_of_images_alone(what: str, digits: tuple[Tensor, Ten
     assert "at the cost of a forward pass" in doubt.message
     assert report.probes.alone
     assert report.confirmed.hits == report.confirmed.of
+
+
+def robust_at_first(x: Tensor) -> Tensor:
+    """So the first half of these batches, and whatever comes alone."""
+    return (torch.arange(len(x)) < 4).float()
+
+
+class HardLabels(Company):
+    """What is not robust gives its class alone: no gradient leads anywhere."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        share = self.shield(x).view(-1, 1)
+        plain = nn.functional.one_hot(self.plain(x).argmax(1), 10).float()
+        answer: Tensor = share * self.robust(x) + (1 - share) * plain
+        return answer
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("make", [Company, HardLabels])
+def test_what_fools_in_company_counts_where_a_model_is_robust_alone(
+    make: type[Company], digits: tuple[Tensor, Tensor], tmp_path: Path
+) -> None:
+    mask, threat = make(robust_at_first).eval(), sp.Threat("Linf", 0.2)
+    survive = alone(mask, *digits, threat)
+    report = sp.audit(mask, digits, threat, suite=SUITE, folder=tmp_path / "run")
+    assert survive >= 6
+    assert report.probes.alone
+    assert report.robust.hits <= 4  # of the first half
+    assert all(row["status"] == "broken" for row in report.samples[4:])
+    assert report.confirmed.hits == report.confirmed.of
+    report.save(tmp_path / "run")
+    found = verify(tmp_path / "run", sp.wrap(mask), digits)
+    assert found.holds, found.findings
 
 
 @pytest.mark.long

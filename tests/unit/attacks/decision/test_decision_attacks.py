@@ -23,7 +23,7 @@ AFFINE = {"hopskipjump": 1.05, "tangent": 1.05, "cgba": 1.05, "geoda": 1.05, "si
 """By how much the distance may exceed the optimum after 2,000 queries (SurFree: 1,000) in 20 dimensions."""
 
 DIGITS = {
-    ("boundary", "L2"): 5.8,
+    ("boundary", "L2"): 4.7,
     ("hopskipjump", "L2"): 3.5,
     ("hopskipjump", "Linf"): 0.26,
     ("tangent", "L2"): 4.0,

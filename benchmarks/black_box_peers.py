@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import statistics
 import time
 import warnings
 from collections.abc import Callable
@@ -197,22 +198,32 @@ def clock(run: Run, x: Tensor, y: Tensor) -> tuple[float, float]:
     return seconds / len(x) / rows * 1000 * 100, rows
 
 
+def paired(mine: Run, theirs: Run, x: Tensor, y: Tensor, count: int, rounds: int) -> list[list[float]]:
+    """Seconds of both, one after the other, `rounds` times: what else runs on the machine disturbs both alike."""
+    return [[clock(mine, x, y)[0], clock(theirs, x[:count], y[:count])[0]] for _ in range(rounds)]
+
+
 def timed(options: argparse.Namespace, sp: Any, rows: Rows) -> None:
-    """Ours beside each peer."""
+    """Ours beside each peer: medians, and the ratio of each round."""
     x, y = load_images(100, correct_for=load_net(NET))
     out = []
     for name in options.only.split(",") if options.only else PEERS:
-        mine = rows.get(f"time sparring {name}", lambda name=name: clock(our_run(sp, name), x, y))
         for peer, (count, run) in PEERS[name].items():
             try:
-                theirs = rows.get(f"time {peer}", lambda run=run, count=count: clock(run, x[:count], y[:count]))
+                pairs = rows.get(
+                    f"time {name} {peer} {options.rounds}",
+                    lambda name=name, run=run, count=count: paired(our_run(sp, name), run, x, y, count, options.rounds),
+                )
             except Exception as error:
-                out.append([name, f"{mine[0]:.1f}", peer, f"cannot run: {type(error).__name__}", "", ""])
+                out.append([name, "", peer, f"cannot run: {type(error).__name__}", "", "", ""])
                 continue
-            out.append([name, f"{mine[0]:.1f}", peer, f"{theirs[0]:.1f}", count, f"{mine[0] / theirs[0]:.3f}"])
+            mine, theirs = (statistics.median(pair[k] for pair in pairs) for k in (0, 1))
+            ratios = sorted(pair[0] / pair[1] for pair in pairs)
+            spread = f"{ratios[0]:.3f}-{ratios[-1]:.3f}"
+            out.append([name, f"{mine:.1f}", peer, f"{theirs:.1f}", count, f"{statistics.median(ratios):.3f}", spread])
     table(
-        f"{NET}: seconds for 1,000 queries of 100 images",
-        ["attack", "sparring", "peer", "its seconds", "timed on images", "ratio"],
+        f"{NET}: seconds for 1,000 queries of 100 images, {options.rounds} rounds",
+        ["attack", "sparring", "peer", "its seconds", "timed on images", "ratio", "of single rounds"],
         out,
     )
 
@@ -242,6 +253,7 @@ def main() -> None:
     parser.add_argument("what", choices=["distance", "time"])
     parser.add_argument("--n", type=int, default=20, help="images for the distance")
     parser.add_argument("--queries", type=int, default=5000)
+    parser.add_argument("--rounds", type=int, default=3, help="of the times: ours and the peer's in turn")
     parser.add_argument("--only", default="", help="rows of the table, joined by commas")
     parser.add_argument("--rows", type=Path, help="a file that keeps what is done; the next call goes on from it")
     options = parser.parse_args()

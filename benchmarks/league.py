@@ -3,6 +3,7 @@
     SPARRING_DATA=... python benchmarks/league.py --n 100
     python benchmarks/league.py --models mnist-cnn --norms L2 --n 20 --queries 100,300,1000 --attacks geoda,surfree
     python benchmarks/league.py --rows rows.jsonl --page docs/black_box_league.md   # resumes; fills the page
+    python benchmarks/league.py --rows rows.jsonl --portfolio     # portfolios beside the best of their members
     python benchmarks/league.py --adba            # queries to the first success at Linf 0.2, beside ADBA's published
 
 Every attack runs anew for every budget, which is hard: not one query more. Success is the share of right images fooled
@@ -45,6 +46,14 @@ ATTACKS = {
 
 SCORES = ("min-norm-score", "square-min", "signhunter-min")
 "those that see scores"
+
+MEMBERS = {
+    ("min-norm-score", "Linf"): ("signhunter-min", "square-min"),
+    ("min-norm-decision", "Linf"): ("rays", "adba"),
+    ("min-norm-score", "L2"): ("square-min", "cgba", "surfree"),
+    ("min-norm-decision", "L2"): ("surfree", "cgba"),
+}
+"attacks that a portfolio runs, or could"
 
 
 def median_interval(distance: Tensor) -> tuple[float, float, float]:
@@ -136,6 +145,29 @@ def markdown(rows: Rows, name: str, norm: str, n: int, specs: list[str], budgets
     return "\n".join(lines)
 
 
+def portfolios(options: argparse.Namespace) -> None:
+    """From the rows: the distance of each portfolio over that of its best member, image by image, geometric means."""
+    rows, budgets, out = Rows(options.rows), [int(q) for q in options.queries.split(",")], []
+    for (spec, norm), members in MEMBERS.items():
+        for name in options.models.split(","):
+            cells = []
+            for queries in budgets:
+                logs = {}
+                for one in (spec, *members):
+                    known = rows.known.get(f"{name} {norm} {one} {options.n} {queries}")
+                    if known is not None:
+                        logs[one] = known.log()
+                if len(logs) <= len(members):
+                    cells.append("-")
+                    continue
+                best = min(members, key=lambda one: float(logs[one].mean()))
+                ratio = logs[spec] - logs[best]
+                error = float(ratio.exp().mean() * ratio.std() / len(ratio) ** 0.5)
+                cells.append(f"{float(ratio.mean().exp()):.3f} ({error:.3f}) of {best}")
+            out.append([f"{spec} {norm}", name, *cells])
+    table("portfolio over best member", ["portfolio", "net", *(f"{q:,}" for q in budgets)], out)
+
+
 def adba(options: argparse.Namespace, sp: Any) -> None:
     """Queries to the first success at Linf 0.2, beside the mean 89.8 and the median 50 that ADBA's paper has."""
     net = load("mnist-rays-2020")
@@ -158,8 +190,12 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, help="a file that keeps what is done; the next call goes on from it")
     parser.add_argument("--page", type=Path, help="a page whose part between the two markers becomes these tables")
     parser.add_argument("--known", action="store_true", help="measure nothing: tables of what the rows have")
+    parser.add_argument("--portfolio", action="store_true", help="portfolios beside the best of their members instead")
     parser.add_argument("--adba", action="store_true", help="the comparison with ADBA's published figures instead")
     options = parser.parse_args()
+    if options.portfolio:
+        portfolios(options)
+        return
     sp = sparring_or_skip()
     (adba if options.adba else league)(options, sp)
 

@@ -13,6 +13,8 @@ import sys
 import types
 from typing import Any
 
+import numpy
+
 _NAMES = ("nms", "qnms")
 _declared: list[Any] = []  # a torch Library undoes its declarations when it is garbage collected
 
@@ -48,6 +50,8 @@ class Visdom:
 
 def install() -> None:
     """Make every peer importable in this process."""
+    if not hasattr(numpy, "mat"):  # gone with NumPy 2; ART's GeoDA asks for it
+        numpy.mat = numpy.asmatrix  # type: ignore[attr-defined]
     stand_in("visdom", Visdom=Visdom)
     stand_in("wandb", Api=None)
     if importlib.util.find_spec("torchvision") is not None:

@@ -86,7 +86,7 @@ class Ball:
         """As `project`, for many points of each image: [B, m, ...]."""
         if self.norm is Linf:
             low, high = self.span
-            return torch.maximum(z, low[:, None]).minimum(high[:, None])
+            return z.clamp(low[:, None], high[:, None])
         rows = torch.arange(len(z), device=z.device).repeat_interleave(z.shape[1])
         return self[rows].project(z.flatten(0, 1)).reshape(z.shape)
 

@@ -141,12 +141,18 @@ class Bout:
 
     @property
     def queries_left(self) -> int | None:
-        """Queries that budget and share of passes leave each row, if it takes no gradient; None = no limit but time."""
+        """Queries that budget and share of passes leave every row that takes no gradient; None = no limit but time."""
+        each = self.queries_left_each
+        return None if each is None or not len(self) else int(each.amin())
+
+    @property
+    def queries_left_each(self) -> Tensor | None:
+        """[b] `queries_left` row by row: for searches that plan a step of their own for each row."""
         kinds = self._referee.left(self._rows)
         left = [kinds[kind] for kind in kinds if kind != "gradients"]
         if self._most is not None:
             left.append(self._most - self._spent())
-        return int(torch.stack(left).amin()) if left and len(self) else None
+        return torch.stack(left).amin(0) if left else None
 
     @property
     def early_exit(self) -> bool:

@@ -2,8 +2,8 @@
 
 A result must not depend on who else is in the batch, on the order, the shard or the machine. So every
 random number here is a pure function of (seed, what the sample is, how many numbers were drawn before):
-`splitmix64` (Steele, Lea and Flood 2014, doi:10.1145/2714064.2660195) on 64-bit integers. A sample is known by a
-hash of its pixels, hence a shuffled or split batch draws the same numbers. The global RNG is never touched.
+`splitmix64`. A sample is known by a hash of its pixels, hence a shuffled or split batch draws the same numbers. The
+global RNG is never touched.
 """
 
 from __future__ import annotations
@@ -16,30 +16,13 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: the increment of splitmix64
+from sparring.splitmix import GOLDEN, mix, signed, stream, top, top_of_halves
+
 AHEAD = 256
 "numbers of a sample that are worked out at once where an attack asks for a few at a time, again and again"
 
 BLOCK = 2**15
 "numbers that are worked out at once where many are asked for: more would not stay in the cache"
-
-
-def _signed(value: int) -> int:
-    """The 64-bit pattern of `value` as the signed integer that torch wants."""
-    value &= 0xFFFFFFFFFFFFFFFF
-    return value - (1 << 64) if value >= 1 << 63 else value
-
-
-def _shift(z: Tensor, bits: int) -> Tensor:
-    """Logical shift right (torch's own keeps the sign)."""
-    return (z >> bits).bitwise_and_((1 << (64 - bits)) - 1)
-
-
-def _mix(z: Tensor) -> Tensor:
-    """The finaliser of splitmix64: 64 bits in, 64 well-stirred bits out."""
-    z = _shift(z, 30).bitwise_xor_(z).mul_(_signed(0xBF58476D1CE4E5B9))
-    z = _shift(z, 27).bitwise_xor_(z).mul_(_signed(0x94D049BB133111EB))
-    return _shift(z, 31).bitwise_xor_(z)
 
 
 def digest(x: Tensor) -> Tensor:
@@ -49,19 +32,19 @@ def digest(x: Tensor) -> Tensor:
     """
     rows = x.detach().to("cpu", torch.float32).contiguous().flatten(1).numpy()
     names = [int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "little") for row in rows]
-    return torch.tensor([_signed(name) for name in names], dtype=torch.int64)
+    return torch.tensor([signed(name) for name in names], dtype=torch.int64)
 
 
 def quick_digest(x: Tensor) -> Tensor:
     """As `digest`, in a tenth of the time and on the device: a multilinear hash, good for telling images apart."""
     words = x.detach().to(torch.float32).contiguous().flatten(1).view(torch.int32)
-    return _mix((words * _odd(words.shape[1], x.device)).sum(1))
+    return mix((words * _odd(words.shape[1], x.device)).sum(1))
 
 
 @lru_cache(maxsize=8)
 def _odd(count: int, device: torch.device) -> Tensor:
     """`count` fixed odd numbers: int64."""
-    return _mix(torch.arange(1, count + 1, device=device) * _signed(GOLDEN)) | 1
+    return mix(torch.arange(1, count + 1, device=device) * signed(GOLDEN)) | 1
 
 
 class Noise:
@@ -81,7 +64,7 @@ class Noise:
     @classmethod
     def of(cls, x: Tensor, seed: int) -> Noise:
         """The streams of the samples `x` [B, ...] under `seed`."""
-        return cls(_mix(digest(x) ^ _mix(torch.tensor(_signed(seed * GOLDEN + 1)))).to(x.device))
+        return cls(mix(digest(x) ^ mix(torch.tensor(signed(seed * GOLDEN + 1)))).to(x.device))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -97,8 +80,8 @@ class Noise:
         """
         keys = self.keys
         for tag in tags:
-            step = (tag + 1) * _signed(GOLDEN) if isinstance(tag, Tensor) else _signed((tag + 1) * GOLDEN)
-            keys = _mix(keys ^ step)
+            step = (tag + 1) * signed(GOLDEN) if isinstance(tag, Tensor) else signed((tag + 1) * GOLDEN)
+            keys = mix(keys ^ step)
         return Noise(keys)
 
     def bits(self, count: int) -> Tensor:
@@ -106,8 +89,7 @@ class Noise:
         if self._ahead.shape[1] < count:
             # Twice as far as the last time: one that asks once pays for one, one that asks for ever hardly pays.
             self._reach = max(count, min(2 * self._reach + count, AHEAD))
-            at = torch.arange(self.drawn + 1, self.drawn + self._reach + 1, device=self.keys.device)
-            self._ahead = _mix(self.keys[:, None] + at * _signed(GOLDEN))
+            self._ahead = stream(self.keys, self.drawn, self._reach)
         self.drawn += count
         now, self._ahead = self._ahead[:, :count], self._ahead[:, count:]
         return now
@@ -115,7 +97,7 @@ class Noise:
     def uniform(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """[B, *shape] uniform in [0, 1). The same 24-bit numbers whatever the dtype."""
         count = math.prod(shape)
-        draw = self._in_blocks(count, lambda part: _shift(part.bits(count), 40).to(dtype).mul_(2.0**-24))
+        draw = self._in_blocks(count, lambda part: top(part.bits(count), 24).to(dtype).mul_(2.0**-24))
         return draw.reshape(-1, *shape)
 
     def normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -157,8 +139,7 @@ class Noise:
 
     def _halves(self, count: int) -> Tensor:
         """[B, 2 * count] uniform in [0, 1), float32: two numbers of 24 bits from each of `count` integers."""
-        halves = self.bits(count).view(torch.int32)
-        return (halves >> 8).bitwise_and_(0xFFFFFF).to(torch.float32).mul_(2.0**-24)
+        return top_of_halves(self.bits(count), 24).to(torch.float32).mul_(2.0**-24)
 
     def _in_blocks(self, count: int, draw: Callable[[Noise], Tensor]) -> Tensor:
         """`draw` of all rows, [B, ...], a few rows at a time where each draws so many: it changes no number."""
@@ -186,7 +167,7 @@ class TrainingNoise(Noise):
     @classmethod
     def of(cls, x: Tensor, seed: int) -> TrainingNoise:
         """The streams of the samples `x` [B, ...] under `seed`."""
-        return cls(_mix(quick_digest(x) ^ _mix(torch.tensor(_signed(seed * GOLDEN + 1))).to(x.device)))
+        return cls(mix(quick_digest(x) ^ mix(torch.tensor(signed(seed * GOLDEN + 1))).to(x.device)))
 
     def __getitem__(self, rows: Tensor) -> TrainingNoise:
         return TrainingNoise(self.keys[rows], self.drawn)
@@ -198,5 +179,5 @@ class TrainingNoise(Noise):
     def uniform(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """[B, *shape] uniform in [0, 1): two numbers of 24 bits from every 64."""
         count = math.prod(shape)
-        halves = self.bits((count + 1) // 2).view(torch.int32)[:, :count]
-        return ((halves >> 8) & 0xFFFFFF).to(dtype).mul_(2.0**-24).reshape(-1, *shape)
+        halves = top_of_halves(self.bits((count + 1) // 2), 24)[:, :count]
+        return halves.to(dtype).mul_(2.0**-24).reshape(-1, *shape)

@@ -21,7 +21,7 @@ ATTACKS = [path for path in sorted((ROOT / "attacks").rglob("*.py")) if path.nam
 
 FLOORS = (
     {"errors", "_callable", "_version", "_lazy", "durations"},
-    {"spec", "shares", "storage", "class_numbers", "default_dtype", "seeds"},
+    {"spec", "shares", "storage", "class_numbers", "default_dtype", "seeds", "splitmix"},
     {"rng", "checkpoint", "budget", "outputs", "data"},
     {"kernels"},
     {"norms"},

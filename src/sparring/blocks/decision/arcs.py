@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from sparring.ball import Ball
@@ -14,6 +15,12 @@ from sparring.norms import L2
 def line(ball: Ball, z: Tensor, direction: Tensor) -> Path:
     """From `z` along a direction [b, ...], kept in the box."""
     return lambda radius: ball.clip(z + ball.column(radius) * direction)
+
+
+def outward(ball: Ball, v: Tensor) -> Path:
+    """From the clean image along `v` [b, ...], kept in the box: the radius is the L2 distance before that."""
+    size = nonzero(L2.size(v))
+    return lambda radius: ball.clip(torch.addcmul(ball.x, ball.column(radius / size), v))
 
 
 def along_normal(ball: Ball, g: Tensor) -> Path:

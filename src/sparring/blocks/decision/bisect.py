@@ -19,14 +19,16 @@ ROUNDS = 25
 "float32 can tell no more radii apart"
 
 
-def bisect(bout: Bout, path: Path, high: Tensor, tolerance: float, rows: Tensor, low: Tensor | None = None) -> Tensor:
+def bisect(
+    bout: Bout, path: Path, high: Tensor, tolerance: float | Tensor, rows: Tensor, low: Tensor | None = None
+) -> Tensor:
     """The smallest radii [b] at which the path is known to fool. One query a round, of the rows still open.
 
     Nothing is asked below the radius of the ball: a point that fools there is all that is wanted.
 
     Args:
         high: [b] radii that fool. low: [b] radii that do not, 0 if None. rows: bool [b], the others keep `high`.
-        tolerance: a row stops when the ends are this near, as a fraction of `high`.
+        tolerance: a row stops when the ends are this near, as a fraction of `high`; one number, or [b].
     """
     low = torch.zeros_like(high) if low is None else low
     for _ in range(ROUNDS):
@@ -38,6 +40,24 @@ def bisect(bout: Bout, path: Path, high: Tensor, tolerance: float, rows: Tensor,
         high = torch.where(still & fooled, middle, high)
         low = torch.where(still & ~fooled, middle, low)
     return high
+
+
+def descend(bout: Bout, path: Path, high: Tensor, tolerance: Tensor, rows: Tensor) -> Tensor:
+    """As `bisect`, for paths that mostly fool only a little nearer: down from `high` in steps that double, then bisect.
+
+    Args:
+        tolerance: [b] the first step, too, as fractions of `high`.
+    """
+    low, step, still = torch.zeros_like(high), tolerance * high, rows
+    for _ in range(ROUNDS):
+        still = still & (high - low > tolerance * high)
+        if not bool(still.any()):
+            break
+        nearer = above(bout, (high - step).clamp(min=0), high)
+        fooled = ask(bout, path(nearer), still)
+        high, low = torch.where(still & fooled, nearer, high), torch.where(still & ~fooled, nearer, low)
+        still, step = still & fooled, 2 * step
+    return bisect(bout, path, high, tolerance, rows, low)
 
 
 def above(bout: Bout, radius: Tensor, high: Tensor) -> Tensor:

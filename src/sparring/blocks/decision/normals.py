@@ -64,8 +64,21 @@ def _cosines(length: int, count: int, like: Tensor) -> Tensor:
     return rows.to(like.dtype)
 
 
+def affordable(bout: Bout, count: int, spare: int) -> Tensor | None:
+    """[b] how many of `count` probes leave a row `spare` queries to make use of what they tell; None = all of them."""
+    left = bout.queries_left_each
+    return None if left is None or bool((left >= count + spare).all()) else (left - spare).clamp(1, count)
+
+
 def normal(
-    bout: Bout, z: Tensor, probe: float, count: int, share: float = 1.0, sphere: bool = False, tag: int = 0
+    bout: Bout,
+    z: Tensor,
+    probe: float,
+    count: int,
+    share: float = 1.0,
+    sphere: bool = False,
+    tag: int = 0,
+    asked: Tensor | None = None,
 ) -> Tensor:
     """The estimated normal at the boundary points `z` [b, ...], towards what fools: [b, ...]. `count` queries.
 
@@ -73,6 +86,7 @@ def normal(
         probe: the length of the moves, as a fraction of the L2 distance of z from the clean image.
         share: see `directions`. sphere: the points asked are as far from the clean image as z.
         tag: of the noise; each estimate of a run needs its own.
+        asked: [b] the first so many probes of each row are asked about; None = all.
     """
     radius = L2.size(z - bout.x)
     length = bout.ball.column(probe * radius)[:, None]
@@ -88,10 +102,14 @@ def normal(
             points = bout.x[:, None] + away.reshape(points.shape)
         points = clip_many(bout, points)
         u = (points - z[:, None]) / length.clamp(min=torch.finfo(z.dtype).tiny)
-        phi = torch.where(bout.fooled_many(points), 1.0, -1.0).to(z.dtype)
+        wanted = None if asked is None else torch.arange(chunk, chunk + many, device=z.device) < asked[:, None]
+        phi = torch.where(bout.fooled_many(points, wanted), 1.0, -1.0).to(z.dtype)
+        if wanted is not None:
+            phi, u = phi * wanted, u * columns(wanted.to(u.dtype), u)
         answers.append(phi)
         sides += (columns(phi, u) * u).sum(1)
         moves += u.sum(1)
-    mean = torch.cat(answers, 1).mean(1)
+    total = torch.full_like(length.flatten(), count) if asked is None else asked.to(z.dtype)
+    mean = torch.cat(answers, 1).sum(1) / total
     mean = torch.where(mean.abs() == 1, 0, mean)  # all alike: they still say which side
-    return (sides - bout.ball.column(mean) * moves) / count
+    return (sides - bout.ball.column(mean) * moves) / bout.ball.column(total)

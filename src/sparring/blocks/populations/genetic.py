@@ -51,7 +51,7 @@ def crossed(population: Tensor, first: Tensor, second: Tensor, share: Tensor, co
         population: [b, P, ...]. first, second: [b, m] the parents by number. coin: [b, m, ...] uniform in [0, 1).
     """
     chance = share.reshape(*share.shape, *[1] * (population.dim() - 2)).to(coin.dtype)
-    heads = (chance - coin).clamp_(min=0).sign_().to(population.dtype)  # 1 or 0: cheaper on a CPU than a mask
+    heads = torch.lt(coin, chance, out=population.new_empty(coin.shape))  # 1 or 0: cheaper on a CPU than a mask
     return pick(population, second).lerp_(pick(population, first), heads)  # exactly one of both
 
 
@@ -61,8 +61,8 @@ def mutated(children: Tensor, rate: Tensor, size: Tensor, coin: Tensor) -> Tenso
     `coin`: [b, m, ...] uniform in [0, 1): whether a value moves, and how far.
     """
     share = coin.to(children.dtype) / per(rate, children).clamp(min=1e-6)
-    moves = (1 - share).clamp_(min=0).sign_()
-    return share.mul_(2).sub_(1).mul_(per(size, children)).mul_(moves).add_(children)
+    moves = torch.lt(share, 1, out=torch.empty_like(share))  # 1 or 0
+    return torch.addcmul(children, share.mul_(2).sub_(1).mul_(per(size, children)), moves)
 
 
 def within(bout: Bout, z: Tensor) -> Tensor:

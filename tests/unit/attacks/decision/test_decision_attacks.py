@@ -23,7 +23,7 @@ AFFINE = {"hopskipjump": 1.05, "tangent": 1.05, "cgba": 1.05, "geoda": 1.05, "si
 """By how much the distance may exceed the optimum after 2,000 queries (SurFree: 1,000) in 20 dimensions."""
 
 DIGITS = {
-    ("boundary", "L2"): 5.8,
+    ("boundary", "L2"): 4.7,
     ("hopskipjump", "L2"): 3.5,
     ("hopskipjump", "Linf"): 0.26,
     ("tangent", "L2"): 4.0,
@@ -151,3 +151,15 @@ def test_a_search_over_signs_goes_on_from_what_was_found(digits: Digits) -> None
     both = sp.attack("min-norm-decision:attacks=adba+rays,queries=600")(*digits, ("Linf", None))
     assert bool((both.distance <= half.distance * (1 + 1e-6)).all())
     assert int((both.distance < half.distance * 0.99).sum()) >= 5
+
+
+def test_the_last_probes_of_hopskipjump_leave_queries_for_the_jump(digits: Digits) -> None:
+    """With less than a full estimate left it asks fewer probes, and jumps: no query ends in an estimate."""
+    model, x, y = digits
+    start, jump = (
+        sp.attack("hopskipjump:samples=100")(model, x, y, ("L2", None), budget=sp.Budget(queries=q)) for q in (20, 100)
+    )
+    assert bool((jump.queries <= 100).all())
+    assert int((jump.distance < 0.9 * start.distance).sum()) >= 8
+    alone = sp.attack("hopskipjump:samples=100")(model, x[3:4], y[3:4], ("L2", None), budget=sp.Budget(queries=100))
+    assert torch.allclose(alone.distance, jump.distance[3:4])

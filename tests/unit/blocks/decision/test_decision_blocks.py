@@ -14,7 +14,7 @@ import sparring as sp
 from sparring.attack import Attack
 from sparring.ball import Ball
 from sparring.blocks.decision.arcs import arc, swing, tangent
-from sparring.blocks.decision.bisect import bisect, duel
+from sparring.blocks.decision.bisect import bisect, descend, duel
 from sparring.blocks.decision.normals import across, directions, dot, normal, unit
 from sparring.blocks.decision.rates import Rate
 from sparring.blocks.decision.signs import block, block_share
@@ -128,6 +128,33 @@ def test_bisection_finds_the_boundary_row_by_row_and_pays_only_while_open(search
         spent = bout._referee.queries - before
         assert int(spent[0]) == 0
         assert int(spent.max()) <= 14
+
+    _run(searching, run, paper)
+
+
+@pytest.mark.parametrize(("share", "most"), [(0.995, 2), (0.97, 5), (0.5, 14)])
+def test_a_descent_finds_the_same_edge_and_pays_little_where_it_is_near(
+    share: float, most: int, searching: Searching
+) -> None:
+    """Steps of 1, 2, 4 ... tolerances, then bisection: as many queries as the edge is doublings away, twice."""
+    paper = pair()
+
+    def run(bout: Bout) -> None:
+        far_start(bout)
+        before = bout._referee.queries.clone()
+        edge = torch.full((len(bout),), share, dtype=torch.float64)
+        rows = torch.arange(len(bout)) > 0
+        far = bout.nearest_success[0]
+
+        def hits(radius: Tensor) -> Tensor:
+            return torch.where(bout.ball.column(radius >= edge), far, bout.x)
+
+        high = descend(bout, hits, torch.ones_like(edge), torch.full_like(edge, 0.01), rows)
+        assert float(high[0]) == 1.0
+        assert bool(((high >= edge) & (high <= edge * 1.011))[1:].all())
+        spent = bout._referee.queries - before
+        assert int(spent[0]) == 0
+        assert int(spent.max()) <= most
 
     _run(searching, run, paper)
 

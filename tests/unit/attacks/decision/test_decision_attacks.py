@@ -32,7 +32,7 @@ DIGITS = {
     ("geoda", "Linf"): 0.15,
     ("signopt", "L2"): 4.0,
     ("surfree", "L2"): 2.5,
-    ("rays", "Linf"): 0.1,
+    ("rays", "Linf"): 0.0985,
     ("adba", "Linf"): 0.115,
     ("signflip", "Linf"): 0.2,
     ("pointwise", "L0"): 15.0,

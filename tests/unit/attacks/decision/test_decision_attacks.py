@@ -24,13 +24,13 @@ AFFINE = {"hopskipjump": 1.05, "tangent": 1.05, "cgba": 1.05, "geoda": 1.05, "si
 
 DIGITS = {
     ("boundary", "L2"): 4.7,
-    ("hopskipjump", "L2"): 3.5,
-    ("hopskipjump", "Linf"): 0.26,
+    ("hopskipjump", "L2"): 3.1,
+    ("hopskipjump", "Linf"): 0.23,
     ("tangent", "L2"): 4.0,
     ("cgba", "L2"): 2.3,
     ("geoda", "L2"): 2.0,
     ("geoda", "Linf"): 0.15,
-    ("signopt", "L2"): 4.0,
+    ("signopt", "L2"): 3.75,
     ("surfree", "L2"): 2.5,
     ("rays", "Linf"): 0.0985,
     ("adba", "Linf"): 0.115,

@@ -119,8 +119,10 @@ def cell(distance: Tensor, radius: float) -> str:
 
 
 def markdown(rows: Rows, name: str, norm: str, n: int, specs: list[str], budgets: list[int]) -> str:
-    """One table; the smallest median of each budget among those that see scores, and among the others, is bold."""
+    """One table of the budgets that are measured; bold: the smallest median among those that see scores, and among the
+    others."""
     radius = RADII[name][norm]
+    budgets = [q for q in budgets if any(f"{name} {norm} {spec} {n} {q}" in rows.known for spec in specs)]
     lines = [
         f"**{name}, {norm}**, {n} images; fooled within {radius:.3g}",
         "",
@@ -134,7 +136,7 @@ def markdown(rows: Rows, name: str, norm: str, n: int, specs: list[str], budgets
         for queries in budgets:
             mine = rows.known.get(f"{name} {norm} {spec} {n} {queries}")
             if mine is None:
-                cells.append("not measured")
+                cells.append("")  # not measured
                 continue
             keys = [f"{name} {norm} {o} {n} {queries}" for o in specs if (o in SCORES) == (spec in SCORES)]
             others = [rows.known[key] for key in keys if key in rows.known]

@@ -43,19 +43,17 @@ class ADBA(Attack):
     Args:
         queries: for each sample, the start included. rounds: radii at which a pair is compared, at most.
         split: where between the known ends the next radius is: near 1 = near the present one.
-        blocks: of the first flips, a power of two; more where other attacks have tried the coarse ones.
     """
 
     queries: PositiveInt = 5000
     rounds: PositiveInt = 4
     split: Annotated[float, Field(gt=0, lt=1)] = 0.85
-    blocks: Annotated[int, Field(ge=2)] = 2
 
     def run(self, bout: Bout) -> None:
         b = bout.child(0, passes=self.queries)
         signs, radius = sign_start(b)
         radius = bisect(b, signed(b.ball, signs), radius, 0.1, radius > 0)
-        for turn in range(self.blocks // 2 - 1, self.queries + self.blocks):
+        for turn in range(self.queries):
             signs, radius = b.active(signs, radius)
             if not len(b):
                 return

@@ -22,7 +22,7 @@ PORTFOLIO: dict[Norm, tuple[Turn, ...]] = {
     L0: (Turn("pointwise:restarts=1000"),),
     L1: (Turn("geoda", 0.5), Turn("geoda:frequencies=1")),
     L2: (Turn("surfree", most=100), Turn("cgba", most=1000), Turn("surfree")),
-    Linf: (Turn("rays", most=600), Turn("adba:blocks=256")),
+    Linf: (Turn("rays", most=4000), Turn("adba")),
 }
 """Attacks in their order, each with its share of the queries that are left."""
 

@@ -5,10 +5,11 @@
 Needs predicted classes only, and estimates no gradient: under Linf the best direction is one of signs.
 Chen & Gu 2020, arXiv:2006.12792.
 
-Differs from the paper: a flip is tried at a radius smaller by the tolerance, so that a tie costs no search; this goes down
-from there in steps that double, as most flips bring little, where the paper bisects from 0 on; the tolerance follows
-the headway of the row, as a fixed one of 1 % stalls where flips bring less; nothing is asked inside the ball, as a point on it is all that is wanted; a row for which the all-ones
-direction never fools tries others; when single pixels are done it starts again.
+Differs from the paper: a flip is tried at a radius smaller by the tolerance, so that a tie costs no search; the search
+goes down from there in steps that double, as most flips bring little, where the paper bisects from 0 on; the tolerance
+follows the headway of the row, as a fixed one of 1 % stalls where flips bring less; nothing is asked inside the ball,
+as a point on it is all that is wanted; a row for which the all-ones direction never fools tries others; when single
+pixels are done it starts again.
 Fails on: targets, as a ray must fool somewhere; optima far from any corner of the ball.
 """
 

@@ -6,7 +6,8 @@ One query tells whether a nearby direction meets the boundary earlier. Needs pre
 Cheng, Singh, Chen, Chen, Liu & Hsieh 2020, arXiv:1909.10773.
 
 Differs from the paper: the line search asks all its steps at one radius, then lets the radius shrink until one is left,
-where the paper measures each; the mean of the signs is taken off; `samples` grow with the root of the step.
+where the paper measures each, and goes back to the boundary along the one that won; the mean of the signs is taken off;
+`samples` grow with the root of the step.
 Fails on: small budgets; targets that no noise is mistaken for.
 """
 
@@ -19,7 +20,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.blocks.decision.ask import pick
-from sparring.blocks.decision.bisect import duel
+from sparring.blocks.decision.bisect import back, descend, duel
 from sparring.blocks.decision.fans import fan
 from sparring.blocks.decision.normals import normal, unit
 from sparring.blocks.decision.starts import near_start
@@ -50,19 +51,20 @@ class SignOPT(Attack):
         queries: for each sample, the start included. samples: probes in step t are this times sqrt(t).
         probe: how far a probe turns the direction, in radians. frequencies: the share of each side's cosine
             frequencies that probes are made of; 1 = all. step: the first turn of the line search, in radians.
-        rounds: radii of the line search.
+        rounds: radii of the line search. tolerance: of the way back to the boundary after it, as a fraction.
     """
 
     queries: PositiveInt = 5000
-    samples: PositiveInt = 30
-    probe: PositiveFloat = 0.05
+    samples: PositiveInt = 60
+    probe: PositiveFloat = 0.01
     frequencies: Annotated[float, Field(gt=0, le=1)] = 1.0
     step: PositiveFloat = 0.3
     rounds: PositiveInt = 10
+    tolerance: PositiveFloat = 1e-3
 
     def run(self, bout: Bout) -> None:
         b = bout.child(0, passes=self.queries)
-        z = near_start(b, tolerance=1e-3)
+        z = near_start(b, self.tolerance)
         step = torch.full_like(b.eps, self.step)
         for t in range(1, self.queries + 1):
             z, step = b.active(z, step)
@@ -74,4 +76,7 @@ class SignOPT(Attack):
             everybody = torch.ones_like(turns, dtype=torch.bool)
             winner, radius, won = duel(b, paths, b.ball.distance(z), everybody, self.rounds, split=0.9)
             z = torch.where(b.ball.column(won), pick(paths(radius), winner), z)
+            size, path = b.ball.distance(z), back(b, z)
+            radius = descend(b, path, size, torch.full_like(size, self.tolerance), won)
+            z = torch.where(b.ball.column(radius < size), path(radius), z)
             step = torch.where(won, pick(turns, winner), step / 4).clamp(1e-4, 1)

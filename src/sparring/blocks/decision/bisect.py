@@ -49,6 +49,7 @@ def descend(bout: Bout, path: Path, high: Tensor, tolerance: Tensor, rows: Tenso
         tolerance: [b] the first step, too, as fractions of `high`.
     """
     low, step, still = torch.zeros_like(high), tolerance * high, rows
+    tolerance = tolerance * (1 + 1e-3)  # a first step in vain is the end of it, whatever rounding says
     for _ in range(ROUNDS):
         still = still & (high - low > tolerance * high)
         if not bool(still.any()):

@@ -132,7 +132,7 @@ def test_bisection_finds_the_boundary_row_by_row_and_pays_only_while_open(search
     _run(searching, run, paper)
 
 
-@pytest.mark.parametrize(("share", "most"), [(0.995, 2), (0.97, 5), (0.5, 14)])
+@pytest.mark.parametrize(("share", "most"), [(0.995, 2), (0.975, 5), (0.5, 14)])
 def test_a_descent_finds_the_same_edge_and_pays_little_where_it_is_near(
     share: float, most: int, searching: Searching
 ) -> None:

@@ -162,7 +162,8 @@ class Cascade:
                 walk.note(done, part)
 
         x, y = self.clean.x[at], self.clean.y[at]
-        attack, seen = stage.attack(), subject(model, stage.wrapper, x)
+        attack = stage.attack()
+        seen = subject(model, stage.wrapper, self.clean.x if stage.wrapper == COMPANY else x)
 
         def search(
             looked_at: Model, rows: Tensor, told: Callable[[int, Result], None] | None, budget: Budget | None = None

@@ -82,8 +82,8 @@ def prove(model: Model, clean: Clean, worst: Result, batch_size: int, steady: bo
     hit = worst.success & worst.clean_correct
     saved = worst.x_adv.clone()
     saved[hit] = eight_bit(worst.x_adv[hit], clean.x[hit], worst.threat)
-    answers = _asked(model, worst.x_adv, clean.y, slice(None), hit, batch_size)
-    rounded = _asked(model, saved, clean.y, hit, hit, batch_size).prediction
+    answers = _asked(model, worst.x_adv, clean, slice(None), hit, batch_size)
+    rounded = _asked(model, saved, clean, hit, hit, batch_size).prediction
     again = _again(model, clean, batch_size) if steady else NONE_ASKED
     return Proof(
         answers.prediction,
@@ -95,16 +95,16 @@ def prove(model: Model, clean: Clean, worst: Result, batch_size: int, steady: bo
     )
 
 
-def _asked(model: Model, points: Tensor, y: Tensor, rows: Tensor | slice, hit: Tensor, batch_size: int) -> Answers:
+def _asked(model: Model, points: Tensor, clean: Clean, rows: Tensor | slice, hit: Tensor, batch_size: int) -> Answers:
     """What the model says of those `rows` of the points [N, ...].
 
     A model that is asked for one image at a time is asked in batches, too: of a point that `hit` [N] and does not fool
     alone, the answer in its place among all points is taken.
     """
-    answers, company = ask(model, points[rows], batch_size), in_company(model)
+    answers, company = ask(model, points[rows], batch_size), in_company(model, clean.x)
     if company is model:
         return answers
-    beside, right = ask(company, points, batch_size), (answers.prediction == y[rows]) & hit[rows]
+    beside, right = ask(company, points, batch_size), (answers.prediction == clean.y[rows]) & hit[rows]
     return Answers(
         torch.where(right, beside.prediction[rows], answers.prediction),
         torch.where(right, beside.confidence[rows], answers.confidence),

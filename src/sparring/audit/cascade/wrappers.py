@@ -77,13 +77,13 @@ def subject(model: Model, name: str, x: Tensor) -> Model:
     inner tensor, of K classes), "surrogate" and "surrogate-exposed" (a cheaper model in its place), "company" (in
     batches, where it is asked for one image at a time).
 
-    `x`: a few images, to find a detour with.
+    `x`: a few clean images, to find a detour with, or to be the company.
     """
     kind, _, value = name.partition(":")
     if not kind:
         return model
     if kind == COMPANY:
-        return in_company(model)
+        return in_company(model, x)
     if isinstance(model, Alone):  # what is looked for inside is looked for in one image's pass
         return model.around(subject(model.asked, name, x[:1]))
     if kind == "exposed":

@@ -15,6 +15,9 @@ from torch import Tensor
 
 from sparring.model import Model
 
+AHEAD = 32
+"clean images before those that are asked about: a model may be robust for the first of a batch"
+
 
 class Asked(Model):
     """The model `asked`, asked in another way."""
@@ -59,9 +62,24 @@ class Alone(Asked):
         return torch.cat([asked.raw(part) for part in parts])
 
 
-def in_company(model: Model) -> Model:
-    """The same model, asked in batches."""
-    return model.asked if isinstance(model, Alone) else model
+class Company(Asked):
+    """The same model, asked in batches that begin with the images `ahead` [k, ...]: nothing else is among the first."""
+
+    def __init__(self, asked: Model, ahead: Tensor) -> None:
+        super().__init__(asked)
+        self.ahead = ahead
+
+    def around(self, other: Model) -> Company:
+        return Company(other, self.ahead)
+
+    def raw(self, x: Tensor) -> Tensor:
+        return self.asked.raw(torch.cat([self.ahead.to(x), x]))[len(self.ahead) :]
+
+
+def in_company(model: Model, x: Tensor) -> Model:
+    """The model behind one that is asked for one image at a time, asked in batches, after some clean images of
+    x [n, ...]; any other as it is."""
+    return Company(model.asked, model.accept(x[:AHEAD])) if isinstance(model, Alone) else model
 
 
 def questions(model: Model, x: Tensor) -> tuple[Model, Sequence[Tensor]]:

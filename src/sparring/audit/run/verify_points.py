@@ -70,9 +70,10 @@ class Witness:
         self.classes = classes
         self.batch_size = batch_size
 
-    def in_company(self) -> Witness | None:
-        """The same of a model that is asked for one image at a time, asked in batches; None for other models."""
-        company = in_company(self.model)
+    def in_company(self, x: Tensor) -> Witness | None:
+        """The same of a model that is asked for one image at a time, asked in batches after some of the images
+        x [n, ...]; None for other models."""
+        company = in_company(self.model, x)
         if company is self.model:
             return None
         return Witness(company, self.draws, self.seed, self.classes, self.batch_size)
@@ -112,7 +113,7 @@ def points_at(
     inside = allowed(z, x, threat, eps)
     fooled = logits.argmax(1) != y
     claimed = success & correct
-    company = witness.in_company()
+    company = witness.in_company(x)
     if company is not None:  # what fools in a batch counts, too
         fooled |= claimed & (company.logits(shown).argmax(1) != y)
     slack = CLOSE * logits.abs().amax().clamp(min=1.0) if len(logits) else 0.0

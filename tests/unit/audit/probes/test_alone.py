@@ -133,8 +133,7 @@ def test_what_fools_in_company_counts_where_a_model_is_robust_alone(
     report = sp.audit(mask, digits, threat, suite=SUITE, folder=tmp_path / "run")
     assert survive >= 6
     assert report.probes.alone
-    assert report.robust.hits <= 4  # of the first half
-    assert all(row["status"] == "broken" for row in report.samples[4:])
+    assert report.robust.hits <= 1  # after others, none is among the first
     assert report.confirmed.hits == report.confirmed.of
     report.save(tmp_path / "run")
     found = verify(tmp_path / "run", sp.wrap(mask), digits)

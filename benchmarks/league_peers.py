@@ -57,7 +57,7 @@ class Watched(nn.Module):
             raise Enough
         copies = min(len(z) // len(self.x), left)
         with torch.no_grad():
-            logits: Tensor = self.net(z)
+            logits: Tensor = self.net(z.to(self.x.dtype))  # ART makes some of its points in double
             seen = slice(0, copies * len(self.x))
             size = (z[seen] - self.x.repeat(copies, 1, 1, 1)).flatten(1).norm(self.order, dim=1)
             size[logits[seen].argmax(1) == self.y.repeat(copies)] = torch.inf

@@ -14,6 +14,7 @@ def digits() -> tuple[Tensor, Tensor]:
     return sp.load_data("mnist5k", n=10).tensors()
 
 
+@pytest.mark.long
 def test_one_pixel_is_nearly_as_good_as_the_best_of_all_there_are(digits: tuple[Tensor, Tensor]) -> None:
     """All 784 pixels at black and at white, 1,568 queries: no pixel between them does much better on this net."""
     net, (x, y) = sp.load_model("mnist-cnn"), digits

@@ -22,6 +22,7 @@ from sparring.model import Model
 # the eps at which a few images tell the two attackers apart
 CASES = {"magnet": 0.15, "magnet:net=fine": 0.15, "pixel-defend": 0.3, "diffpure:steps=2": 0.2}
 ELSEWHERE = {"defense-gan"}
+SLOW = pytest.param("pixel-defend", marks=pytest.mark.long)  # pixel after pixel
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def bare() -> Model:
     return sp.load_model("mnist-cnn")
 
 
-@pytest.mark.parametrize("spec", CASES)
+@pytest.mark.parametrize("spec", [SLOW if spec == "pixel-defend" else spec for spec in CASES])
 def test_an_attack_through_the_declared_gradient_beats_the_oblivious_one(
     spec: str, digits: tuple[Tensor, Tensor], bare: Model
 ) -> None:
@@ -53,7 +54,7 @@ def test_every_purifier_is_in_the_property_test() -> None:
     assert {spec.partition(":")[0] for spec in CASES} | ELSEWHERE == purifiers
 
 
-@pytest.mark.parametrize("spec", ["magnet", "pixel-defend", "diffpure:steps=2"])
+@pytest.mark.parametrize("spec", ["magnet", SLOW, "diffpure:steps=2"])
 def test_an_image_is_purified_alike_alone_and_in_a_batch(spec: str, digits: tuple[Tensor, Tensor]) -> None:
     x = digits[0][:4]
     whole, alone, moved = (

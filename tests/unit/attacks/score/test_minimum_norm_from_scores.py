@@ -73,6 +73,7 @@ def test_few_queries_of_random_search_are_the_first_of_many() -> None:
     assert torch.equal(share.distance, whole.distance)
 
 
+@pytest.mark.long
 def test_with_scores_flips_of_signs_come_nearer_than_with_classes_alone() -> None:
     """SignHunter with a shrinking radius asks about the same flips as RayS, and sees more of each answer."""
     x, y = sp.load_data("mnist5k", n=12).tensors()

@@ -25,6 +25,7 @@ def test_untargeted_the_true_class_may_not_be_first_and_unlisted_it_has_what_is_
     assert torch.allclose(value[1:], -torch.stack([p[1], p[2] + p[3], p[2] + p[3]]).log())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("spec", "queries", "linf"), [("nes-partial", 3000, 0.25), ("nes-labels", 6000, 0.35)])
 def test_the_likeliest_class_is_enough_to_come_near(spec: str, queries: int, linf: float) -> None:
     x, y = sp.load_data("mnist5k", n=6).tensors()

@@ -437,13 +437,13 @@ def test_the_plan_must_be_what_the_options_ask_for(name: str, small_net: nn.Modu
 )
 def test_an_honest_run_of_another_kind_holds(
     how: dict[str, Any],
-    honest: Path,
+    finished: Path,
     tmp_path: Path,
     check: Callable[[Path], Verification],
     small_net: nn.Module,
     small_images: Images,
 ) -> None:
-    known = {name: honest if value is True else value for name, value in how.items()}
+    known = {name: finished if value is True else value for name, value in how.items()}
     folder = tmp_path / "other"
     sp.audit(small_net, small_images, sp.Threat("Linf", 0.05), folder=folder, shard_size=12, **known).save(folder)
     found = check(folder)

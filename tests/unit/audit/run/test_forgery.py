@@ -241,11 +241,11 @@ def test_a_random_change_is_found(seed: int, run: Path, check: Callable[[Path], 
 
 @pytest.mark.long
 def test_two_hundred_random_changes_are_found(
-    honest: Path, tmp_path: Path, check: Callable[[Path], Verification]
+    finished: Path, tmp_path: Path, check: Callable[[Path], Verification]
 ) -> None:
     missed = []
     for seed in range(1000, 1200):
-        copy = Path(shutil.copytree(honest, tmp_path / str(seed)))
+        copy = Path(shutil.copytree(finished, tmp_path / str(seed)))
         said = random_change(copy, random.Random(seed))
         if not refused(check, copy):
             missed.append(said)

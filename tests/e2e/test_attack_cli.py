@@ -283,6 +283,7 @@ def test_as_a_process_of_its_own(run: Run, tmp_path: Path) -> None:
     assert figures(done.stdout)["clean accuracy"] == "100.0 %"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("option", ["--json", "--norm=Linf"])
 def test_a_reader_who_leaves_is_no_error(option: str) -> None:
     reading, writing = os.pipe()

@@ -183,6 +183,7 @@ def test_a_killed_worker_costs_nothing_but_time(home: Path, whole: Path, tmp_pat
     assert plain(out) == plain(whole)
 
 
+@pytest.mark.long
 def test_ctrl_c_says_where_the_run_lies_and_how_to_go_on(run: Run, home: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "run [/b]"
     driver = start(home, out, "--quiet")

@@ -133,6 +133,7 @@ def test_a_defense_in_front_is_refused() -> None:
         read_graph(sp.defend(sp.wrap(net), "bits:4"), (1, 6, 6))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("norm", "eps"), THREATS)
 @given(seed=st.integers(0, 10_000), name=st.sampled_from(sorted(nets.NETS)), scale=st.sampled_from([0.2, 1.0, 4.0]))
 @settings(max_examples=8, deadline=None)

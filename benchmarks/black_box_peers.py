@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common import count_passes, load_images, load_net, skip, sparring_or_skip, table
+from common import count_passes, load_images, load_net, peers_or_skip, sparring_or_skip, table
 
 NET = "mnist-cnn"
 
@@ -258,13 +258,7 @@ def main() -> None:
     parser.add_argument("--rows", type=Path, help="a file that keeps what is done; the next call goes on from it")
     options = parser.parse_args()
     sp = sparring_or_skip()
-    try:
-        from peers import shims
-
-        shims.install()
-        import foolbox  # noqa: F401
-    except ImportError as error:
-        skip(f"no peers here ({error}); run benchmarks/peers/install.py")
+    peers_or_skip("foolbox")
     warnings.filterwarnings("ignore")
     (distance if options.what == "distance" else timed)(options, sp, Rows(options.rows))
 

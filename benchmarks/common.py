@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -39,6 +40,18 @@ def sparring_or_skip() -> ModuleType:
     except ImportError as error:
         skip(f"sparring does not import here ({error}); run benchmarks/peers/install.py")
     return sparring
+
+
+def peers_or_skip(*names: str) -> None:
+    """Import the toolkits of these names, mended where they need it; skip where this environment lacks one."""
+    try:
+        from peers import shims
+
+        shims.install()
+        for name in names:
+            import_module(name)
+    except ImportError as error:
+        skip(f"no peers here ({error}); run benchmarks/peers/install.py")
 
 
 def data_dir() -> Path | None:

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from black_box_peers import Enough, Rows
-from common import skip, sparring_or_skip, table
+from common import peers_or_skip, sparring_or_skip, table
 from league import RADII
 from league import Rows as LeagueRows
 from published_nets import images, load
@@ -284,14 +284,7 @@ def main() -> None:
     parser.add_argument("--league", type=Path, help="rows of benchmarks/league.py, for our own distances")
     options = parser.parse_args()
     sp = sparring_or_skip()
-    try:
-        from peers import shims
-
-        shims.install()
-        import art  # noqa: F401
-        import foolbox  # noqa: F401
-    except ImportError as error:
-        skip(f"no peers here ({error}); run benchmarks/peers/install.py")
+    peers_or_skip("art", "foolbox")
     warnings.filterwarnings("ignore")
     for path in ("rows", "league"):
         if getattr(options, path):

@@ -17,7 +17,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from sparring.audit.cascade.wrappers import Seen
+from sparring.audit.probes.wrapped import Wrapped
 from sparring.audit.suites.stage import Stage
 from sparring.batches import batches
 from sparring.errors import InputError
@@ -29,7 +29,7 @@ FULL, LOW, AUTO = "float32", "bfloat16", "auto"
 PRECISIONS = (FULL, LOW, AUTO)
 
 
-class Lowered(Seen):
+class Lowered(Wrapped):
     """The same classifier; where torch's autocast allows it, it computes in bfloat16."""
 
     def raw(self, x: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from sparring.audit.probes.wrapped import Wrapped
 from sparring.model import Model
 from sparring.preprocess import swap
 
@@ -102,7 +103,7 @@ class Straight(TorchFunctionMode):
         return answer
 
 
-class Detoured(Model):
+class Detoured(Wrapped):
     """The same classifier, its gradients past all that hides them.
 
     Args:
@@ -110,8 +111,8 @@ class Detoured(Model):
     """
 
     def __init__(self, inner: Model, blind: list[nn.Module], straight: bool = True) -> None:
-        self.__dict__.update(inner.__dict__)
-        self.inner, self.blind, self.straight = inner, blind, straight
+        super().__init__(inner)
+        self.blind, self.straight = blind, straight
 
     def raw(self, x: Tensor) -> Tensor:
         if not x.requires_grad:
@@ -127,15 +128,6 @@ class Detoured(Model):
     def _asked(self, x: Tensor) -> Tensor:
         """What the model answers with the detours in place."""
         return self.inner.raw(x)
-
-    def read(self, raw: Tensor) -> Tensor:
-        return self.inner.read(raw)
-
-    @contextmanager
-    def guard(self) -> Iterator[None]:
-        """As for the model itself."""
-        with self.inner.guard():
-            yield
 
 
 def detour(model: Model, x: Tensor) -> Detoured:

@@ -6,14 +6,12 @@ adversarial images to the model as it is once more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from torch import Tensor
 
 from sparring.audit.cascade.inner_tensor import climbed
 from sparring.audit.cascade.straight_through import detour
 from sparring.audit.probes.asked import Alone, in_company
+from sparring.audit.probes.wrapped import Wrapped
 from sparring.audit.suites.stage import Stage
 from sparring.errors import InputError
 from sparring.model import Model
@@ -24,27 +22,7 @@ COMPANY = "company"
 "a model that is asked for one image at a time, asked in batches: what fools there counts, too"
 
 
-class Seen(Model):
-    """A model, looked at in another way: what `inner` is, unless a subclass says otherwise."""
-
-    def __init__(self, inner: Model) -> None:
-        self.__dict__.update(inner.__dict__)
-        self.inner = inner
-
-    def raw(self, x: Tensor) -> Tensor:
-        return self.inner.raw(x)
-
-    def read(self, raw: Tensor) -> Tensor:
-        return self.inner.read(raw)
-
-    @contextmanager
-    def guard(self) -> Iterator[None]:
-        """As for the model itself."""
-        with self.inner.guard():
-            yield
-
-
-class Rescaled(Seen):
+class Rescaled(Wrapped):
     """Logits divided by a constant, so that a softmax of them can be differentiated."""
 
     def __init__(self, inner: Model, scale: float) -> None:
@@ -85,7 +63,7 @@ def subject(model: Model, name: str, x: Tensor) -> Model:
     if kind == COMPANY:
         return in_company(model, x)
     if isinstance(model, Alone):  # what is looked for inside is looked for in one image's pass
-        return model.around(subject(model.asked, name, x[:1]))
+        return model.around(subject(model.inner, name, x[:1]))
     if kind == "exposed":
         return model.exposed()
     if kind in (SURROGATE, SURROGATE_EXPOSED):

@@ -32,8 +32,7 @@ def in_eval_mode(model: Model) -> Model:
     """The same model, put in eval mode while it is attacked."""
     twin = copy(model)
     twin.mode = "eval"
-    for name in ("inner", "asked"):
-        behind = getattr(model, name, None)
-        if isinstance(behind, Model):
-            twin.__dict__[name] = in_eval_mode(behind)
+    inner = getattr(model, "inner", None)
+    if isinstance(inner, Model):
+        twin.__dict__["inner"] = in_eval_mode(inner)
     return twin

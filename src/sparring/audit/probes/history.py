@@ -156,8 +156,8 @@ def _put_back(owner: Any, name: str, now: Any, kept: Any) -> None:
 class Restored(Asked):
     """The same model, put back before each question to what it was when `memory` was made."""
 
-    def __init__(self, asked: Model, memory: Memory) -> None:
-        super().__init__(asked)
+    def __init__(self, inner: Model, memory: Memory) -> None:
+        super().__init__(inner)
         self.memory = memory
 
     def around(self, other: Model) -> Restored:
@@ -165,7 +165,7 @@ class Restored(Asked):
 
     def raw(self, x: Tensor) -> Tensor:
         self.memory.restore()
-        return self.asked.raw(x)
+        return self.inner.raw(x)
 
 
 def remembers(model: Model, memory: Memory, x: Tensor, z: Tensor, batch_size: int) -> tuple[float, int]:

@@ -13,7 +13,7 @@ from sparring.audit.cascade.cascade import Cascade
 from sparring.audit.cascade.certificate import Certificate
 from sparring.audit.cascade.outcome import STANDING, WRONG
 from sparring.audit.inputs.clean import Clean
-from sparring.audit.probes.asked import in_company
+from sparring.audit.probes.asked import Alone, in_company
 from sparring.audit.probes.history import answers, differ
 from sparring.audit.statistics.proportion import Figure
 from sparring.export.answers import Answers, ask
@@ -80,31 +80,33 @@ def prove(model: Model, clean: Clean, worst: Result, batch_size: int, steady: bo
     """Show all worst points again, and those that fooled once more after rounding; and some clean images, in another
     order and another batch, unless a model is not `steady` anyway."""
     hit = worst.success & worst.clean_correct
-    saved = worst.x_adv.clone()
-    saved[hit] = eight_bit(worst.x_adv[hit], clean.x[hit], worst.threat)
-    answers = _asked(model, worst.x_adv, clean, slice(None), hit, batch_size)
-    rounded = _asked(model, saved, clean, hit, hit, batch_size).prediction
+    saved = eight_bit(worst.x_adv[hit], clean.x[hit], worst.threat)
+    answers = _asked(model, worst.x_adv, slice(None), clean, worst, batch_size)
+    rounded = _asked(model, saved, hit, clean, worst, batch_size).prediction
     again = _again(model, clean, batch_size) if steady else NONE_ASKED
     return Proof(
         answers.prediction,
         answers.confidence,
         Figure(int((answers.prediction != clean.y)[hit].sum()), int(hit.sum())),
         Figure(int((rounded == clean.y[hit]).sum()), int(hit.sum())),
-        len(clean) + int(hit.sum()) + again.of,
+        len(clean) + int(hit.sum()) + again.of + (2 * len(clean) if isinstance(model, Alone) else 0),
         again,
     )
 
 
-def _asked(model: Model, points: Tensor, clean: Clean, rows: Tensor | slice, hit: Tensor, batch_size: int) -> Answers:
-    """What the model says of those `rows` of the points [N, ...].
+def _asked(model: Model, points: Tensor, rows: Tensor | slice, clean: Clean, worst: Result, batch_size: int) -> Answers:
+    """What the model says of the points [r, ...], which stand for these `rows` of the worst ones.
 
-    A model that is asked for one image at a time is asked in batches, too: of a point that `hit` [N] and does not fool
-    alone, the answer in its place among all points is taken.
+    A model that is asked for one image at a time is asked in batches, too: of a success that does not fool alone, the
+    answer in its place among all worst points is taken.
     """
-    answers, company = ask(model, points[rows], batch_size), in_company(model, clean.x)
+    answers, company = ask(model, points, batch_size), in_company(model, clean.x)
     if company is model:
         return answers
-    beside, right = ask(company, points, batch_size), (answers.prediction == clean.y[rows]) & hit[rows]
+    among = worst.x_adv.clone()
+    among[rows] = points
+    beside = ask(company, among, batch_size)
+    right = ((worst.success & worst.clean_correct)[rows]) & (answers.prediction == clean.y[rows])
     return Answers(
         torch.where(right, beside.prediction[rows], answers.prediction),
         torch.where(right, beside.confidence[rows], answers.confidence),

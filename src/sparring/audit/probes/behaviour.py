@@ -53,15 +53,15 @@ def observe(
     random: bool,
     twice: tuple[float, float],
     sample: tuple[Tensor, Tensor] | None = None,
-    near: tuple[Tensor, Tensor] | None = None,
+    near: tuple[Tensor, ...] | None = None,
 ) -> Conduct:
     """Show images x [n, ...] in several ways.
 
     Args:
         random: two passes are known to differ. twice: shares right in each of two passes.
         sample: the images that are shown alone, with the logits that they got among all others; None = the first.
-        near: points near images, which are shown alone too, with the logits that they got among others: a model may
-            tell them from clean images.
+        near: points near images, which are shown alone too, and the logits that they got among others, once or more
+            often: a model may tell them from clean images, and small batches from large ones.
     """
     few = x[:ALONE] if sample is None else sample[0]
     spent = (3 if random else 2) * len(few)
@@ -75,7 +75,7 @@ def observe(
     else:
         crowded = _crowded(model, few, (whole,) if sample is None else (whole, sample[1]))
         if near is not None:
-            crowded = max(crowded, _crowded(model, near[0], (near[1],)))
+            crowded = max(crowded, _crowded(model, near[0], near[1:]))
             spent += len(near[0])
     scale, more = (None, 0) if random else _better_scale(model, x[:64], y[:64], twice[0])
     return Conduct(

@@ -22,7 +22,7 @@ from sparring.audit.probes.behaviour import ALONE, Conduct, observe
 from sparring.audit.probes.canary import Trial
 from sparring.audit.probes.eval_mode import measure_in_eval
 from sparring.audit.probes.gradient_quality import Local, look_around
-from sparring.audit.probes.history import ASKED, Memory, remembers
+from sparring.audit.probes.history import ASKED, Memory, answers, remembers
 from sparring.audit.statistics.proportion import Figure
 from sparring.ball import Ball
 from sparring.batches import batches, run_batches
@@ -216,7 +216,13 @@ def probe(
     smooth = model.access == "gradient" and not changed  # classes and rounded scores are flat, and mislead nobody
     local = look_around(model, x, y, threat, seed) if len(x) and smooth else None
     few = (x[:ALONE], clean.logits[subset][:ALONE])
-    seen = None if company is None else (near[:ALONE], company[:ALONE])
+    seen: tuple[Tensor, ...] | None = None
+    if company is not None:
+        seen = (near[:ALONE], company[:ALONE])
+    if seen is not None and not changed:
+        crowd = _crowd(model, near[:ALONE], clean, threat, seed, batch_size)
+        seen += (answers(model, crowd, batch_size)[:ALONE],)
+        passes += len(crowd)
     conduct = observe(model, clean.x, clean.y[: len(clean.x)], changed > 0, twice, few, seen)
     passes += conduct.passes + (0 if local is None else local.passes)
     rounded, more = _rounded(model, x, y, threat, seed, batch_size) if len(x) and not changed else (None, 0)
@@ -303,9 +309,15 @@ def _twice(model: Model, x: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
     second: list[Tensor] = []
     with model.guard(), torch.no_grad():
         for part in torch.split(x, batch_size):
-            for answers in (first, second):
-                answers.append(model.logits(model.accept(part)).float().cpu())
+            for told in (first, second):
+                told.append(model.logits(model.accept(part)).float().cpu())
     return torch.cat(first), torch.cat(second)
+
+
+def _crowd(model: Model, near: Tensor, clean: Clean, threat: Threat, seed: int, batch_size: int) -> Tensor:
+    """Points near images in a batch as large as those of attacks: a mask may wait for that. The first are `near`."""
+    others = points_around(model, clean.x[:batch_size], threat, seed)[1]
+    return torch.cat([near, others])[: max(batch_size, len(near))]
 
 
 def _differ(first: Tensor, second: Tensor) -> Tensor:

@@ -159,6 +159,20 @@ def test_an_honest_net_is_asked_as_before(digits: tuple[Tensor, Tensor]) -> None
     assert report.probes.conduct.crowded == 0.0
 
 
+def any_of_many_looks_attacked(x: Tensor) -> Tensor:
+    """As `any_looks_attacked`, in batches as only attacks show them."""
+    return any_looks_attacked(x) * float(len(x) > 64)
+
+
+def test_a_mask_that_waits_for_large_batches_is_seen() -> None:
+    data = sp.load_data("mnist5k", n=80).tensors()
+    plan = plan_audit(Company(any_of_many_looks_attacked).eval(), data, THREAT, suite=["fgsm"])
+    head = prepare(plan)
+    assert head.probes.conduct is not None
+    assert head.probes.conduct.crowded
+    assert isinstance(plan.seen(head.probes), Alone)
+
+
 class Refusing(nn.Module):
     """Batch statistics that one image alone does not have."""
 

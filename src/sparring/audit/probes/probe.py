@@ -218,11 +218,12 @@ def probe(
     few = (x[:ALONE], clean.logits[subset][:ALONE])
     seen: tuple[Tensor, ...] | None = None
     if company is not None:
-        seen = (near[:ALONE], company[:ALONE])
-    if seen is not None and not changed:
-        crowd = _crowd(model, near[:ALONE], clean, threat, seed, batch_size)
-        seen += (answers(model, crowd, batch_size)[:ALONE],)
-        passes += len(crowd)
+        shown = near[:ALONE]
+        seen = (shown, company[: len(shown)])
+        if not changed:
+            crowd = _crowd(model, shown, clean, threat, seed, batch_size)
+            seen += (answers(model, crowd, batch_size)[: len(shown)],)
+            passes += len(crowd)
     conduct = observe(model, clean.x, clean.y[: len(clean.x)], changed > 0, twice, few, seen)
     passes += conduct.passes + (0 if local is None else local.passes)
     rounded, more = _rounded(model, x, y, threat, seed, batch_size) if len(x) and not changed else (None, 0)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sparring import losses
 from sparring.attacks import attack
-from sparring.audit.inputs.clean import Clean
+from sparring.audit.inputs.clean import KEPT, Clean
 from sparring.audit.probes.behaviour import ALONE, Conduct, observe
 from sparring.audit.probes.canary import Trial
 from sparring.audit.probes.eval_mode import measure_in_eval
@@ -221,7 +221,7 @@ def probe(
         shown = near[:ALONE]
         seen = (shown, company[: len(shown)])
         if not changed:
-            crowd = _crowd(model, shown, clean, threat, seed, batch_size)
+            crowd = _crowd(model, shown, clean, threat, seed)
             seen += (answers(model, crowd, batch_size)[: len(shown)],)
             passes += len(crowd)
     conduct = observe(model, clean.x, clean.y[: len(clean.x)], changed > 0, twice, few, seen)
@@ -315,10 +315,9 @@ def _twice(model: Model, x: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
     return torch.cat(first), torch.cat(second)
 
 
-def _crowd(model: Model, near: Tensor, clean: Clean, threat: Threat, seed: int, batch_size: int) -> Tensor:
-    """Points near images in a batch as large as those of attacks: a mask may wait for that. The first are `near`."""
-    others = points_around(model, clean.x[:batch_size], threat, seed)[1]
-    return torch.cat([near, others])[: max(batch_size, len(near))]
+def _crowd(model: Model, near: Tensor, clean: Clean, threat: Threat, seed: int) -> Tensor:
+    """Points near images, as many as attacks show in a batch: a mask may wait for that. The first are `near`."""
+    return torch.cat([near, points_around(model, clean.x[:KEPT], threat, seed)[1]])
 
 
 def _differ(first: Tensor, second: Tensor) -> Tensor:

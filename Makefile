@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz exam long lint types check bench gallery docs release clean
+.PHONY: help demo test fuzz exam long rest lint types check bench gallery docs release clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -37,6 +37,9 @@ exam: $(VENV)/.test ## the whole exam: every attack under all of its norms
 long: $(VENV)/.test ## the tests of several seconds each
 	$(BIN)/python -m pytest -n 2 -m long
 
+rest: $(VENV)/.test ## what `make test` leaves out: the rest of the exam, the long tests
+	$(BIN)/python -m pytest -n 2 -m 'exam or long'
+
 fuzz: $(VENV)/.test ## 10,000 random cases of everything that the library is handed
 	SPARRING_FUZZ=10000 $(BIN)/python -m pytest tests/unit/test_fuzz.py tests/unit/test_fuzz_runs.py
 
@@ -47,7 +50,7 @@ lint: $(VENV)/.test ## ruff
 types: $(VENV)/.test ## mypy, strict
 	$(BIN)/mypy
 
-check: lint types test exam long ## all that CI runs
+check: lint types test rest ## all that CI runs
 
 bench: ## side by side with the peers, in an environment of their own
 	$(PYTHON) benchmarks/run.py

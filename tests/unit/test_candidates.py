@@ -187,7 +187,7 @@ def test_large_packs_are_cut_and_change_nothing(monkeypatch: pytest.MonkeyPatch)
 
     results = []
     for pack in (2**21, 20 * 7):
-        monkeypatch.setattr("sparring.bout.PACK", pack)
+        monkeypatch.setattr("sparring.bout.PACK_ON_CPU", pack)
         largest.clear()
         results.append(together(9)(Changed(paper.net, before=watch), paper.x, paper.y, ("Linf", 0.25)))
         assert max(largest) == (45 if pack == 2**21 else 7)

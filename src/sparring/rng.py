@@ -98,7 +98,7 @@ class Noise:
         """[B, *shape] uniform in [0, 1). The same 24-bit numbers whatever the dtype."""
         count = math.prod(shape)
         draw = self._in_blocks(count, lambda part: top(part.bits(count), 24).to(dtype).mul_(2.0**-24))
-        return draw.reshape(-1, *shape)
+        return draw.reshape(len(self), *shape)
 
     def normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """[B, *shape] standard normal (Box-Muller)."""
@@ -110,13 +110,13 @@ class Noise:
             angle = 2 * math.pi * part.uniform(half, dtype=torch.float64)
             return torch.cat([radius * angle.cos(), radius * angle.sin()], 1)[:, :count].to(dtype)
 
-        return self._in_blocks(count, draw).reshape(-1, *shape)
+        return self._in_blocks(count, draw).reshape(len(self), *shape)
 
     def uniform_pair(self, *shape: int) -> tuple[Tensor, Tensor]:
         """Two independent [B, *shape] as of `uniform`, in half the time: both numbers are of the same 64 bits."""
         count = math.prod(shape)
         both = self._in_blocks(count, lambda part: part._halves(count))
-        return both[:, :count].reshape(-1, *shape), both[:, count:].reshape(-1, *shape)
+        return both[:, :count].reshape(len(self), *shape), both[:, count:].reshape(len(self), *shape)
 
     def quick_normal(self, *shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """As `normal`, in half the time: two numbers from every 64 bits, and no float64 on the way. Other numbers.
@@ -135,7 +135,7 @@ class Noise:
             torch.mul(radius, angle.sin_(), out=normal[:, half:])
             return normal[:, :count]
 
-        return self._in_blocks(count, draw).to(dtype).reshape(-1, *shape)
+        return self._in_blocks(count, draw).to(dtype).reshape(len(self), *shape)
 
     def _halves(self, count: int) -> Tensor:
         """[B, 2 * count] uniform in [0, 1), float32: two numbers of 24 bits from each of `count` integers."""
@@ -180,4 +180,4 @@ class TrainingNoise(Noise):
         """[B, *shape] uniform in [0, 1): two numbers of 24 bits from every 64."""
         count = math.prod(shape)
         halves = top_of_halves(self.bits((count + 1) // 2), 24)[:, :count]
-        return halves.to(dtype).mul_(2.0**-24).reshape(-1, *shape)
+        return halves.to(dtype).mul_(2.0**-24).reshape(len(self), *shape)

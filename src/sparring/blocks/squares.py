@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sparring.ball import Ball
 from sparring.blocks.prospects import Bars, Prospects
+from sparring.blocks.rises import rises
 from sparring.bout import Bout, LossFunction
 from sparring.losses import margin
 from sparring.norms import L1, L2, Linf, Norm, per
@@ -49,7 +50,13 @@ class Squares(ABC):
 
 
 class LinfSquares(Squares):
-    """Vertical stripes of +-eps; then squares of one colour, each channel at +eps or -eps."""
+    """Vertical stripes of +-eps; then squares of one colour, each channel at +eps or -eps.
+
+    As in the authors' code, and unlike AutoAttack's, a colour that the window has already is drawn again: of so many,
+    the first that changes a pixel. In grey images every second small square would else be a query for nothing.
+    """
+
+    DRAWS = 4
 
     def first(self, ball: Ball, noise: Noise) -> Tensor:
         _, channels, _, width = ball.x.shape
@@ -60,8 +67,17 @@ class LinfSquares(Squares):
         tall, wide = _sides(share, height, width)
         top, left = noise.below(height - tall + 1, 1), noise.below(width - wide + 1, 1)
         inside = _within(top, tall, height)[:, None, :, None] & _within(left, wide, width)[:, None, None, :]
-        colour = 2 * ball.column(ball.eps) * noise.signs(channels, 1, 1, dtype=z.dtype)
-        return ball.project(z + colour * inside)
+        step = 2 * ball.column(ball.eps) * inside
+        up, down = ball.project(z + step), ball.project(z - step)
+        higher, lower = (
+            ((to - z).abs() > 1e-6 * ball.column(ball.eps)).flatten(2).any(2)[:, None] for to in (up, down)
+        )
+        plus = noise.uniform(self.DRAWS, channels) < 0.5  # [b, draws, C]: +eps or -eps
+        changes = torch.where(plus, higher, lower).any(2)
+        first = torch.where(changes, torch.arange(self.DRAWS, device=z.device), self.DRAWS).amin(1)
+        chosen = plus.gather(1, (first % self.DRAWS)[:, None, None].expand(-1, 1, channels))[:, 0]
+        chosen = chosen ^ (first == self.DRAWS)[:, None]  # where none does, the opposite of one may
+        return torch.where(chosen[:, :, None, None], up, down)
 
 
 class BumpSquares(Squares):
@@ -136,7 +152,7 @@ SQUARES: dict[Norm, Squares] = {Linf: LinfSquares(), L2: BumpSquares(L2, 2, 2), 
 
 
 def search(bout: Bout, z: Tensor, queries: int, first: float, loss: LossFunction, bars: Bars | None = None) -> None:
-    """Random search from `z` [b, ...]: a change stays if it raises the loss.
+    """Random search from `z` [b, ...]: a change stays if it raises the loss, by more than rounding.
 
     Args:
         first: the first squares' share of the image.
@@ -155,8 +171,8 @@ def search(bout: Bout, z: Tensor, queries: int, first: float, loss: LossFunction
             break
         new = squares.change(bout.ball, z, area(first, k, queries), bout.noise)
         new_value = loss(bout.logits(new), bout.goal)
-        z = torch.where(per(new_value > value, z), new, z)
-        value = torch.maximum(value, new_value)
+        better = rises(new_value, value)
+        z, value = torch.where(per(better, z), new, z), torch.where(better, new_value, value)
 
 
 def _image(z: Tensor) -> Tensor:

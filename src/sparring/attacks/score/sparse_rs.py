@@ -19,8 +19,9 @@ from pydantic import Field, PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.blocks.rises import rises
-from sparring.blocks.swaps import begin, colours, drawn_on, swapped
+from sparring.blocks.swaps import begin, drawn_on, swapped
 from sparring.bout import Bout
+from sparring.kernels import per
 from sparring.losses import Loss, margin
 from sparring.norms import L0
 
@@ -49,16 +50,14 @@ class SparseRS(Attack):
     loss: Loss = margin
 
     def run(self, bout: Bout) -> None:
-        order, k = begin(bout)
-        paint = colours(bout)
-        value = self.loss(bout.logits(drawn_on(bout, order, paint, k)), bout.goal)
-        for step in range(1, self.queries if k else 1):
-            order, paint, value = bout.active(order, paint, value)
+        sets = begin(bout)
+        value = self.loss(bout.logits(drawn_on(bout, sets)), bout.goal)
+        for step in range(1, self.queries):
+            sets, value = bout.active(sets, value, done=sets.k == 0)
             if not len(bout):
                 return
-            new_order, new_paint = swapped(bout, order, paint, k, self.alpha, step / self.queries)
-            asked = self.loss(bout.logits(drawn_on(bout, new_order, new_paint, k)), bout.goal)
+            new = swapped(bout, sets, self.alpha, step / self.queries)
+            asked = self.loss(bout.logits(drawn_on(bout, new)), bout.goal)
             better = rises(asked, value)
-            order = torch.where(better[:, None], new_order, order)
-            paint = torch.where(better[:, None, None], new_paint, paint)
-            value = torch.where(better, asked, value)
+            order, paint = (torch.where(per(better, a), a, b) for a, b in zip(new[:2], sets[:2], strict=True))
+            sets, value = sets._replace(order=order, paint=paint), torch.where(better, asked, value)

@@ -4,9 +4,11 @@
 
 Needs scores only. Andriushchenko et al. 2020, arXiv:1912.00049 (Linf and L2; `p` as in AutoAttack, 0.8; the
 paper: 0.05 Linf, 0.1 L2). Differs from the reference code: windows and colours for each sample, the last row and
-column included; L2 and L1 points are projected exactly on ball and box; `queries` counts all of them, and the schedule
-of sizes is scaled to it as in the paper (AutoAttack's is made for 10,000 whatever the budget). L1 as in Croce & Hein
-2021, arXiv:2103.01208, but all of eps from the start on. Its L0 version is Sparse-RS (`sparse-rs`, `square-l0`).
+column included; under Linf the first of four colours that changes a pixel (the authors draw until one does, AutoAttack
+shows the same picture again); L2 and L1 points are projected exactly on ball and box; `queries` counts all of them,
+and the schedule of sizes is scaled to it as in the paper (AutoAttack's is made for 10,000 whatever the budget). L1 as
+in Croce & Hein 2021, arXiv:2103.01208, but all of eps from the start on. Its L0 version is Sparse-RS (`sparse-rs`,
+`square-l0`).
 Fails on: tight budgets, high resolution. Its use is as an alarm: it should never beat attacks that see gradients.
 """
 

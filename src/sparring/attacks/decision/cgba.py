@@ -20,7 +20,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from sparring.attack import Attack, register
 from sparring.blocks.decision.arcs import arc
 from sparring.blocks.decision.bisect import follow
-from sparring.blocks.decision.normals import normal
+from sparring.blocks.decision.normals import affordable, normal, way_back
 from sparring.blocks.decision.starts import near_start
 from sparring.bout import Bout
 from sparring.norms import L2
@@ -59,5 +59,7 @@ class CGBA(Attack):
             z = b.active(z)
             if not len(b):
                 return
-            g = normal(b, z, self.probe, int(self.samples * t**0.5), self.frequencies, tag=t)
+            count = int(self.samples * t**0.5)
+            asked = affordable(b, count, way_back(self.tolerance))
+            g = normal(b, z, self.probe, count, self.frequencies, tag=t, asked=asked)
             z = follow(b, z, arc(b.ball, z, g), b.ball.distance(z), self.tolerance)

@@ -13,7 +13,6 @@ Fails on: a few hundred queries; targets that no noise is mistaken for, as there
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -23,7 +22,7 @@ from sparring.attack import Attack, register
 from sparring.blocks.decision.arcs import line
 from sparring.blocks.decision.bisect import to_boundary
 from sparring.blocks.decision.jumps import land
-from sparring.blocks.decision.normals import affordable, normal
+from sparring.blocks.decision.normals import affordable, normal, way_back
 from sparring.blocks.decision.starts import near_start
 from sparring.bout import Bout
 from sparring.norms import L2, Linf
@@ -60,14 +59,13 @@ class HopSkipJump(Attack):
     def run(self, bout: Bout) -> None:
         b = bout.child(0, passes=self.queries)
         tolerance = self.probe / max(1, b.x[0].numel()) ** 0.5
-        spare = 3 + math.ceil(math.log2(1 / min(tolerance, 0.5)))  # a jump, and the way back
         z: Tensor = near_start(b, tolerance)
         for t in range(1, self.queries + 1):
             z = b.active(z)
             if not len(b):
                 return
             count = int(self.samples * t**0.5)
-            asked = affordable(b, count, spare)
+            asked = affordable(b, count, way_back(tolerance))
             g = b.ball.steepest(normal(b, z, self.probe, count, self.frequencies, tag=t, asked=asked))
             far, hit = land(b, z, line(b.ball, z, g), b.ball.distance(z) / t**0.5)
             z = to_boundary(b, far, tolerance, hit)

@@ -19,7 +19,7 @@ from sparring.attack import Attack, register
 from sparring.blocks.decision.arcs import tangent
 from sparring.blocks.decision.bisect import to_boundary
 from sparring.blocks.decision.jumps import land
-from sparring.blocks.decision.normals import normal
+from sparring.blocks.decision.normals import affordable, normal, way_back
 from sparring.blocks.decision.starts import near_start
 from sparring.bout import Bout
 from sparring.norms import L2
@@ -59,6 +59,8 @@ class Tangent(Attack):
             z = b.active(z)
             if not len(b):
                 return
-            g = normal(b, z, self.probe, int(self.samples * t**0.5), self.frequencies, tag=t)
+            count = int(self.samples * t**0.5)
+            asked = affordable(b, count, way_back(tolerance))
+            g = normal(b, z, self.probe, count, self.frequencies, tag=t, asked=asked)
             far, hit = land(b, z, tangent(b.ball, z, g), b.ball.distance(z) / t**0.5)
             z = to_boundary(b, far, tolerance, hit)

@@ -64,6 +64,11 @@ def _cosines(length: int, count: int, like: Tensor) -> Tensor:
     return rows.to(like.dtype)
 
 
+def way_back(tolerance: float) -> int:
+    """Queries of a jump, and of the bisection back to the boundary after it: what an estimate is good for."""
+    return 3 + math.ceil(math.log2(1 / min(tolerance, 0.5)))
+
+
 def affordable(bout: Bout, count: int, spare: int) -> Tensor | None:
     """[b] how many of `count` probes leave a row `spare` queries to make use of what they tell; None = all of them."""
     left = bout.queries_left_each

@@ -61,13 +61,22 @@ STAGES: tuple[tuple[Draw, int], ...] = (
 )
 """What is tried, and how many of each; the few first, as most rows need no more."""
 
+CORNERS: tuple[tuple[Draw, int], ...] = ((corners, 4), (corners, 16), *STAGES)
+"For directions of signs, which end at corners of the box."
+
 SPECKLES: tuple[tuple[Draw, int], ...] = (*((speckled, 8),) * 4, *STAGES)
 
 
-def far_start(bout: Bout, stages: tuple[tuple[Draw, int], ...] = STAGES, known: bool = True) -> tuple[Tensor, Tensor]:
-    """Points [b, ...] that fool, and bool [b], where there is one. `known`: begin with the nearest found so far."""
+def far_start(
+    bout: Bout, stages: tuple[tuple[Draw, int], ...] = STAGES, known: bool = True, skip: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Points [b, ...] that fool, and bool [b], where there is one or `skip` says that none is needed.
+
+    `known`: begin with the nearest found so far.
+    """
     z, size = bout.nearest_success
     found = size.isfinite() & known
+    found = found if skip is None else found | skip
     for number, (draw, count) in enumerate(stages):
         if bool(found.all()):
             break
@@ -86,8 +95,16 @@ def near_start(bout: Bout, tolerance: float) -> Tensor:
 
 
 def sign_start(bout: Bout) -> tuple[Tensor, Tensor]:
-    """Directions of -1 and 1 [b, ...] that fool at radii [b]; rows without one leave the bout. No noise in it."""
+    """Directions of -1 and 1 [b, ...] that fool at radii [b]; rows without one leave the bout.
+
+    Noise is tried where no ray of `sign_rays` fools: targets need it. The signs of the way to it must fool, too.
+    """
     signs, radius, found = sign_rays(bout)
+    if not bool(found.all()):
+        z, fools = far_start(bout, CORNERS, skip=found)
+        turned = signs_of(bout.ball, z)
+        hit = ask(bout, bout.ball.clip(bout.x + bout.ball.width * turned), fools & ~found)
+        signs, found = torch.where(bout.ball.column(hit), turned, signs), found | hit
     return bout.active(signs, radius, done=~found)  # type: ignore[no-any-return]
 
 

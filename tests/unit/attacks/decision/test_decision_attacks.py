@@ -163,3 +163,18 @@ def test_the_last_probes_of_hopskipjump_leave_queries_for_the_jump(digits: Digit
     assert int((jump.distance < 0.9 * start.distance).sum()) >= 8
     alone = sp.attack("hopskipjump:samples=100")(model, x[3:4], y[3:4], ("L2", None), budget=sp.Budget(queries=100))
     assert torch.allclose(alone.distance, jump.distance[3:4])
+
+
+@pytest.mark.parametrize("name", ["rays", "adba", "signflip", "signhunter-min", "min-norm-decision"])
+def test_where_no_plain_ray_reaches_the_target_noise_does(name: str) -> None:
+    """They had given up after some twenty stripes, with most of their queries left."""
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)).requires_grad_(False)
+    x = torch.rand(40, 1, 8, 8) * 0.6 + 0.2
+    y = net(x).argmax(1)
+    goal = sp.Targeted((y + 1 + torch.arange(40) % 9) % 10, y)
+    reached = [
+        int(sp.attack(f"{spec}:queries=130")(net, x, goal, ("Linf", None)).success.sum())
+        for spec in (name, "hopskipjump")
+    ]
+    assert reached[0] >= reached[1]

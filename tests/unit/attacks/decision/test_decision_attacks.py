@@ -178,3 +178,23 @@ def test_where_no_plain_ray_reaches_the_target_noise_does(name: str) -> None:
         for spec in (name, "hopskipjump")
     ]
     assert reached[0] >= reached[1]
+
+
+@pytest.mark.parametrize("name", ["hopskipjump", "geoda", "cgba", "cgba-h", "tangent"])
+@pytest.mark.parametrize("queries", [110, 150, 200])
+def test_the_last_estimate_is_made_use_of(name: str, queries: int) -> None:
+    """It had taken all that was left: GeoDA's last step of 300 queries was for nothing."""
+    sizes: list[int] = []
+
+    class Watched(torch.nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            sizes.append(len(z))
+            value = z.flatten(1).sum(1)
+            return torch.stack([33 - value, value - 33], 1)
+
+    x, y = torch.full((1, 1, 8, 8), 0.5), torch.zeros(1, dtype=torch.int64)
+    goal = sp.Targeted(y + 1, y) if name == "cgba-h" else y
+    sp.attack(f"{name}:queries={queries}")(Watched(), x, goal, ("L2", None))
+    last = max(number for number, size in enumerate(sizes) if size > 5)  # an estimate asks about many at once
+    assert last > 0
+    assert len(sizes[last + 1 :]) >= 5

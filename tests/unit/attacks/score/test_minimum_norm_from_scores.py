@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import sparring as sp
 from sparring.blocks.portfolio import Turn, even
+from sparring.errors import InputError
 from sparring.testing.fixtures import affine
 
 
@@ -104,3 +105,37 @@ def test_it_finds_nothing_where_nothing_is() -> None:
     found = sp.minimum_norm(constant, paper.x, torch.zeros(5, dtype=torch.int64), "L2", sees="score")
     assert not bool(found.success.any())
     assert int(found.queries.max()) <= 320  # three attacks look for a start, a hundred queries each
+
+
+@pytest.mark.parametrize(
+    ("spec", "norm", "expected"),
+    [
+        ("min-norm-score:attacks=nes", "Linf", "no field queries"),
+        ("min-norm-decision:attacks=cgba", "Linf", "not for Linf"),
+        ("min-norm-score:attacks=square", "Linf", "not for the smallest"),
+        ("min-norm-decision:attacks=square-min", "L2", "needs score access"),
+        ("min-norm-decision:attacks=+", "L2", "names no attack"),
+    ],
+)
+def test_attacks_that_can_take_no_turn_are_named_before_any_query(spec: str, norm: str, expected: str) -> None:
+    paper, asked = affine(), []
+
+    def answer(z: Tensor) -> Tensor:
+        asked.append(len(z))
+        return torch.as_tensor(paper.net(z))
+
+    with pytest.raises(InputError, match=expected):
+        sp.attack(spec)(answer, paper.x, paper.y, (norm, None))
+    assert sum(asked) <= len(paper.x)  # the clean images, at most
+
+
+@pytest.mark.parametrize("spec", ["square-min", "signhunter-min"])
+@pytest.mark.parametrize("loss", ["ce", "log-odds"])
+def test_success_is_the_goals_whatever_loss_rises(spec: str, loss: str) -> None:
+    """Cross-entropy is above 0 everywhere: the ball had shrunk with every query."""
+    paper = affine()
+    near = [
+        sp.attack(f"{spec}:queries=400{more}")(paper.net, paper.x, paper.y, ("Linf", None)).distance
+        for more in ("", f",loss={loss}")
+    ]
+    assert bool((near[1] <= 1.2 * near[0]).all())

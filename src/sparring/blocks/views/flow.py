@@ -48,7 +48,9 @@ def flow_loss(flow: Tensor) -> Tensor:
     >>> flow_loss(step).round()
     tensor([10.])
     """
-    down, right = (((flow.diff(dim=k).square().sum(1) + FLOOR).sqrt() - FLOOR**0.5).flatten(1).sum(1) for k in (2, 3))
+    squares = (flow.diff(dim=k).square().sum(1) for k in (2, 3))
+    # sqrt(s + FLOOR) - sqrt(FLOOR), written so that an even flow costs exactly nothing, however a machine rounds
+    down, right = ((s / ((s + FLOOR).sqrt() + FLOOR**0.5)).flatten(1).sum(1) for s in squares)
     loss: Tensor = 2 * (down + right)
     return loss
 

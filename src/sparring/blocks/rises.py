@@ -10,10 +10,13 @@ SLACK = {torch.float64: 1e-9, torch.float32: 1e-6}
 
 
 def rises(new: Tensor, old: Tensor) -> Tensor:
-    """bool: `new` is above `old` by more than rounding; never where `new` is NaN. Both of one shape.
+    """bool: `new` is above `old` by more than rounding; never where `new` is NaN, any number where `old` is.
+
+    Both of one shape.
 
     A pixel that has no effect changes a loss in its last bits, and differently in another batch: such a change must
     not be taken for progress, or the rest of the search would depend on it.
     """
+    old = torch.where(old.isnan(), -torch.inf, old)  # or a search that begins at NaN would stay there
     slack = SLACK.get(new.dtype, 1e-6) * old.abs()
     return new > old + torch.where(slack.isfinite(), slack, 0)

@@ -8,7 +8,7 @@ import torch
 
 import sparring as sp
 from sparring.blocks.estimators.halving import blocks
-from sparring.testing.fixtures import affine
+from sparring.testing.fixtures import Changed, affine
 
 
 def test_blocks_cover_all_pixels_once_at_every_size() -> None:
@@ -46,3 +46,18 @@ def test_digits_fall_in_some_hundred_queries() -> None:
     result = sp.SignHunter()(sp.load_model("mnist-cnn"), x, y, sp.Threat("Linf", 0.3), budget=sp.Budget(queries=1000))
     assert bool(result.success.all())
     assert float(result.first_hit.float().median()) <= 300
+
+
+def test_an_answer_of_nan_at_the_start_does_not_end_the_search() -> None:
+    paper = affine(classes=2)
+    corner = (paper.x + 0.3).clamp(0, 1)  # what is asked first
+    hurt = Changed(
+        paper.net,
+        after=lambda z, x: z.masked_fill(
+            torch.tensor([any(torch.equal(one, each) for each in corner) for one in x])[:, None], torch.nan
+        ),
+    )
+    whole = sp.attack("signhunter:queries=100")(paper.net, paper.x, paper.y, ("Linf", 0.3))
+    found = sp.attack("signhunter:queries=100")(hurt, paper.x, paper.y, ("Linf", 0.3))
+    assert bool(whole.success.any())
+    assert torch.equal(found.success, whole.success)

@@ -16,7 +16,7 @@ from sparring.blocks.estimators.coordinates import choose, differences, importan
 from sparring.bout import Bout
 from sparring.norms import L2
 from sparring.rng import Noise
-from sparring.testing.fixtures import Paper, curved
+from sparring.testing.fixtures import Changed, Paper, curved
 
 
 def inside(paper: Paper, look: Callable[[Bout], Any]) -> Any:
@@ -56,6 +56,37 @@ def test_at_a_bound_one_side_is_enough_and_the_probes_stay_inside() -> None:
     assert torch.allclose(slopes.first, g.flatten(1), atol=1e-3)
     at_bound = ((paper.x == 0) | (paper.x == 1)).flatten(1)
     assert bool((slopes.second[at_bound] == 0).all())
+
+
+def test_a_probe_that_meets_nan_is_like_one_that_the_box_cuts_off() -> None:
+    paper = curved()
+    paper = Paper(paper.net, paper.x.clamp(0.1, 0.9), paper.classes(paper.x.clamp(0.1, 0.9)))
+    at = torch.arange(20).expand(5, -1)
+    hurt = Changed(
+        paper.net,
+        after=lambda z, x: z.masked_fill((x > (paper.x + 5e-6).amax(0)).flatten(1).any(1)[:, None], torch.nan),
+    )
+    whole, slopes = (
+        inside(Paper(net, paper.x, paper.y), lambda bout: differences(bout, bout.x, at, 1e-5))
+        for net in (paper.net, hurt)
+    )
+    largest = (paper.x == paper.x.amax(0)).flatten(1)  # one step up from there is NaN
+    assert bool(largest.any(0).all())
+    assert torch.allclose(slopes.first, whole.first, atol=1e-3)
+    assert bool((slopes.second[largest] == 0).all())
+    assert torch.allclose(slopes.second[~largest], whole.second[~largest])
+
+
+def test_a_point_that_meets_nan_is_infinitely_short() -> None:
+    paper = curved()
+    net = Changed(paper.net, after=lambda z, x: z.masked_fill((x.flatten(1)[:, :1] < 0), torch.nan))
+    z = paper.x.clone()
+    z[:, 0, 0, 0] = -1
+    at = torch.arange(20).expand(5, -1)
+    slopes = inside(Paper(net, paper.x, paper.y), lambda bout: differences(bout, z, at, 1e-3))
+    assert bool(slopes.missing.isinf().all())
+    assert bool(slopes.first.isfinite().all())
+    assert bool(slopes.second.isfinite().all())
 
 
 def test_coordinates_are_different_and_as_likely_as_their_weight() -> None:

@@ -15,13 +15,16 @@ import sparring as sp
 from sparring.attack import Attack, register
 from sparring.blocks.estimators import antithetic as module
 from sparring.blocks.estimators.antithetic import antithetic
+from sparring.blocks.estimators.bandits import explore, first_guess
 from sparring.blocks.estimators.directions import Draw, gaussian, signs, sphere
 from sparring.blocks.estimators.plateau import Plateau
+from sparring.blocks.rises import rises
 from sparring.bout import Bout
 from sparring.losses import margin
 from sparring.norms import L2, Linf
 from sparring.rng import Noise
 from sparring.testing.fixtures import Paper, affine, curved
+from sparring.threat import Goal
 
 
 def inside(paper: Paper, look: Callable[[Bout], Any], **threat: Any) -> Any:
@@ -110,3 +113,58 @@ def test_a_plateau_halves_the_step_and_a_rise_does_not() -> None:
     for k in range(9):
         pace = pace.after(torch.tensor([float(k), 0.0]), window=4, least=0.3)
     assert pace.length.tolist() == pytest.approx([1.0, 0.3])
+
+
+# --- NaN ------------------------------------------------------------------------------------------------------
+
+
+def broken_at(number: int, of: int) -> Callable[[Tensor, Goal], Tensor]:
+    """The margin, but NaN for one of `of` candidates of each row."""
+
+    def loss(logits: Tensor, goal: Goal) -> Tensor:
+        hurt = torch.arange(len(logits)) % of == number
+        return margin(logits, goal).masked_fill(hurt, torch.nan)
+
+    return loss
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_pair_that_meets_nan_counts_for_nothing(side: int) -> None:
+    paper = affine()
+    paper = Paper(paper.net, paper.x.clamp(0.1, 0.9), paper.net(paper.x.clamp(0.1, 0.9)).argmax(1))
+    u = torch.randn(1, 4, 1, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).expand(
+        5, -1, -1, -1, -1
+    )
+    kept = torch.tensor([0, 1, 3])
+    hurt = inside(paper, lambda b: antithetic(b, b.x, broken_at(4 + side, 8), 4, 1e-3, lambda *_: u))
+    rest = inside(paper, lambda b: antithetic(b, b.x, margin, 3, 1e-3, lambda *_: u[:, kept]))
+    assert torch.allclose(hurt[0], rest[0])
+    assert torch.allclose(hurt[1], rest[1])
+
+
+def test_where_all_pairs_meet_nan_the_gradient_is_none_and_the_loss_unknown() -> None:
+    paper = affine()
+    value, g = inside(paper, lambda b: antithetic(b, b.x, lambda z, goal: margin(z, goal) * torch.nan, 4, 1e-3, signs))
+    assert bool(value.isnan().all())
+    assert not bool(g.any())
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_a_guess_stays_as_it_is_where_a_try_meets_nan(side: int) -> None:
+    paper = affine()
+
+    def look(bout: Bout) -> list[Tensor]:
+        before = explore(bout, bout.x, first_guess(bout, 0.1), margin, 1.0, 1.0, 0.3)
+        after = explore(bout, bout.x, before, broken_at(side, 3), 1.0, 1.0, 0.3)
+        return [*before, *after]
+
+    tiles, size, same_tiles, same_size = inside(paper, look)
+    assert bool(tiles.any())
+    assert torch.equal(tiles, same_tiles)
+    assert torch.equal(size, same_size)
+
+
+def test_what_begins_at_nan_rises_to_any_number() -> None:
+    nan, low = torch.nan, -torch.inf
+    new, old = torch.tensor([-5.0, nan, nan, low, low, 1.0, 1.0]), torch.tensor([nan, nan, 0.0, nan, low, 1.0, low])
+    assert rises(new, old).tolist() == [True, False, False, False, False, False, True]

@@ -82,5 +82,6 @@ class GenAttack(Attack):
             fittest = fitness.gather(1, top)
             fitness = torch.cat([fittest, bout.candidate_losses(children, self.loss)], 1)
             live = torch.cat([pick(live, top), children], 1)
-            idle = torch.where(rises(fitness.amax(1), fittest.squeeze(1)), 0, idle + 1)
+            best = torch.where(fitness.isnan(), -torch.inf, fitness).amax(1)
+            idle = torch.where(rises(best, fittest.squeeze(1)), 0, idle + 1)
             shrunk, idle = torch.where(idle >= self.patience, shrunk + 1, shrunk), idle % self.patience

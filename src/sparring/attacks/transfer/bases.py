@@ -74,5 +74,6 @@ class Bases(Attack):
                 return
             less = shifted(weights, which, -self.rate)
             down, other = tried(less, z)
-            z = torch.where(b.ball.column(gain >= other), up, down)
-            weights = torch.where((gain >= other)[:, None], more, less)
+            better = (gain >= other) | other.isnan()
+            z = torch.where(b.ball.column(better), up, down)
+            weights = torch.where(better[:, None], more, less)

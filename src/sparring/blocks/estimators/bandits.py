@@ -44,6 +44,8 @@ def enlarge(bout: Bout, tiles: Tensor) -> Tensor:
 def explore(bout: Bout, z: Tensor, guess: Guess, loss: LossFunction, reach: float, rate: float, h: float) -> Guess:
     """The guess after two tries on either side of it and one look at `z` [b, ...]: three queries.
 
+    Where a try meets NaN or Inf, the guess stays as it is.
+
     Args:
         reach: how far from the guess the tries are, of their own size. rate: how much they move it. h: how far from
             `z` the probes are, as a fraction of eps.
@@ -52,8 +54,10 @@ def explore(bout: Bout, z: Tensor, guess: Guess, loss: LossFunction, reach: floa
     sides = [unit(enlarge(bout, guess.tiles + side * reach * grain)) for side in (1, -1)]
     length = h * bout.eps * bout.ball.norm.size(unit(torch.ones_like(z))).reciprocal()
     probes = beside(bout, z, per(length, z)[:, None] * torch.stack(sides, 1))
-    losses = bout.candidate_losses(torch.cat([z[:, None], probes], 1), loss).nan_to_num(0, 0, 0)
-    said = losses[:, 1] - losses[:, 2]
+    tries = bout.candidate_losses(torch.cat([z[:, None], probes], 1), loss)[:, 1:]
+    known = tries.isfinite().all(1)
+    said = torch.where(known, tries[:, 0] - tries[:, 1], 0)
     size = torch.where(guess.size > 0, KEEP * guess.size + (1 - KEEP) * said.abs(), said.abs())
+    size = torch.where(known, size, guess.size)
     better = (said / size.clamp(min=1e-30)).clamp(-3, 3)
     return Guess(guess.tiles + rate * per(better, grain) * grain, size)

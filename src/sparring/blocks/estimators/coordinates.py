@@ -86,7 +86,8 @@ def descend(bout: Bout, start: Tensor, size: Tensor, c: Tensor, _: None, plan: P
 def differences(bout: Bout, z: Tensor, at: Tensor, h: float, confidence: float = 0.0) -> Slopes:
     """Of max(confidence - margin, 0), at coordinates `at` [b, n] of `z` [b, ...]: 2 n + 1 queries, `z` itself first.
 
-    Probes stay in the box; where that cuts one off, the difference is taken over what is left.
+    Probes stay in the box; where that cuts one off, or it meets NaN or Inf, the difference is taken over what is left.
+    A point that meets them is infinitely short.
 
     Args:
         h: how far the probes are, as a fraction of the box width; a step of the grid at least.
@@ -100,14 +101,18 @@ def differences(bout: Bout, z: Tensor, at: Tensor, h: float, confidence: float =
     rows = torch.arange(len(z), device=z.device)[:, None]
     points[rows, places, torch.cat([at, at], 1)] = torch.cat([up, down], 1)
     margins = bout.candidate_losses(points.reshape(len(z), -1, *z.shape[1:]), margin)
-    short = (confidence - margins).clamp(min=0).nan_to_num(0, 0, 0)
+    short = torch.where(margins.isfinite(), (confidence - margins).clamp(min=0), torch.nan)
     value, above, below = short[:, :1], short[:, 1 : count + 1], short[:, count + 1 :]
+    up, above = torch.where(above.isnan(), here, up), torch.where(above.isnan(), value, above)
+    down, below = torch.where(below.isnan(), here, down), torch.where(below.isnan(), value, below)
     right, left = (up - here).clamp(min=1e-12), (here - down).clamp(min=1e-12)
     second = 2 * ((above - value) / right + (below - value) / left) / (right + left)
-    inside = (up > here) & (down < here)
-    enough = margins[:, 0] > confidence
+    first = (above - below) / (up - down).clamp(min=1e-12)
+    inside = (up > here) & (down < here) & ~value.isnan()
+    enough = (margins[:, 0] > confidence) & margins[:, 0].isfinite()
     missing = torch.where(enough, 0, value.squeeze(1).clamp(min=torch.finfo(value.dtype).tiny))
-    return Slopes((above - below) / (up - down).clamp(min=1e-12), torch.where(inside, second, 0), missing)
+    missing = torch.where(value.squeeze(1).isnan(), torch.inf, missing)
+    return Slopes(torch.where(first.isnan(), 0, first), torch.where(inside, second, 0), missing)
 
 
 def choose(noise: Noise, weight: Tensor, count: int) -> Tensor:

@@ -74,7 +74,10 @@ def descend(
 def gradient(
     bout: Bout, start: Tensor, code: Tensor, c: Tensor, fooled: Tensor, plan: Plan
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The estimate [b, *code], the point itself [b, ...], what it is short of fooling [b] and its distance [b]."""
+    """The estimate [b, *code], the point itself [b, ...], what it is short of fooling [b] and its distance [b].
+
+    Directions that meet NaN or Inf are left out. A point that does is infinitely short, and goes by the distance alone.
+    """
     shape, count = tuple(bout.x.shape[1:]), plan.samples
     step = probe_length(bout, plan.beta, code)
     u = sphere(bout.noise, count, code)
@@ -83,14 +86,18 @@ def gradient(
     points = clip_many(bout, start[:, None] + moved)
     wanted = torch.arange(count + 1, device=c.device) <= torch.where(fooled, count, 1)[:, None]
     margins = bout.candidate_losses(points, margin, wanted).double()
-    short = (plan.confidence - margins).clamp(min=0).nan_to_num(0, 0, 0)
+    known = margins.isfinite()
+    here = known[:, 0]
+    short = torch.where(known & here[:, None], (plan.confidence - margins).clamp(min=0), 0)
     far = L2.size((points - bout.x[:, None]).flatten(0, 1)).reshape(short.shape).double()
     cost = far.square() + c[:, None] * short
-    gain = torch.where(wanted[:, 1:], cost[:, 1:] - cost[:, :1], 0) * code[0].numel() / step
-    weight = (gain / wanted[:, 1:].sum(1, keepdim=True)).to(code.dtype)
+    heard = wanted[:, 1:] & (known[:, 1:] | ~here[:, None])
+    gain = torch.where(heard, cost[:, 1:] - cost[:, :1], 0) * code[0].numel() / step
+    weight = (gain / heard.sum(1, keepdim=True).clamp(min=1)).to(code.dtype)
     g = (weight.reshape(*weight.shape, *[1] * (code.dim() - 1)) * u).sum(1)
-    enough = margins[:, 0] > plan.confidence
+    enough = here & (margins[:, 0] > plan.confidence)
     missing = torch.where(enough, 0, short[:, 0].clamp(min=torch.finfo(code.dtype).tiny))
+    missing = torch.where(here, missing, torch.inf)
     return g, points[:, 0], missing.to(code.dtype), far[:, 0].to(code.dtype)
 
 
@@ -115,6 +122,7 @@ def estimated_constant(bout: Bout, c: float | None, probes: int, beta: float, ti
         [bout.x[:, None], clip_many(bout, bout.x[:, None] + step * sphere(bout.noise, probes, bout.x))], 1
     )
     margins = bout.candidate_losses(points, margin)
-    square = d * ((margins[:, 1:] - margins[:, :1]) / step).square().mean(1)
+    slopes = (margins[:, 1:] - margins[:, :1]) / step
+    square = d * torch.where(slopes.isfinite(), slopes, torch.nan).square().nanmean(1)
     fair = 2 * times * -margins[:, 0] / square
     return torch.where((fair > 0) & fair.isfinite(), fair, 1.0)

@@ -18,7 +18,7 @@ from sparring.bout import Bout
 from sparring.errors import InputError
 from sparring.generators.codec import train_codec
 from sparring.norms import L2
-from sparring.testing.fixtures import pair
+from sparring.testing.fixtures import Changed, pair
 
 
 def test_the_estimate_points_along_the_gradient_as_far_as_so_many_directions_can() -> None:
@@ -40,6 +40,37 @@ def test_the_estimate_points_along_the_gradient_as_far_as_so_many_directions_can
     away = (weight[paper.y] - weight[1 - paper.y]).reshape(paper.x.shape)
     cosine = torch.cosine_similarity(seen[0].flatten(1), away.flatten(1))
     assert bool((cosine >= 0.9 * (200 / (200 + 20)) ** 0.5).all())
+
+
+def test_what_meets_nan_neither_draws_nor_counts_as_enough() -> None:
+    """Directions that do are left out; a point that does is pulled back to the image, and is no success."""
+    paper, plan = pair(), Plan(Pixels(), 1, 40, 1e-3, 0.1, 0.0)
+    hurt = Changed(paper.net, after=lambda z, x: z.masked_fill((x[:, 0, 0, :1] > 0.5), torch.nan))
+    x = paper.x.clone()
+    x[:, 0, 0, 0] = 0.5  # half of the directions lead into NaN
+    y = paper.net(x).argmax(1)
+
+    def look(_: Any, bout: Bout) -> None:
+        c, sure = torch.full_like(bout.eps, 1e6), torch.ones_like(bout.eps, dtype=torch.bool)
+        seen.append(gradient(bout, bout.x, torch.zeros_like(bout.x), c, sure, plan))
+        code = torch.zeros_like(bout.x)
+        code[:, 0, 0, 0] = 0.3
+        seen.append(gradient(bout, bout.x, code, c, sure, plan))
+
+    seen: list[Any] = []
+    with patch.dict("sparring.attack.REGISTRY"):
+        made = register("looking", title="S", sees="score", norms=(L2,), aim="minimum", paper="none", year=2024)(
+            type("S", (Attack,), {"run": look})
+        )
+    made()(hurt, x, y, sp.Threat("L2"))
+    weight: Tensor = paper.net.weight  # type: ignore[assignment]
+    away = (weight[y] - weight[1 - y]).reshape(x.shape)
+    (g, _, missing, _), (back, _, lost, _) = seen
+    assert bool((torch.cosine_similarity(g.flatten(1), away.flatten(1)) > 0.4).all())
+    assert bool(missing.isfinite().all())
+    assert bool(lost.isinf().all())
+    assert bool((back[:, 0, 0, 0] > 0).all())
+    assert float(L2.size(back).max()) < 10  # the distance alone, 2 * 0.3, up to the noise of so few directions
 
 
 @pytest.mark.long

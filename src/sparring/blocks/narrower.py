@@ -27,7 +27,7 @@ def narrow_search(
     """Keep what raises the loss; `z` [b, ...] fools. Each query is one row's proposal, or its point in a new ball.
 
     Args:
-        loss: above 0 where the model is fooled. cut: by how much of itself the radius shrinks, at first.
+        loss: what must rise, whatever its sign. cut: by how much of itself the radius shrinks, at first.
         patience: queries without success after which the ball grows again, half way, and the cut is halved.
     """
     share = torch.full_like(bout.eps, cut)
@@ -41,10 +41,11 @@ def narrow_search(
             return
         column, ball = bout.ball.column, bout.ball.with_eps(radius)
         new = torch.where(column(fresh), ball.project(z), propose(ball, z, k))
-        asked = loss(bout.logits(new), bout.goal)
+        logits = bout.logits(new)
+        asked = loss(logits, bout.goal)
         better = fresh | rises(asked, value)
         z, value = torch.where(column(better), new, z), torch.where(better, asked, value)
-        hit, age = asked > 0, torch.where(fresh, 0, age + 1)
+        hit, age = bout.margin(logits) > 0, torch.where(fresh, 0, age + 1)
         nearer = hit & ((length := bout.ball.distance(new)) < size)
         near, size = torch.where(column(nearer), new, near), torch.where(nearer, length, size)
         stuck = ~hit & (age >= patience)

@@ -94,6 +94,11 @@ class Bout:
         return len(self._rows)
 
     @property
+    def sees(self) -> Access:
+        """The most that may be asked for here."""
+        return self._sees
+
+    @property
     def x(self) -> Tensor:
         return self.ball.x
 

@@ -26,7 +26,7 @@ from sparring.model import LEVELS, Access, Model
 from sparring.outputs import classes
 from sparring.referee import Referee
 from sparring.rng import Noise
-from sparring.threat import Goal, OutputGoal
+from sparring.threat import Box, Goal, OutputGoal
 
 LossFunction = Callable[[Tensor, Goal], Tensor]
 
@@ -92,6 +92,21 @@ class Bout:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def sees(self) -> Access:
+        """The most that may be asked for here."""
+        return self._sees
+
+    @property
+    def box(self) -> Box:
+        """Of the model's pixels; that of the ball may be smaller."""
+        return self._model.box
+
+    @property
+    def classes(self) -> int | None:
+        """How many the model tells apart, where that is known."""
+        return self._model.class_count
 
     @property
     def x(self) -> Tensor:

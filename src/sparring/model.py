@@ -109,6 +109,11 @@ class Model:
         """The floating-point type that the model computes in; None if it has no tensors of its own."""
         return next((tensor.dtype for tensor in self._tensors() if tensor.is_floating_point()), None)
 
+    @property
+    def class_count(self) -> int | None:
+        """The number of classes: as it was said, or as it was seen in this guard; None while neither is."""
+        return self.num_classes or self._columns or None
+
     def raw(self, x: Tensor) -> Tensor:
         """What the net says about pixels, unpacked to one tensor but not turned into logits yet."""
         if self.mean is not None:

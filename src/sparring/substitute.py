@@ -72,9 +72,8 @@ def train_substitute(
         raise InputError(f"{queries} queries do not reach for {len(seeds)} images; give fewer images or more queries")
     victim = wrap(model)
     limit = queries or len(seeds) * 2**rounds
-    x = _new(seeds, set())
-    with victim.guard(), torch.no_grad():
-        y = _labels(victim, victim.accept(x))
+    x = _new(victim.accept(seeds).cpu(), set())
+    y = _labels(victim, x)
     known = set(digest(x).tolist())
     counts: list[int] = []
     agreed: list[float] = []
@@ -82,36 +81,63 @@ def train_substitute(
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derived_seed(seed, "substitute", turn))
             net = make()
-        fit(net, (x, y), epochs=epochs, lr=lr, batch_size=min(batch_size, len(x)), seed=seed + turn, device="cpu")
+        own = wrap(net, box=victim.box, name="substitute")
+        known_pixels = victim.unit(x).clamp(0, 1).float()
+        fit(
+            _OfUnit(net, victim.box),
+            (known_pixels, y),
+            epochs=epochs,
+            lr=lr,
+            batch_size=min(batch_size, len(x)),
+            seed=seed + turn,
+            device="cpu",
+        )
         counts.append(len(x))
         if turn == rounds - 1 or len(x) >= limit:
             break
         side = step * (victim.box[1] - victim.box[0]) * (-1) ** (turn // flip)
-        fresh = _new(_moved(net, x, y, side).clamp(*victim.box), known)[: limit - len(x)]
+        fresh = _new(_moved(own, x, y, side).clamp(*victim.box), known)[: limit - len(x)]
         if not len(fresh):
             break
-        with victim.guard(), torch.no_grad():
-            names = _labels(victim, fresh)
-            agreed.append(float((net(fresh).argmax(1) == names).double().mean()))
+        names = _labels(victim, fresh)
+        agreed.append(float((_labels(own, fresh) == names).double().mean()))
         known |= set(digest(fresh).tolist())
         x, y = torch.cat([x, fresh]), torch.cat([y, names])
-    return Substitute(wrap(net.eval(), box=victim.box, name="substitute"), len(x), tuple(counts), tuple(agreed))
+    net.eval()
+    return Substitute(own, len(x), tuple(counts), tuple(agreed))
+
+
+class _OfUnit(nn.Module):
+    """A net of pixels in a box, as one of their parts of it, from 0 to 1: what `fit` trains."""
+
+    def __init__(self, net: nn.Module, box: tuple[float, float]) -> None:
+        super().__init__()
+        self.net, self.box = net, box
+
+    def forward(self, x: Tensor) -> Tensor:
+        low, high = self.box
+        dtype = next((value.dtype for value in self.net.parameters()), x.dtype)
+        logits: Tensor = self.net((low + (high - low) * x).to(dtype))
+        return logits
 
 
 def _labels(model: Model, x: Tensor) -> Tensor:
-    """The classes that the model names: [N]."""
-    labels = torch.cat([model.labels(part) for part in torch.split(x, 256)])
+    """The classes that the model names: [N] on the CPU, wherever the model is."""
+    with model.guard(), torch.no_grad():
+        labels = torch.cat([model.labels(model.accept(part)).cpu() for part in torch.split(x, 256)])
     model.refuse_broken(labels < 0)
     return labels
 
 
-def _moved(net: nn.Module, x: Tensor, y: Tensor, by: float) -> Tensor:
+def _moved(model: Model, x: Tensor, y: Tensor, by: float) -> Tensor:
     """Images moved along the signs of the gradient of the output of their class."""
     parts = []
     for image, label in zip(torch.split(x, 256), torch.split(y, 256), strict=True):
-        point = image.clone().requires_grad_()
-        (g,) = torch.autograd.grad(net(point).gather(1, label[:, None]).sum(), point)
-        parts.append(image + by * g.sign())
+        with model.guard():
+            point = model.accept(image).requires_grad_()
+            logits = model.logits(point)
+            (g,) = torch.autograd.grad(logits.gather(1, label[:, None].to(logits.device)).sum(), point)
+        parts.append(image + by * g.sign().to(image))
     return torch.cat(parts)
 
 

@@ -27,7 +27,7 @@ def narrow_search(
     """Keep what raises the loss; `z` [b, ...] fools. Each query is one row's proposal, or its point in a new ball.
 
     Args:
-        loss: what must rise; success is the goal's. cut: by how much of itself the radius shrinks, at first.
+        loss: what must rise, whatever its sign. cut: by how much of itself the radius shrinks, at first.
         patience: queries without success after which the ball grows again, half way, and the cut is halved.
     """
     share = torch.full_like(bout.eps, cut)

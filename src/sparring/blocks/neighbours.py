@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -30,6 +32,11 @@ def thrown(bout: Bout, z: Tensor, at: Tensor) -> Tensor:
     copies = flat[:, None].repeat(1, at.shape[1], 1, 1)
     where = at[:, :, None, None].expand(-1, -1, flat.shape[1], 1)
     return copies.scatter(3, where, _far(bout, copies.gather(3, where))).reshape(*at.shape, *z.shape[1:])
+
+
+def thrown_at(bout: Bout, z: Tensor, at: Tensor) -> Callable[[slice], Tensor]:
+    """`thrown` for some of the pixels `at` [b, m]: those of a slice of their numbers."""
+    return lambda part: thrown(bout, z, at[:, part])
 
 
 def thrown_together(bout: Bout, z: Tensor, at: Tensor) -> Tensor:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import NamedTuple
 
-from sparring.attack import Attack
+from sparring.attack import REGISTRY, Attack, AttackInfo
 from sparring.bout import Bout
 from sparring.errors import InputError
-from sparring.model import LEVELS, Access
-from sparring.norms import Norm
+from sparring.model import LEVELS
+from sparring.spec import parse_spec
 
 
 class Turn(NamedTuple):
@@ -29,45 +29,61 @@ class Turn(NamedTuple):
 def even(specs: str) -> list[Turn]:
     """Attacks joined by "+", each with the same number of queries.
 
+    Raises:
+        InputError: there are none, or one has a number of queries of its own.
+
     >>> even("adba+rays")
     [Turn(spec='adba', share=0.5, most=None), Turn(spec='rays', share=1.0, most=None)]
     """
     names = [spec for spec in specs.split("+") if spec]
+    if not names:
+        raise InputError(f"attacks={specs!r} names no attack; join specs by '+', as in square-min+surfree")
+    for spec in names:
+        if "queries" in parse_spec(spec).fields:
+            raise InputError(f"{spec!r} in attacks={specs!r}: members share the queries evenly; leave queries out")
     return [Turn(spec, 1 / (len(names) - k)) for k, spec in enumerate(names)]
 
 
-def chosen(specs: str, norm: Norm, sees: Access, make: Callable[[str], Attack]) -> list[Turn]:
-    """`even`, of attacks that can take a turn.
+def take_turns(bout: Bout, turns: Sequence[Turn], queries: int, make: Callable[[str], Attack]) -> None:
+    """Run the attacks one after the other, `queries` for each image in all.
 
     Raises:
-        InputError: one knows nothing of budgets, of this norm, of smallest perturbations, or sees more than is allowed.
+        InputError: one of them does not fit, see `fitting`; nothing has been asked then.
     """
-    turns = even(specs)
-    if not turns:
-        raise InputError(f"attacks={specs!r} names no attack; expected specs joined by '+', like 'rays+adba'")
-    for turn in turns:
-        member, wanted = make(turn.spec), "name another, or run it by itself"
-        info = member.info
-        if "queries" not in {field.name for field in fields(member)}:  # type: ignore[arg-type]
-            raise InputError(f"attacks: {turn.spec} has no field queries, so it can share no budget; {wanted}")
-        if norm not in info.norms:
-            raise InputError(f"attacks: {turn.spec} is for {', '.join(map(str, info.norms))}, not for {norm}; {wanted}")
-        if info.aim != "minimum":
-            raise InputError(f"attacks: {turn.spec} searches inside a radius, not for the smallest one; {wanted}")
-        if LEVELS.index(info.sees) > LEVELS.index(sees):
-            raise InputError(f"attacks: {turn.spec} needs {info.sees} access, this one has {sees} alone; {wanted}")
-    return turns
-
-
-def take_turns(bout: Bout, turns: Sequence[Turn], queries: int, make: Callable[[str], Attack]) -> None:
-    """Run the attacks one after the other, `queries` for each image in all."""
+    members = [fitting(make(turn.spec), bout) for turn in turns]
     left = queries
-    for number, turn in enumerate(turns):
+    for number, (turn, member) in enumerate(zip(turns, members, strict=True)):
         mine = max(1, min(round(left * turn.share), turn.most or left))
         part = bout.child(number, passes=mine)
         if left < 1 or not len(part):
             return
         left -= mine
-        answer = replace(make(turn.spec), queries=mine).run(part)  # type: ignore[type-var]
+        answer = replace(member, queries=mine).run(part)  # type: ignore[type-var]
         if answer is not None:
             part.submit(answer)
+
+
+def fitting(member: Attack, bout: Bout) -> Attack:
+    """The attack itself, if it can take a turn here.
+
+    Raises:
+        InputError: it cannot; the line says why, and which can.
+    """
+    why = _misfit(member.info, bout)
+    if why is not None:
+        others = [name for name, info in sorted(REGISTRY.each().items()) if info.listed and not _misfit(info, bout)]
+        raise InputError(f"{member.info.name} {why}; there are {', '.join(others)}")
+    return member
+
+
+def _misfit(info: AttackInfo, bout: Bout) -> str | None:
+    """Why the attack cannot take a turn here; None if it can."""
+    if not hasattr(info.cls, "queries"):
+        return "has no field 'queries', so it cannot share them"
+    if bout.ball.norm not in info.norms:
+        return f"works under {', '.join(map(str, info.norms))}, not {bout.ball.norm}"
+    if info.aim not in ("minimum", "both"):
+        return "does not look for the smallest perturbation"
+    if LEVELS.index(info.sees) > LEVELS.index(bout.sees):
+        return f"needs {info.sees} access, but the whole sees {bout.sees}"
+    return None

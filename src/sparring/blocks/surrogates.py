@@ -37,18 +37,19 @@ class Ensemble(nn.Module):
         self.nets = nn.ModuleList(model.net for model in models if isinstance(model.net, nn.Module))
 
     def forward(self, x: Tensor) -> Tensor:
-        answers = [model.logits(x) for model in self.models]
-        if len({answer.shape[1] for answer in answers}) > 1:
-            counts = ", ".join(f"{m.name}: {a.shape[1]}" for m, a in zip(self.models, answers, strict=True))
-            raise InputError(f"the surrogates know different classes ({counts}); they must number the same ones alike")
-        return torch.stack(answers).mean(0)
+        return torch.stack([answer(model, x) for model in self.models]).mean(0)
 
 
-def checked(surrogates: Sequence[Model | Callable[..., Any]]) -> list[Model]:
-    """The surrogates as models that grant gradients.
+def answer(model: Model, x: Tensor) -> Tensor:
+    """The logits of a surrogate, which may be on another device than the points."""
+    return model.logits(x.to(model.device or x.device)).to(x.device)
+
+
+def checked(surrogates: Sequence[Model | Callable[..., Any]], bout: Bout) -> list[Model]:
+    """The surrogates as models that grant gradients, and know pixels and classes of the model under attack.
 
     Raises:
-        InputError: none, one without gradients, or their boxes differ.
+        InputError: none, one without gradients, with pixels in another box, or with another number of classes.
     """
     models = [wrap(surrogate) for surrogate in surrogates]
     if not models:
@@ -56,18 +57,36 @@ def checked(surrogates: Sequence[Model | Callable[..., Any]]) -> list[Model]:
     for model in models:
         if model.access != "gradient":
             raise InputError(f"the surrogate {model.name} grants {model.access} access; it must grant gradients")
-        if model.box != models[0].box:
-            raise InputError(f"the surrogates have pixels in {models[0].box} and in {model.box}; they must agree")
+        if model.box != bout.box:
+            raise InputError(
+                f"the surrogate {model.name} has pixels in {model.box} and the model in {bout.box}; give both "
+                "the same, with wrap(net, box=...)"
+            )
+    counts = [_classes(model, bout.x[:1]) for model in models]
+    known = bout.classes or counts[0]
+    for model, count in zip(models, counts, strict=True):
+        if count != known:
+            other = "the model" if bout.classes else models[0].name
+            raise InputError(
+                f"the surrogate {model.name} and {other} know different classes ({count} and {known}); they must "
+                "number the same ones alike"
+            )
     return models
 
 
-def as_one(surrogates: Sequence[Model | Callable[..., Any]]) -> Model:
+def _classes(model: Model, x: Tensor) -> int:
+    """How many classes a surrogate tells apart."""
+    with model.guard(), torch.no_grad():
+        return model.logits(model.accept(x)).shape[1]
+
+
+def as_one(surrogates: Sequence[Model | Callable[..., Any]], bout: Bout) -> Model:
     """One model that grants gradients: the surrogate itself, or the mean of the logits of several.
 
     Raises:
         InputError: as for `checked`.
     """
-    models = checked(surrogates)
+    models = checked(surrogates, bout)
     if len(models) == 1:
         return models[0]
     return wrap(Ensemble(models), box=models[0].box, name=" + ".join(model.name for model in models))
@@ -78,7 +97,9 @@ def made_on(surrogate: Model, attack: Attack, bout: Bout) -> Tensor:
 
     The numbers of its noise are those of the bout. What it asks of the surrogate costs nothing.
     """
-    return attack.craft(surrogate, bout.x, bout.goal, _threat(bout.ball), noise=bout.noise.fold(0))
+    noise = bout.noise.fold(0)
+    noise = type(noise)(noise.keys.to(surrogate.device or bout.x.device))
+    return attack.craft(surrogate, bout.x, bout.goal, _threat(bout.ball), noise=noise).to(bout.x.device)
 
 
 def climb(
@@ -94,7 +115,7 @@ def climb(
             guards.enter_context(model.guard())
         for _ in range(steps):
             point = z.detach().requires_grad_()
-            losses = torch.stack([loss(bout.goal.read(model.logits(point)), bout.goal) for model in models], 1)
+            losses = torch.stack([loss(bout.goal.read(answer(model, point)), bout.goal) for model in models], 1)
             (slope,) = torch.autograd.grad((weights * losses).sum(), point)
             z = bout.ball.project(bout.ball.step(z, slope.nan_to_num(0.0, 0.0, 0.0), step * bout.eps))
     return z

@@ -8,8 +8,10 @@ from torch import Tensor
 
 import sparring as sp
 from sparring.ball import Ball
+from sparring.blocks import groups
 from sparring.blocks.neighbours import around, full, sizes, thrown, thrown_together
 from sparring.norms import L0
+from sparring.testing.fixtures import curved
 
 
 class Around:
@@ -86,3 +88,23 @@ def test_the_loss_never_falls_from_round_to_round() -> None:
     ]
     assert bool((margins[0] <= margins[1]).all())
     assert bool((margins[1] <= margins[2]).all())
+
+
+@pytest.mark.parametrize(
+    ("spec", "norm"), [("lsa:rounds=6,pixels=9", "L0"), ("zoo:steps=5,search=2,coordinates=9,solver=newton", "L2")]
+)
+@pytest.mark.parametrize("queries", [None, 40])
+def test_candidates_of_large_images_are_made_in_groups_with_the_same_result(
+    spec: str, norm: str, queries: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper, most = curved(), []
+    budget, attack = sp.Budget(queries=queries), sp.attack(spec)
+    whole = attack(paper.net, paper.x, paper.y, (norm, None), budget=budget)
+    monkeypatch.setattr(groups, "GROUP", 4 * 20)  # of 20 pixels
+    handle = paper.net.register_forward_hook(lambda _, args, __: most.append(len(args[0])))
+    parts = attack(paper.net, paper.x, paper.y, (norm, None), budget=budget)
+    handle.remove()
+    assert max(most) <= 5 * 5  # five rows; of pixels thrown together, never more than five
+    assert torch.equal(parts.queries, whole.queries)
+    assert torch.equal(parts.first_hit, whole.first_hit)
+    assert torch.allclose(parts.x_adv, whole.x_adv, atol=1e-9)

@@ -13,7 +13,7 @@ from pydantic import PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.attacks import attack
-from sparring.blocks.portfolio import Turn, chosen, take_turns
+from sparring.blocks.portfolio import Turn, even, take_turns
 from sparring.bout import Bout
 from sparring.norms import L0, L1, L2, Linf, Norm
 
@@ -50,5 +50,5 @@ class DecisionMinimumNorm(Attack):
     attacks: str | None = None
 
     def run(self, bout: Bout) -> None:
-        turns = chosen(self.attacks, bout.ball.norm, "decision", attack) if self.attacks else PORTFOLIO[bout.ball.norm]
+        turns = even(self.attacks) if self.attacks else PORTFOLIO[bout.ball.norm]
         take_turns(bout, turns, self.queries or bout.queries_left or QUERIES, attack)

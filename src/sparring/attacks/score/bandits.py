@@ -7,7 +7,8 @@ The guess is kept from step to step (a prior over time), and has one value for e
 Needs scores only: two queries a step, and one for the point. Ilyas, Engstrom & Madry 2018, arXiv:1807.07978.
 
 Differs from the paper: the loss is the margin, divided by its usual change, so that `rate` means the same on any net;
-tiles are a fraction of the image; a step is a fraction of eps; points are asked about as well.
+tiles are a fraction of the image; a step is a fraction of eps; points are asked about as well; the guess moves by
+plain steps under Linf too, where the paper's are exponentiated (no more digits fall to those, at more queries each).
 Fails on: images whose gradient is no smoother than noise; few queries on many tiles.
 """
 

@@ -22,7 +22,8 @@ from pydantic import Field, PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.blocks.estimators.coordinates import choose
-from sparring.blocks.neighbours import around, free_pixels, full, sizes, thrown, thrown_together
+from sparring.blocks.groups import losses_in_groups
+from sparring.blocks.neighbours import around, free_pixels, full, sizes, thrown_at, thrown_together
 from sparring.blocks.populations.differential import pick
 from sparring.blocks.populations.genetic import leader
 from sparring.blocks.rises import rises
@@ -69,7 +70,7 @@ class LSA(Attack):
                 return
             at = choose(bout.noise, near, min(count, self.pixels))
             wanted = near.gather(1, at) > 0
-            scores = bout.candidate_losses(thrown(bout, z, at), self.loss, wanted)
+            scores = losses_in_groups(bout, thrown_at(bout, z, at), at.shape[1], self.loss, wanted)
             z, value, at, scores = bout.active(z, value, at, scores.masked_fill(~wanted, -torch.inf))
             if not len(bout):
                 return

@@ -14,7 +14,7 @@ from pydantic import PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.attacks import attack
-from sparring.blocks.portfolio import Turn, chosen, take_turns
+from sparring.blocks.portfolio import Turn, even, take_turns
 from sparring.bout import Bout
 from sparring.norms import L0, L1, L2, Linf, Norm
 
@@ -54,5 +54,5 @@ class ScoreMinimumNorm(Attack):
 
     def run(self, bout: Bout) -> None:
         best = COLOUR if bout.x.dim() == 4 and bout.x.shape[1] > 1 else PORTFOLIO
-        turns = chosen(self.attacks, bout.ball.norm, "score", attack) if self.attacks else best[bout.ball.norm]
+        turns = even(self.attacks) if self.attacks else best[bout.ball.norm]
         take_turns(bout, turns, self.queries or bout.queries_left or QUERIES, attack)

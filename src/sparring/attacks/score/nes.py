@@ -8,8 +8,9 @@ Engstrom, Athalye & Lin 2018, arXiv:1804.08598.
 
 Differs from the paper: the loss is the margin (cross-entropy of a net that is sure is flat in float32), untargeted
 as well; probes never leave the box; a step is a fraction of eps and is halved for a row whose loss has not risen for
-`plateau` steps; L2 as well, with steps along the normalised estimate. Its partial-information and label-only variants
-are `nes-partial` and `nes-labels`.
+`plateau` steps; momentum adds g / |g|_1, the rule of MI-FGSM, where the paper has a running mean of g; L2 as well,
+with steps along the normalised estimate. Its partial-information and label-only variants are `nes-partial` and
+`nes-labels`.
 Fails on: scores that are rounded or noisy beyond sigma, and in few queries where the image is large.
 """
 

@@ -5,10 +5,10 @@
 Needs scores only: one query a try, two at most for a vector. Guo, Gardner, You, Wilson & Weinberger 2019,
 arXiv:1905.07121.
 
-Differs from the paper: points stay in the ball of the threat (the paper has no radius: its L2 grows with the root
-of the vectors taken), L2 or Linf; a step is a fraction of eps; a try that would move nothing, as the pixel is at its
-bound, is not asked; rows do not wait for each other's second tries; the loss is the margin; when all vectors have
-been tried they are tried again, in another order.
+Differs from the paper: points stay in the ball of the threat (the paper has no radius: its L2 grows with the root of
+the vectors taken), L2 or Linf; a step is a fraction of eps; tries that would move nothing, as the pixel is at its
+bound, are passed over, 32 in a row at most, of which the last is asked; rows do not wait for each other's second tries;
+the loss is the margin; when all vectors have been tried they are tried again, in another order.
 Fails on: small radii, where no single vector shows; features that only help together.
 """
 

@@ -52,7 +52,7 @@ class Bases(Attack):
     surrogates: Surrogates = Field(default=(), validate_default=True)
 
     def run(self, bout: Bout) -> None:
-        models = checked(self.surrogates)
+        models = checked(self.surrogates, bout)
         b = bout.child(0, passes=self.queries)
 
         def tried(weights: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:

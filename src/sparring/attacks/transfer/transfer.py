@@ -55,4 +55,4 @@ class Transfer(Attack):
     surrogates: Surrogates = Field(default=(), validate_default=True)
 
     def run(self, bout: Bout) -> Tensor:
-        return made_on(as_one(self.surrogates), self.attack, bout)
+        return made_on(as_one(self.surrogates, bout), self.attack, bout)

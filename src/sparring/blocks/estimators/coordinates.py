@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sparring.blocks.estimators.antithetic import reach
 from sparring.blocks.estimators.bases import image_shape
+from sparring.blocks.groups import losses_in_groups
 from sparring.blocks.penalty.constants import Ledger, fair
 from sparring.bout import Bout
 from sparring.losses import margin
@@ -96,11 +97,13 @@ def differences(bout: Bout, z: Tensor, at: Tensor, h: float, confidence: float =
     flat = z.flatten(1)
     here = flat.gather(1, at)
     up, down = ((here + side * step).clamp(*bout.ball.box) for side in (1, -1))
-    points = flat[:, None].repeat(1, 2 * count + 1, 1)
-    places = torch.arange(1, 2 * count + 1, device=z.device)
-    rows = torch.arange(len(z), device=z.device)[:, None]
-    points[rows, places, torch.cat([at, at], 1)] = torch.cat([up, down], 1)
-    margins = bout.candidate_losses(points.reshape(len(z), -1, *z.shape[1:]), margin)
+    where, values = torch.cat([at[:, :1], at, at], 1), torch.cat([here[:, :1], up, down], 1)
+
+    def points(part: slice) -> Tensor:
+        copies = flat[:, None].repeat(1, part.stop - part.start, 1)
+        return copies.scatter_(2, where[:, part, None], values[:, part, None]).reshape(len(z), -1, *z.shape[1:])
+
+    margins = losses_in_groups(bout, points, 2 * count + 1, margin)
     short = torch.where(margins.isfinite(), (confidence - margins).clamp(min=0), torch.nan)
     value, above, below = short[:, :1], short[:, 1 : count + 1], short[:, count + 1 :]
     up, above = torch.where(above.isnan(), here, up), torch.where(above.isnan(), value, above)

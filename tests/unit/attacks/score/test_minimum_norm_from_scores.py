@@ -40,6 +40,40 @@ def test_shares_are_of_what_is_left() -> None:
     assert Turn("a").most is None
 
 
+@pytest.mark.parametrize("spec", ["square-min:queries=150", "signhunter-min:queries=150"])
+@pytest.mark.parametrize("loss", ["ce", "log-odds"])
+def test_whatever_must_rise_a_success_is_what_fools(spec: str, loss: str) -> None:
+    """Cross-entropy is above 0 everywhere: a ball that shrank by it would soon be empty."""
+    paper = affine(classes=2)  # with two classes both order points as the margin does
+    by_margin, other = (
+        sp.attack(f"{spec}{more}")(paper.net, paper.x, paper.y, ("Linf", None)) for more in ("", f",loss={loss}")
+    )
+    assert torch.allclose(by_margin.distance, other.distance, rtol=1e-6)
+    assert torch.equal(by_margin.queries, other.queries)
+
+
+@pytest.mark.parametrize(
+    ("spec", "norm", "message"),
+    [
+        ("min-norm-score:attacks=nes", "Linf", "nes has no field 'queries'"),
+        ("min-norm-score:attacks=rays+square", "Linf", "square does not look for the smallest perturbation"),
+        ("min-norm-score:attacks=fmn", "L2", "fmn has no field 'queries'"),
+        ("min-norm-decision:attacks=cgba", "Linf", "cgba works under L2, not Linf"),
+        ("min-norm-decision:attacks=square-min", "L2", "square-min needs score access, but .* sees decision"),
+        ("min-norm-decision:attacks=+", "L2", "'\\+' names no attack"),
+        ("min-norm-decision:attacks=rays:queries=7+adba", "Linf", "'rays:queries=7' .* leave queries out"),
+    ],
+)
+def test_members_that_do_not_fit_are_named_before_anything_is_asked(spec: str, norm: str, message: str) -> None:
+    paper, asked = affine(), []
+    handle = paper.net.register_forward_hook(lambda *_: asked.append(1))
+    with pytest.raises(InputError, match=message) as caught:
+        sp.attack(spec)(paper.net, paper.x, paper.y, (norm, None))
+    handle.remove()
+    assert len(asked) == 1  # the clean images
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("sees", "norm", "members"),
@@ -110,9 +144,9 @@ def test_it_finds_nothing_where_nothing_is() -> None:
 @pytest.mark.parametrize(
     ("spec", "norm", "expected"),
     [
-        ("min-norm-score:attacks=nes", "Linf", "no field queries"),
-        ("min-norm-decision:attacks=cgba", "Linf", "not for Linf"),
-        ("min-norm-score:attacks=square", "Linf", "not for the smallest"),
+        ("min-norm-score:attacks=nes", "Linf", "has no field 'queries'"),
+        ("min-norm-decision:attacks=cgba", "Linf", "works under L2, not Linf"),
+        ("min-norm-score:attacks=square", "Linf", "does not look for the smallest"),
         ("min-norm-decision:attacks=square-min", "L2", "needs score access"),
         ("min-norm-decision:attacks=+", "L2", "names no attack"),
     ],

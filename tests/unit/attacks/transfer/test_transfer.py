@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 import sparring as sp
-from sparring.blocks.surrogates import as_one
+from sparring.blocks.surrogates import Ensemble
 from sparring.errors import InputError
 from sparring.testing.fixtures import affine, curved
 
@@ -42,7 +44,7 @@ def test_results_do_not_depend_on_the_batch() -> None:
 
 def test_several_surrogates_are_the_mean_of_their_logits() -> None:
     a, b = curved(), curved(seed=11)
-    logits = as_one([a.net, b.net]).logits(a.x)
+    logits = Ensemble([sp.wrap(a.net), sp.wrap(b.net)])(a.x)
     assert torch.allclose(logits, (a.net(a.x) + b.net(a.x)) / 2)
     result = sp.attack("mifgsm", surrogates=[a.net, b.net])(a.net, a.x, a.y, ("Linf", 0.4))
     assert bool(result.success.any())
@@ -58,6 +60,29 @@ def test_what_cannot_be_a_surrogate_is_named() -> None:
         sp.attack("mifgsm", surrogates=[sp.wrap(a.net, access="score")])(a.net, a.x, a.y, ("Linf", 0.1))
     with pytest.raises(InputError, match="different classes"):
         sp.attack("mifgsm", surrogates=[a.net, curved(classes=3).net])(a.net, a.x, a.y, ("Linf", 0.1))
+
+
+@pytest.mark.parametrize(("spec", "access"), [("bases", "score"), ("mifgsm", "score"), ("mifgsm", "decision")])
+@pytest.mark.parametrize("several", [False, True])
+def test_surrogates_must_fit_the_model_under_attack(
+    spec: str, several: bool, access: Literal["score", "decision"]
+) -> None:
+    a, three = curved(), curved(classes=3)
+    model = sp.wrap(a.net, box=(-1, 1), access=access)
+    with pytest.raises(InputError, match=r"has pixels in \(0.0, 1.0\) and the model in \(-1.0, 1.0\)"):
+        sp.attack(spec, surrogates=[a.net] * (1 + several))(model, a.x, a.y, ("Linf", 0.1))
+    wide = sp.wrap(a.net, box=(-1, 1))
+    with pytest.raises(InputError, match=r"has pixels in \(-1.0, 1.0\) and the model in \(0.0, 1.0\)"):
+        sp.attack(spec, surrogates=[wide] * (1 + several))(a.net, a.x, a.y, ("Linf", 0.1))
+    with pytest.raises(InputError, match=r"and the model know different classes \(3 and 4\)"):
+        sp.attack(spec, surrogates=[three.net] * (1 + several))(sp.wrap(a.net, access=access), a.x, a.y, ("Linf", 0.1))
+
+
+def test_a_smaller_box_of_the_threat_is_no_other_box() -> None:
+    a = curved()
+    x = a.x.clamp(0.2, 0.8)
+    result = sp.attack("mifgsm", surrogates=[a.net])(a.net, x, a.y, sp.Threat("Linf", 0.4, box=(0.2, 0.8)))
+    assert bool(result.success.any())
 
 
 def test_the_logit_loss_drives_to_a_target() -> None:
@@ -100,6 +125,38 @@ def test_a_substitute_learns_from_classes_alone_and_what_it_shows_transfers() ->
     rest = x[150:350], y[150:350]
     result = sp.attack("fgsm", surrogates=[made.model])(model, *rest, ("Linf", 0.3))
     assert float(result.clean_correct.double().mean()) - float(result.robust_accuracy()) >= 0.4
+
+
+@pytest.mark.parametrize("box", [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-2.118, 2.64)])
+def test_a_substitute_is_the_same_in_any_box_and_of_any_type(box: tuple[float, float]) -> None:
+    low, high = box
+    x = torch.rand(12, 1, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    oracle = affine(classes=3).net
+
+    def asked(z: Tensor) -> Tensor:
+        logits: Tensor = oracle((z.double() - low) / (high - low))
+        return logits
+
+    class Unit(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(20, 3)
+
+        def forward(self, z: Tensor) -> Tensor:
+            logits: Tensor = self.layer((z.flatten(1) - low) / (high - low))
+            return logits
+
+    model = sp.wrap(asked, box=box, access="decision", num_classes=3)
+    made = sp.train_substitute(model, x * (high - low) + low, Unit, rounds=3, epochs=2)
+    single = sp.train_substitute(model, (x * (high - low) + low).float(), Unit, rounds=3, epochs=2)
+    assert made.images == single.images
+    assert made.images[0] == 12 < made.images[1] < made.images[2] == made.queries
+    assert made.model.box == box
+    assert next(iter(made.model.net.parameters())).dtype == torch.float32  # type: ignore[attr-defined]
+    result = sp.attack("fgsm", surrogates=[made.model])(
+        model, x * (high - low) + low, asked(x * (high - low) + low).argmax(1), ("Linf", 0.2 * (high - low))
+    )
+    assert int(result.queries.max()) == 2
 
 
 def test_a_ceiling_of_queries_is_kept() -> None:

@@ -76,7 +76,13 @@ class Answers:
         if isinstance(said, Tensor | np.ndarray) and said.ndim == 0:
             said = said.item()
         if str(said) in self._numbers:
-            return self._numbers[str(said)]
+            number = self._numbers[str(said)]
+            if not isinstance(said, str) and number != said:
+                raise OutputError(
+                    f"the model said class {_short(said)}: number {_short(said)}, or the class named '{said}', "
+                    f"which is number {number}? Let it say names as text, or give classes= as their number"
+                )
+            return number
         if isinstance(said, str) and said.isascii() and said.isdigit() and len(said) < 10 and not self._numbers:
             said = int(said)
         if isinstance(said, float) and said.is_integer():

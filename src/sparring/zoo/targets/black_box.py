@@ -60,7 +60,8 @@ class BlackBox(Model):
         """What it says of pixels [B, ...]: scores [B, K] as `outputs` says, or classes [B]. Never with a gradient."""
         if not len(x):
             return torch.empty(0, self.num_classes or 2, device=x.device)
-        said = self.answers.read(self.net(x.detach().to("cpu", torch.float32)), len(x)).to(x.device)
+        shown = x.detach().to("cpu", torch.float32, copy=True)  # functions may write into what they get
+        said = self.answers.read(self.net(shown), len(x)).to(x.device)
         if said.is_floating_point() and not self._settled:
             self._settled = True
             self.outputs = "probabilities" if are_probabilities(said) else "logits"

@@ -149,3 +149,31 @@ def test_nan_on_clean_images_is_refused_by_attack_and_audit() -> None:
 def test_arguments_that_do_not_fit(arguments: Any) -> None:
     with pytest.raises(InputError):
         sp.wrap_callable(*((*arguments, 4) if len(arguments) == 1 else arguments))
+
+
+@pytest.mark.parametrize("numpy", [False, True])
+def test_a_function_that_writes_into_its_input_moves_no_point(numpy: bool) -> None:
+    """It had moved the points of the attack itself, which then counted as found."""
+
+    def scores(z: Any) -> Any:
+        said = [[0.55 - float(picture.mean()), float(picture.mean()) - 0.55] for picture in z]
+        z *= 0
+        return said
+
+    x, y = torch.rand(4, 1, 6, 6) * 0.2 + 0.3, torch.zeros(4, dtype=torch.int64)
+    before = x.clone()
+    result = sp.attack("square:queries=60")(sp.wrap_callable(scores, 2, numpy=numpy), x, y, ("Linf", 0.3))
+    assert torch.equal(x, before)
+    assert float((result.x_adv - x).abs().max()) <= 0.3 + 1e-6
+    assert bool(result.success.any())
+    assert bool((result.x_adv.flatten(1).mean(1)[result.success] > 0.55).all())
+
+
+def test_a_number_that_is_the_name_of_another_class_is_refused() -> None:
+    """Names "1" to "4": class number 1 had been read as the class named "1", which is number 0."""
+    names, x = ["1", "2", "3", "4"], torch.rand(2, 1, 4, 4)
+    with pytest.raises(OutputError, match="the class named '2', which is number 1"):
+        sp.wrap_callable(lambda z: [2, 3], names, kind="labels").labels(x)
+    assert sp.wrap_callable(lambda z: ["2", "3"], names, kind="labels").labels(x).tolist() == [1, 2]
+    same = ["0", "1", "2", "3"]
+    assert sp.wrap_callable(lambda z: [2, 3], same, kind="labels").labels(x).tolist() == [2, 3]

@@ -48,9 +48,10 @@ def drawn_on(bout: Bout, sets: Sets) -> Tensor:
     return flat.scatter(2, where, torch.where(member, shown, flat.gather(2, where))).reshape(bout.x.shape)
 
 
-def swap_count(k: int, alpha: float, progress: float) -> int:
-    """How many of k pixels are swapped after a share `progress` of the steps."""
-    return max(int(alpha / _divisor(progress) * k), 1)
+def swap_count(k: Tensor, alpha: float, progress: float) -> Tensor:
+    """How many of k [b] pixels are swapped after a share `progress` of the steps: [b], one at least of those there."""
+    divisor = next((by for mark, by in reversed(MARKS) if progress * 10000 > mark), 1)
+    return (alpha / divisor * k.double()).to(torch.int64).clamp(min=1).minimum(k)
 
 
 def swapped(bout: Bout, sets: Sets, alpha: float, progress: float) -> Sets:
@@ -61,7 +62,7 @@ def swapped(bout: Bout, sets: Sets, alpha: float, progress: float) -> Sets:
     """
     order, paint, k, free = sets
     pixels = order.shape[1]
-    count = (alpha / _divisor(progress) * k.double()).to(torch.int64).clamp(min=1).minimum(k)
+    count = swap_count(k, alpha, progress)
     most = int(count.max())
     place, nth = torch.arange(pixels, device=k.device), torch.arange(most, device=k.device)
     member = place < k[:, None]
@@ -87,7 +88,3 @@ def swapped(bout: Bout, sets: Sets, alpha: float, progress: float) -> Sets:
 def _colours(noise: Noise, channels: int, pixels: int) -> Tensor:
     """Black or white for each value of each pixel: 0 or 1."""
     return noise.uniform(channels, pixels) < 0.5
-
-
-def _divisor(progress: float) -> int:
-    return next((by for mark, by in reversed(MARKS) if progress * 10000 > mark), 1)

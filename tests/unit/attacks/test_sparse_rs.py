@@ -13,8 +13,8 @@ from sparring.blocks.swaps import swap_count
     ("step", "expected"), [(0, 60), (1, 30), (50, 30), (51, 15), (201, 12), (501, 10), (1001, 7), (9999, 3)]
 )
 def test_the_schedule_is_that_of_the_reference_code(step: int, expected: int) -> None:
-    assert swap_count(200, 0.3, step / 10000) == expected
-    assert swap_count(2, 0.3, step / 10000) == 1
+    assert swap_count(torch.tensor(200), 0.3, step / 10000) == expected
+    assert swap_count(torch.tensor(2), 0.3, step / 10000) == 1
 
 
 def test_all_digits_fall_to_twenty_pixels_in_a_thousand_queries() -> None:

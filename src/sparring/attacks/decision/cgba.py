@@ -20,7 +20,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from sparring.attack import Attack, register
 from sparring.blocks.decision.arcs import arc
 from sparring.blocks.decision.bisect import follow
-from sparring.blocks.decision.normals import affordable, normal, way_back
+from sparring.blocks.decision.normals import affordable, normal
 from sparring.blocks.decision.starts import near_start
 from sparring.bout import Bout
 from sparring.norms import L2
@@ -60,6 +60,6 @@ class CGBA(Attack):
             if not len(b):
                 return
             count = int(self.samples * t**0.5)
-            asked = affordable(b, count, way_back(self.tolerance))
+            asked = affordable(b, count, self.tolerance)
             g = normal(b, z, self.probe, count, self.frequencies, tag=t, asked=asked)
             z = follow(b, z, arc(b.ball, z, g), b.ball.distance(z), self.tolerance)

@@ -22,7 +22,7 @@ from sparring.attack import Attack, register
 from sparring.blocks.decision.arcs import arc, line
 from sparring.blocks.decision.bisect import follow
 from sparring.blocks.decision.jumps import land
-from sparring.blocks.decision.normals import affordable, normal, unit, way_back
+from sparring.blocks.decision.normals import affordable, normal, unit
 from sparring.blocks.decision.starts import near_start
 from sparring.bout import Bout
 from sparring.norms import L2
@@ -64,7 +64,7 @@ class CGBAH(Attack):
             if not len(b):
                 return
             count = int(self.samples * t**0.5)
-            asked = affordable(b, count, way_back(self.tolerance))
+            asked = affordable(b, count, self.tolerance)
             g = normal(b, z, self.probe, count, self.frequencies, tag=t, asked=asked)
             size = b.ball.distance(z)
             far, _ = land(b, z, line(b.ball, z, unit(g)), self.inside * size)

@@ -21,7 +21,7 @@ from sparring.attack import Attack, register
 from sparring.blocks.decision.arcs import along_normal
 from sparring.blocks.decision.bisect import follow
 from sparring.blocks.decision.jumps import lengthen
-from sparring.blocks.decision.normals import affordable, normal, way_back
+from sparring.blocks.decision.normals import affordable, normal
 from sparring.blocks.decision.starts import near_start
 from sparring.bout import Bout
 from sparring.norms import L1, L2, Linf
@@ -65,7 +65,7 @@ class GeoDA(Attack):
             if not len(b):
                 return
             count = int(self.samples * min(self.growth**t, 1e3))
-            asked = affordable(b, count, way_back(self.tolerance))
+            asked = affordable(b, count, self.tolerance)
             weight = count if asked is None else b.ball.column(asked)
             w = w + weight * normal(b, z, self.probe, count, self.frequencies, tag=t, asked=asked)
             path = along_normal(b.ball, w)

@@ -22,7 +22,7 @@ from sparring.attack import Attack, register
 from sparring.blocks.decision.arcs import line
 from sparring.blocks.decision.bisect import to_boundary
 from sparring.blocks.decision.jumps import land
-from sparring.blocks.decision.normals import affordable, normal, way_back
+from sparring.blocks.decision.normals import affordable, normal
 from sparring.blocks.decision.starts import near_start
 from sparring.bout import Bout
 from sparring.norms import L2, Linf
@@ -65,7 +65,7 @@ class HopSkipJump(Attack):
             if not len(b):
                 return
             count = int(self.samples * t**0.5)
-            asked = affordable(b, count, way_back(tolerance))
+            asked = affordable(b, count, tolerance)
             g = b.ball.steepest(normal(b, z, self.probe, count, self.frequencies, tag=t, asked=asked))
             far, hit = land(b, z, line(b.ball, z, g), b.ball.distance(z) / t**0.5)
             z = to_boundary(b, far, tolerance, hit)

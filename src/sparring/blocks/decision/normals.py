@@ -64,14 +64,12 @@ def _cosines(length: int, count: int, like: Tensor) -> Tensor:
     return rows.to(like.dtype)
 
 
-def way_back(tolerance: float) -> int:
-    """Queries of a jump, and of the bisection back to the boundary after it: what an estimate is good for."""
-    return 3 + math.ceil(math.log2(1 / min(tolerance, 0.5)))
+def affordable(bout: Bout, count: int, tolerance: float) -> Tensor | None:
+    """[b] how many of `count` probes leave a row the queries to make use of what they tell; None = all of them.
 
-
-def affordable(bout: Bout, count: int, spare: int) -> Tensor | None:
-    """[b] how many of `count` probes leave a row `spare` queries to make use of what they tell; None = all of them."""
-    left = bout.queries_left_each
+    That is a jump, and the bisection back to the boundary, as finely as `tolerance`.
+    """
+    left, spare = bout.queries_left_each, 3 + math.ceil(math.log2(1 / min(tolerance, 0.5)))
     return None if left is None or bool((left >= count + spare).all()) else (left - spare).clamp(1, count)
 
 

@@ -68,19 +68,24 @@ SPECKLES: tuple[tuple[Draw, int], ...] = (*((speckled, 8),) * 4, *STAGES)
 
 
 def far_start(
-    bout: Bout, stages: tuple[tuple[Draw, int], ...] = STAGES, known: bool = True, skip: Tensor | None = None
+    bout: Bout,
+    stages: tuple[tuple[Draw, int], ...] = STAGES,
+    known: bool = True,
+    skip: Tensor | None = None,
+    noise: Noise | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Points [b, ...] that fool, and bool [b], where there is one or `skip` says that none is needed.
 
-    `known`: begin with the nearest found so far.
+    `known`: begin with the nearest found so far. `noise`: None = that of the bout.
     """
+    noise = bout.noise if noise is None else noise
     z, size = bout.nearest_success
     found = size.isfinite() & known
     found = found if skip is None else found | skip
     for number, (draw, count) in enumerate(stages):
         if bool(found.all()):
             break
-        points = clip_many(bout, draw(bout, bout.noise.fold(number), count))
+        points = clip_many(bout, draw(bout, noise.fold(number), count))
         hits = bout.fooled_many(points, ~found[:, None].expand(-1, count))
         z = torch.where(bout.ball.column(hits.any(1)), pick(points, first(hits)), z)
         found = found | hits.any(1)
@@ -97,11 +102,12 @@ def near_start(bout: Bout, tolerance: float) -> Tensor:
 def sign_start(bout: Bout) -> tuple[Tensor, Tensor]:
     """Directions of -1 and 1 [b, ...] that fool at radii [b]; rows without one leave the bout.
 
-    Noise is tried where no ray of `sign_rays` fools: targets need it. The signs of the way to it must fool, too.
+    Noise is tried where no ray of `sign_rays` fools: targets need it. The signs of the way to it must fool, too. It is
+    the same for an image whatever the seed, as attacks that begin here draw nothing else.
     """
     signs, radius, found = sign_rays(bout)
     if not bool(found.all()):
-        z, fools = far_start(bout, CORNERS, skip=found)
+        z, fools = far_start(bout, CORNERS, skip=found, noise=Noise.of(bout.x, seed=0))
         turned = signs_of(bout.ball, z)
         hit = ask(bout, bout.ball.clip(bout.x + bout.ball.width * turned), fools & ~found)
         signs, found = torch.where(bout.ball.column(hit), turned, signs), found | hit

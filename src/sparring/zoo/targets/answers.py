@@ -75,17 +75,17 @@ class Answers:
         """A class by name or number. Raises OutputError: there is none such."""
         if isinstance(said, Tensor | np.ndarray) and said.ndim == 0:
             said = said.item()
+        if isinstance(said, float) and said.is_integer():
+            said = int(said)
         if str(said) in self._numbers:
             number = self._numbers[str(said)]
-            if not isinstance(said, str) and number != said:
+            if isinstance(said, int | np.integer) and number != said and 0 <= said < len(self._numbers):
                 raise OutputError(
                     f"the model said class {_short(said)}: number {_short(said)}, or the class named '{said}', "
                     f"which is number {number}? Let it say names as text, or give classes= as their number"
                 )
             return number
         if isinstance(said, str) and said.isascii() and said.isdigit() and len(said) < 10 and not self._numbers:
-            said = int(said)
-        if isinstance(said, float) and said.is_integer():
             said = int(said)
         if isinstance(said, int | np.integer) and not isinstance(said, bool) and 0 <= said < (self.classes or 0):
             return int(said)

@@ -178,6 +178,9 @@ def test_where_no_plain_ray_reaches_the_target_noise_does(name: str) -> None:
         for spec in (name, "hopskipjump")
     ]
     assert reached[0] >= reached[1]
+    if not sp.attack(name).info.random:
+        seeds = [sp.attack(f"{name}:queries=60")(net, x, goal, ("Linf", None), seed=seed) for seed in (0, 1)]
+        assert torch.equal(seeds[0].x_adv, seeds[1].x_adv)
 
 
 @pytest.mark.parametrize("name", ["hopskipjump", "geoda", "cgba", "cgba-h", "tangent"])

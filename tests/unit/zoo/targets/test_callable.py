@@ -172,8 +172,11 @@ def test_a_function_that_writes_into_its_input_moves_no_point(numpy: bool) -> No
 def test_a_number_that_is_the_name_of_another_class_is_refused() -> None:
     """Names "1" to "4": class number 1 had been read as the class named "1", which is number 0."""
     names, x = ["1", "2", "3", "4"], torch.rand(2, 1, 4, 4)
-    with pytest.raises(OutputError, match="the class named '2', which is number 1"):
-        sp.wrap_callable(lambda z: [2, 3], names, kind="labels").labels(x)
+    for said in ([2, 3], [2.0, 3.0], torch.tensor([2, 3])):
+        with pytest.raises(OutputError, match="the class named '2', which is number 1"):
+            sp.wrap_callable(lambda z, said=said: said, names, kind="labels").labels(x)
     assert sp.wrap_callable(lambda z: ["2", "3"], names, kind="labels").labels(x).tolist() == [1, 2]
+    years = ["2021", "2022"]  # no class has such a number
+    assert sp.wrap_callable(lambda z: [2022, 2021], years, kind="labels").labels(x).tolist() == [1, 0]
     same = ["0", "1", "2", "3"]
     assert sp.wrap_callable(lambda z: [2, 3], same, kind="labels").labels(x).tolist() == [2, 3]

@@ -18,7 +18,7 @@ from torch import Tensor
 from sparring.ball import Ball
 from sparring.blocks.apgd_linf_l2 import Best
 from sparring.bout import Bout, LossFunction, View
-from sparring.norms import L0, per
+from sparring.norms import per
 
 
 class _State(NamedTuple):
@@ -55,7 +55,7 @@ def apgd_l1(bout: Bout, z: Tensor, steps: int, loss: LossFunction, view: View | 
 
 def apgd_l1_from(bout: Bout, z: Tensor, steps: int, loss: LossFunction, step: float) -> Tensor:
     """The same from points `z` of the ball that are good already: at eps alone, with first steps of `step` * eps."""
-    changed = L0.size(z - bout.x).clamp(min=1) / z[0].numel()
+    changed = changed_pixels(z, bout.x).clamp(min=1) / z[0].numel()
     return _stage(bout, z, steps, loss, None, 1.0, changed / 1.5, step)[0]
 
 
@@ -105,9 +105,16 @@ def _sparse_sign(g: Tensor, share: Tensor) -> Tensor:
     return (sign / sign.abs().sum(1, keepdim=True).clamp(min=1)).reshape(g.shape)
 
 
+def changed_pixels(z: Tensor, x: Tensor) -> Tensor:
+    """How many pixels of `z` differ from `x`, [b]: by more than rounding, which a projection leaves on some that it
+    shrinks to nothing."""
+    least = 32 * torch.finfo(z.dtype).eps * torch.maximum(z.abs(), x.abs()).flatten(1).amax(1)
+    return ((z - x).abs() > per(least, z)).flatten(1).sum(1).to(z.dtype)
+
+
 def _adapt(row: _State, ball: Ball) -> _State:
     """A checkpoint: fewer pixels and full steps where the best point uses fewer, shorter steps elsewhere."""
-    pixels = L0.size(row.best.z - ball.x)
+    pixels = changed_pixels(row.best.z, ball.x)
     sparser = pixels < 0.95 * row.pixels
     back = per(sparser, row.z)
     return row._replace(

@@ -2,13 +2,15 @@
 
     SPARRING_DATA=... python benchmarks/league.py --n 100
     python benchmarks/league.py --models mnist-cnn --norms L2 --n 20 --queries 100,300,1000 --attacks geoda,surfree
-    python benchmarks/league.py --rows rows.jsonl --page docs/black_box_league.md   # resumes; fills the page
+    python benchmarks/league.py --rows rows.jsonl            # writes each row as it is done, and goes on after a stop
+    python benchmarks/league.py --rows rows.jsonl --known --page docs/black_box_league.md   # fills the page
     python benchmarks/league.py --rows rows.jsonl --portfolio     # portfolios beside the best of their members
     python benchmarks/league.py --adba            # queries to the first success at Linf 0.2, beside ADBA's published
 
 Every attack runs anew for every budget, which is hard: not one query more. Success is the share of right images fooled
 within the radius of the model (`RADII`), with Wilson's 95 % interval; distance is the median over images that the model
-gets right, infinite where nothing was found, with the interval of the median by order statistics (95 %).
+gets right, infinite where nothing was found, with the interval of the median by order statistics (95 %). The rows
+behind the page are in `records/black_box_league.jsonl`: a net, a norm, an attack, so many images and queries a line.
 """
 
 from __future__ import annotations
@@ -70,20 +72,22 @@ def league(options: argparse.Namespace, sp: Any) -> None:
     rows, tables = Rows(options.rows), []
     names, counts = options.models.split(","), [int(n) for n in options.n.split(",")]
     for name, n in zip(names, counts * len(names) if len(counts) == 1 else counts, strict=False):
-        net = load(name).to(memory_format=torch.channels_last)  # two thirds of the time
-        x, y = images(name, n, net)
+        if not options.known:
+            net = load(name).to(memory_format=torch.channels_last)  # two thirds of the time
+            x, y = images(name, n, net)
+            assert len(x) == n
         for norm in options.norms.split(","):
             specs = options.attacks.split(",") if options.attacks else ATTACKS[norm]
             for spec in specs:
                 for queries in budgets:
-                    key = f"{name} {norm} {spec} {len(x)} {queries}"
+                    key = f"{name} {norm} {spec} {n} {queries}"
                     if key not in rows.known and not options.known:
                         started = time.perf_counter()
                         result = sp.attack(spec)(net, x, y, sp.Threat(norm), budget=sp.Budget(queries=queries))
                         assert int(result.queries.max()) <= queries
                         rows.add(key, result.distance.tolist(), time.perf_counter() - started)
                         print(key, cell(rows.known[key], RADII[name][norm]), flush=True)
-            tables.append(markdown(rows, name, norm, len(x), specs, budgets))
+            tables.append(markdown(rows, name, norm, n, specs, budgets))
     text = "\n\n".join(tables)
     print(text)
     if options.page:
@@ -104,6 +108,7 @@ class Rows:
 
     def add(self, key: str, distance: list[float], seconds: float) -> None:
         """Keep, and write, the distances of one attack at one budget."""
+        distance = [float(f"{d:.5g}") for d in distance]
         self.known[key] = torch.tensor(distance)
         if self.path:
             with self.path.open("a") as file:
@@ -198,7 +203,7 @@ def main() -> None:
     if options.portfolio:
         portfolios(options)
         return
-    sp = sparring_or_skip()
+    sp = None if options.known else sparring_or_skip()
     (adba if options.adba else league)(options, sp)
 
 

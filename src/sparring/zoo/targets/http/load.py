@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -28,6 +28,8 @@ from sparring.zoo.targets.http.mapping import IN_SPEC, SECRET, Mapping, read_map
 
 SAME = 1e-4
 "how far two answers to one picture may be apart: services round, and compute in batches"
+GRACE = 2.0
+"seconds that Ctrl-C leaves to requests under way, which are paid for"
 
 
 def load_http(rest: str, options: Options, scheme: str = "http") -> Model:
@@ -89,6 +91,9 @@ class Service:
         Raises:
             TargetError, OutputError: the service fails; with what was spent and is kept.
         """
+        size = self.mapping.input_size
+        if size is not None and tuple(x.shape[1:]) != size:
+            raise InputError(f"{self.name} takes pictures of {list(size)} (input_size), not of {list(x.shape[1:])}")
         pictures = [self._picture(one) for one in x.numpy()]
         keys = [hashlib.sha256(self._form + str(one.shape).encode() + one.tobytes()).hexdigest() for one in pictures]
         said: dict[int, Any] = {}
@@ -130,8 +135,10 @@ class Service:
                         failed = failed or error
             except BaseException:
                 self.client.stop()
+                wait(jobs, GRACE)
                 raise
             finally:
+                self.client.cut()  # nothing is left, unless the user is in a hurry
                 pool.shutdown(wait=True)
                 self.client.stopped.clear()
         if failed is not None:
@@ -140,6 +147,8 @@ class Service:
     def _one(self, key: str, draw: int, picture: NDArray[Any]) -> Any:
         """The answer to one picture, read once to see that it can be, and kept. After a failure nothing more is sent,
         but what is under way is still waited for."""
+        if self.client.stopped.is_set():
+            raise Stopped(self.name)
         try:
             return self._paid(key, draw, picture)
         except (TargetError, OutputError):

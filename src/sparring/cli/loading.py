@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sparring.cli.console import note
 from sparring.cli.options import (
@@ -125,10 +125,34 @@ class LoadOptions(ModelOptions):
 
 
 def note_account(model: Model, log: Console) -> None:
-    """Say what a model that costs money was paid, as it counts itself; nothing of others."""
-    account = getattr(getattr(model, "inner", getattr(model, "deployed", model)), "account", None)
-    if account is not None:
-        note(log, account)
+    """At the end of a run, of a model that costs money: does it answer as before, and what was paid, as it counts
+    itself. Nothing of other models."""
+    asked = _asked(model)
+    if getattr(asked, "account", None) is None:
+        return
+    if (seen := asked.look_again()) is not None:
+        note(log, seen)
+    note(log, asked.account)
+
+
+def refuse_alone(model: Model) -> None:
+    """Refuse to share the work on a model whose processes do not know what the others pay.
+
+    Raises:
+        InputError: a web service with cache=false.
+    """
+    from sparring.errors import InputError
+
+    if getattr(_asked(model), "alone", False):
+        raise InputError(
+            "with cache=false each process counts its own queries only, and max_queries holds for each; name a cache "
+            "(cache=FILE), or leave out --workers, --ray and --slurm"
+        )
+
+
+def _asked(model: Model) -> Any:
+    """The model that answers, behind defenses or beside a twin."""
+    return getattr(model, "inner", getattr(model, "deployed", model))
 
 
 def channels(what: str, text: str | None) -> list[float] | None:

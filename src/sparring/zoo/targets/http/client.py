@@ -49,8 +49,8 @@ class Client:
     def __init__(self, url: str, name: str, mapping: Mapping, pay: Callable[[], None]) -> None:
         self._httpx = need("httpx", name, "http")
         self.url, self.name, self.mapping, self._pay = url, name, mapping, pay
-        headers, self._secrets = filled(mapping.headers)
-        refuse_unsendable(headers, upload=mapping.request.format == "upload")
+        self.headers, self._secrets = filled(mapping.headers)
+        refuse_unsendable(self.headers, upload=mapping.request.format == "upload")
         own = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
@@ -65,7 +65,7 @@ class Client:
         if not fits:
             raise InputError(f"{name!r} is no URL that can be asked; write http://HOST:PORT/PATH or https://HOST/PATH")
         self._http = self._httpx.Client(
-            headers={**headers, **own},
+            headers={**self.headers, **own},
             timeout=mapping.timeout,
             limits=self._httpx.Limits(max_connections=None, max_keepalive_connections=0),
             follow_redirects=False,  # credentials go to the host that was named, and to no other

@@ -9,12 +9,15 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from sparring.cli.audit.work import Work
+from sparring.cli.loading import refuse_alone
 from sparring.errors import InputError, TargetError
 from sparring.zoo.loaders import load_model
 from sparring.zoo.targets.http import ledger as ledgers
@@ -276,3 +279,15 @@ def test_a_failure_gives_the_claim_back(loopback: Any, pictures: Pictures) -> No
     loopback.reply = said
     two.raw(pictures(2))
     assert two.service.ledger.account == Account(4, 3, 1)
+
+
+@pytest.mark.parametrize("more", [{"workers": 2}, {"ray": "local"}, {"slurm": ""}])
+def test_work_is_not_shared_among_processes_that_count_by_themselves(
+    loopback: Any, tmp_path: Path, more: dict[str, Any]
+) -> None:
+    plan: Any = SimpleNamespace(model=load_model(loopback.mapped(cache=False)))
+    nobody: Any = None
+    with pytest.raises(InputError, match=r"with cache=false each process counts its own queries"):
+        Work(out=tmp_path / "out", **more).carry_out(plan, nobody, nobody, nobody)
+    refuse_alone(cached(loopback))
+    assert loopback.received == 0

@@ -74,6 +74,15 @@ def test_a_service_that_never_reads_meets_the_deadline_too(loopback: Any, second
     assert seconds() < 2
 
 
+def test_encryption_that_is_never_agreed_on_meets_the_deadline_too(
+    loopback: Any, pictures: Pictures, seconds: Callable[[], float]
+) -> None:
+    loopback.url = loopback.url.replace("http:", "https:")
+    with pytest.raises(TargetError, match=r"did not answer within 0.2 s; 1 queries were sent, 0 were answered"):
+        load_model(loopback.mapped(timeout=0.2, retries=0)).logits(pictures(1))
+    assert seconds() < 2
+
+
 @pytest.mark.parametrize("late", [0.0, 0.02], ids=["at once", "a moment later"])
 def test_a_second_answer_to_one_request_shifts_no_other(loopback: Any, pictures: Pictures, late: float) -> None:
     def twice(connection: Any, number: int) -> None:

@@ -39,16 +39,19 @@ class Call:
     ) -> None:
         self._clock.cancel()
         with self._lock:
+            for each in self._sockets:
+                each.close()
             self._sockets.clear()
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """What httpcore reports: each new connection, and the same again once it is encrypted."""
-        if not event.endswith(("connect_tcp.complete", "start_tls.complete")):
+        """What httpcore reports: of interest is each new connection. A second handle on it works from here, whatever
+        becomes of the first; encryption takes that away."""
+        if not event.endswith("connect_tcp.complete"):
             return
         found = info["return_value"].get_extra_info("socket")
         if isinstance(found, socket.socket):
             with self._lock:
-                self._sockets.append(found)
+                self._sockets.append(found.dup())
                 if self.cut_off:
                     _shut(found)
 
@@ -65,6 +68,6 @@ class Call:
 
 
 def _shut(one: socket.socket) -> None:
-    """Wake whoever reads or writes there. An encrypted socket is not asked: it would wait to say goodbye."""
-    with suppress(OSError):  # closed already
-        socket.socket.shutdown(one, socket.SHUT_RDWR)
+    """Wake whoever reads or writes there."""
+    with suppress(OSError):  # the other side has gone
+        one.shutdown(socket.SHUT_RDWR)

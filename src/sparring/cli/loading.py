@@ -121,7 +121,9 @@ class LoadOptions(ModelOptions):
     @property
     def title(self) -> str:
         """For people: what is loaded."""
-        return f"loading {self.model} and {self.data}"
+        from sparring.zoo.targets.words import public
+
+        return f"loading {public(self.model)} and {self.data}"
 
 
 def note_account(model: Model, log: Console) -> None:

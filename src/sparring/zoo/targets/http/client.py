@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from sparring.errors import OutputError, TargetError
 from sparring.zoo.extras import need
-from sparring.zoo.targets.http.mapping import Mapping, filled
+from sparring.zoo.targets.http.mapping import Mapping
+from sparring.zoo.targets.http.secrets import Secrets
 
 MOST_BYTES = 4 << 20
 "of an answer"
@@ -37,7 +38,8 @@ class Client:
     def __init__(self, url: str, name: str, mapping: Mapping, pay: Callable[[], None]) -> None:
         self._httpx = need("httpx", name, "http")
         self.url, self.name, self.mapping, self._pay = url, name, mapping, pay
-        headers, self._secrets = filled(mapping.headers)
+        self.secrets = Secrets()
+        headers = self.secrets.filled(mapping.headers)
         self._http = self._httpx.Client(
             headers={**headers, "Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "sparring"},
             timeout=mapping.timeout,
@@ -112,23 +114,19 @@ class Client:
         try:
             return json.loads(body)
         except (ValueError, RecursionError):
-            raise OutputError(f"{self.name} answered, but not in JSON: {self._clean(body[:80])}") from None
+            raise OutputError(f"{self.name} answered, but not in JSON: {self._clean(body)}") from None
 
     def _said(self, answer: Any, began: float) -> str:
         """What a refusal says of itself, briefly."""
         try:
-            text = self._clean(self._body(answer, began)[:200])
+            text = self._clean(self._body(answer, began))
         except OutputError:
             text = ""
         return f"answered {answer.status_code}" + (f" ({text})" if text else "")
 
     def _clean(self, text: bytes | str) -> str:
         """A stranger's words on one line, printable, and without the credentials that they may repeat."""
-        text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        text = "".join(char if char.isprintable() else " " for char in text)
-        return " ".join(text.split())[:120]
+        return self.secrets.line(text)
 
 
 class Pace:

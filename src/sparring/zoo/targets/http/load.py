@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,13 @@ from torch import Tensor
 from sparring.data.places import cache_folder
 from sparring.errors import InputError, OutputError, TargetError
 from sparring.model import Model
-from sparring.spec import number, read_pairs
 from sparring.zoo.options import Options
 from sparring.zoo.targets.answers import Answers
 from sparring.zoo.targets.black_box import BlackBox
 from sparring.zoo.targets.http.client import Client, Stopped
 from sparring.zoo.targets.http.ledger import Account, Ledger
-from sparring.zoo.targets.http.mapping import IN_SPEC, SECRET, Mapping, read_mapping
+from sparring.zoo.targets.http.mapping import Mapping, read_mapping
+from sparring.zoo.targets.http.url import file_named, read_url
 
 SAME = 1e-4
 "how far two answers to one picture may be apart: services round, and compute in batches"
@@ -44,7 +44,7 @@ def load_http(rest: str, options: Options, scheme: str = "http") -> Model:
         raise InputError("a web service gets pictures as they are, and normalises them itself; drop --mean and --std")
     url, name, settings = read_url(spec)
     path = settings.pop("mapping", None)
-    mapping = read_mapping(None if path is None else Path(path).expanduser(), settings)
+    mapping = read_mapping(None if path is None else file_named(path, "mapping"), settings)
     count, names = _classes(mapping, options.num_classes)
     service = Service(url, name, mapping, Answers(mapping.answer.kind, count, names))
     return Remote(service)
@@ -79,6 +79,8 @@ class Service:
         self._form = hashlib.sha256(form.encode()).digest()
         self.ledger = Ledger(self._place(urlsplit(url).hostname or "target"), mapping.random)
         self.client = Client(url, name, mapping, self._pay)
+        self._other = self.client.secrets.filled(mapping.request.other, header=False)
+        answers.shown = self.client.secrets.value
         self._checked = mapping.random or self.ledger.account.answered > 0
 
     def ask(self, x: Tensor) -> list[Any]:
@@ -193,12 +195,12 @@ class Service:
         if request.encoding == "floats":
             pixels = picture if request.layout == "CHW" else picture.transpose(1, 2, 0)
             shown = pixels.tolist() if request.scale == 1 else (pixels.astype(np.float64) * 255).tolist()
-            return {"json": {**request.other, request.field: shown}}
+            return {"json": {**self._other, request.field: shown}}
         image = png(picture)
         if request.format == "upload":
-            form = {key: str(value) for key, value in request.other.items()}
+            form = {key: str(value) for key, value in self._other.items()}
             return {"files": {request.field: ("picture.png", image, "image/png")}, "data": form}
-        return {"json": {**request.other, request.field: base64.b64encode(image).decode()}}
+        return {"json": {**self._other, request.field: base64.b64encode(image).decode()}}
 
     def _found(self, body: Any) -> Any:
         """The answer inside the JSON, where the mapping says that it is."""
@@ -208,8 +210,8 @@ class Service:
                 value = value[int(step)] if isinstance(value, list) else value[step]
             except (KeyError, IndexError, TypeError, ValueError):
                 raise OutputError(
-                    f"{self.name} answered without {answer.path!r}: {_outline(body)}; say where the answer is in the "
-                    "mapping (answer.path)"
+                    f"{self.name} answered without {answer.path!r}: {self._outline(body)}; say where the answer is in "
+                    "the mapping (answer.path)"
                 ) from None
         if answer.kind != "topk" or not isinstance(value, list):
             return value
@@ -220,6 +222,13 @@ class Service:
                 f"{self.name} gave an entry without {error}; say the keys in the mapping (answer.label, answer.score)"
             ) from None
 
+    def _outline(self, body: Any) -> str:
+        """What a JSON answer looks like from outside."""
+        if not isinstance(body, dict):
+            return f"a {type(body).__name__}"
+        keys = (self.client.secrets.line(str(key), 30) for key in list(body)[:8])
+        return f"an object with {', '.join(keys) or 'nothing in it'}"
+
     def _pay(self) -> None:
         if not self.ledger.pay(self.mapping.max_queries):
             raise TargetError(f"{self.name}: the ceiling of max_queries={self.mapping.max_queries} queries is reached")
@@ -227,43 +236,8 @@ class Service:
     def _place(self, host: str) -> Path | None:
         chosen = self.mapping.cache
         if isinstance(chosen, str):
-            return Path(chosen).expanduser()
+            return file_named(chosen, "cache")
         return cache_folder("answers") / f"{host}-{self._form.hex()[:12]}.sqlite" if chosen else None
-
-
-def read_url(spec: str) -> tuple[str, str, dict[str, Any]]:
-    """The URL to send to, its name for people, and the settings behind the #.
-
-    Raises:
-        InputError: no URL, or one with credentials in it.
-    """
-    parts = urlsplit(spec)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InputError(f"{spec.partition('?')[0]!r} is no URL; write http://HOST:PORT/PATH or https://HOST/PATH")
-    advice = "name an environment variable in the headers of a mapping file instead (docs/black_box.md)"
-    if parts.username is not None or parts.password is not None:
-        raise InputError(f"the URL of {parts.hostname} carries a password, which reports would keep; {advice}")
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    if secret := [key for key, _ in query if SECRET.search(key)]:
-        raise InputError(f"the URL of {parts.hostname} carries {secret[0]}=..., which reports would keep; {advice}")
-    pairs = read_pairs(filter(None, parts.fragment.split(",")), parts.fragment, "write #mapping=FILE,rate=5")
-    if "mapping" in dict(query):
-        pairs.setdefault("mapping", dict(query)["mapping"])
-        query = [(key, value) for key, value in query if key != "mapping"]
-    if odd := [key for key in pairs if key not in IN_SPEC]:
-        raise InputError(f"{odd[0]}= behind the # of a URL is not known; there are {', '.join(IN_SPEC)}")
-    settings = {key: value if key in ("mapping", "cache") else _plain(value) for key, value in pairs.items()}
-    settings |= {"cache": _plain(settings["cache"])} if str(settings.get("cache")).lower() in _WORDS else {}
-    url = urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(query), ""))
-    return url, f"{parts.scheme}://{parts.netloc}{parts.path}", settings
-
-
-_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-
-def _plain(text: str) -> Any:
-    word = text.lower()
-    return _WORDS[word] if word in _WORDS and not word.isdigit() else number(text)
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
@@ -291,10 +265,3 @@ def _classes(mapping: Mapping, wanted: int | None) -> tuple[int | None, Sequence
     if wanted is not None and count not in (None, wanted):
         raise InputError(f"the mapping has {count} classes, not num_classes={wanted}")
     return count or wanted, names
-
-
-def _outline(body: Any) -> str:
-    """What a JSON answer looks like from outside."""
-    if isinstance(body, dict):
-        return f"an object with {', '.join(str(key)[:30] for key in list(body)[:8]) or 'nothing in it'}"
-    return f"a {type(body).__name__}"

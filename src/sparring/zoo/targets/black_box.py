@@ -144,7 +144,7 @@ def _counted(classes: Any) -> tuple[int | None, list[str] | None]:
     if classes is None:
         return None, None
     names = None
-    if not isinstance(classes, str | bool | Mapping | Set):
+    if not isinstance(classes, str | bytes | bool | Mapping | Set):
         if isinstance(classes, Sequence) or (hasattr(classes, "__len__") and getattr(classes, "ndim", 1) == 1):
             names = [str(each) for each in classes]
         try:

@@ -175,6 +175,18 @@ def test_a_form_carries_the_environment_too(echo: Echo, tmp_path: Path, monkeypa
     assert b'name="version"\r\n\r\n3' in echo.body
 
 
+@pytest.mark.parametrize("kind", ["scores", "labels", "topk"])
+@pytest.mark.parametrize("around", ["%s", '{"scores": %s}', '{"scores": [%s]}', '{"scores": [[0, %s]]}', '{"x": %s}'])
+@pytest.mark.parametrize("depth", [100, 900, 5000, 100_000])
+def test_an_answer_nested_however_deeply_is_one_line_that_counts(
+    depth: int, around: str, kind: str, echo: Echo, tmp_path: Path
+) -> None:
+    echo.said = (around % ("[" * depth + "0.5" + "]" * depth)).encode()
+    line = complaint(load_model(spec(echo.url, tmp_path, request={}, answer={"kind": kind})))
+    assert line.endswith("1 queries were sent, 1 were answered") or "not in JSON" in line
+    assert len(line) < 400
+
+
 def test_a_variable_that_is_not_set_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="environment variable OUR_TOKEN, which the mapping names, is not set"):
         load_model(spec("http://127.0.0.1:9/p", tmp_path))

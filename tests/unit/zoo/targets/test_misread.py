@@ -159,6 +159,20 @@ def test_an_answer_that_is_broken_settles_nothing() -> None:
     assert model.logits(PICTURE).exp()[0].tolist() == pytest.approx(LIKELY[0])
 
 
+@pytest.mark.parametrize("defense", ["bits:4", "jpeg:quality=75|bits:4"])
+@pytest.mark.parametrize("form", [lambda z: z.softmax(1), lambda z: z.log_softmax(1), lambda z: z])
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_behind_a_defense_scores_are_what_they_are_without_it(form: Any, defense: str, adaptive: bool) -> None:
+    """Probabilities behind a defense had been refused, as if a net gave them."""
+    weights = torch.randn(3, 64, generator=torch.Generator().manual_seed(4))
+    model = sp.defend(sp.wrap_callable(lambda x: form(x.flatten(1) @ weights.T), 3), defense)
+    model = model.exposed() if adaptive else model
+    x = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(5))
+    with model.guard():
+        y = model.labels(x)
+    assert bool(sp.attack("square:queries=20")(model, x, y, ("Linf", 0.3)).clean_correct.all())
+
+
 def top(*scores: float) -> list[list[tuple[int, float]]]:
     return [list(enumerate(scores))]
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sparring import accounts
 from sparring.data.places import cache_folder
 from sparring.errors import InputError, OutputError, TargetError
 from sparring.model import Model
@@ -63,11 +64,19 @@ class Remote(BlackBox):
             input_size=mapping.input_size,
         )
         self.service = service
+        self._before = service.ledger.account.sent
+        accounts.enter(self)
 
     @property
     def account(self) -> str:
         """What was paid so far, in words."""
         return summary(self.service.ledger.account, self.service.ledger.place)
+
+    @property
+    def used(self) -> bool:
+        """Was anything asked since it was loaded, by any process that shares the cache?"""
+        account = self.service.ledger.account
+        return account.sent > self._before or account.reused > 0
 
 
 class Service:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from rich.console import Console
 from torch import Tensor
 
-from sparring.cli.loading import note_account
+from sparring.accounts import enter
+from sparring.cli.bills import billed
 from sparring.errors import OutputError
 from sparring.zoo.loaders import load_model
 
@@ -28,8 +29,9 @@ def answer(score: float) -> bytes:
 def ended(model: Any) -> str:
     """What the command line says at the end of a run."""
     said = io.StringIO()
-    note_account(model, Console(file=said, width=1000))
-    return said.getvalue()
+    with contextlib.redirect_stderr(said), billed():
+        enter(model)
+    return " ".join(said.getvalue().split())
 
 
 ANSWERS = {

@@ -20,7 +20,8 @@ from sparring.errors import InputError, OutputError, TargetError
 from sparring.zoo.extras import need
 from sparring.zoo.targets.http.call import Call
 from sparring.zoo.targets.http.headers import refuse_unsendable
-from sparring.zoo.targets.http.mapping import Mapping, filled
+from sparring.zoo.targets.http.mapping import Mapping
+from sparring.zoo.targets.http.secrets import Secrets
 
 MOST_BYTES = 4 << 20
 "of an answer"
@@ -49,7 +50,8 @@ class Client:
     def __init__(self, url: str, name: str, mapping: Mapping, pay: Callable[[], None]) -> None:
         self._httpx = need("httpx", name, "http")
         self.url, self.name, self.mapping, self._pay = url, name, mapping, pay
-        self.headers, self._secrets = filled(mapping.headers)
+        self.secrets = Secrets()
+        self.headers = self.secrets.filled(mapping.headers)
         refuse_unsendable(self.headers, upload=mapping.request.format == "upload")
         own = {
             "Accept": "application/json",
@@ -100,7 +102,7 @@ class Client:
                 continue
             if code == 200:
                 return self._json(body)
-            text = self._clean(body[:200])
+            text = self._clean(body)
             reason = f"answered {code}" + (f" ({text})" if text else "")
             if code not in AGAIN:
                 break
@@ -178,15 +180,11 @@ class Client:
         try:
             return json.loads(body)
         except (ValueError, RecursionError):
-            raise OutputError(f"{self.name} answered, but not in JSON: {self._clean(body[:80])}") from None
+            raise OutputError(f"{self.name} answered, but not in JSON: {self._clean(body)}") from None
 
     def _clean(self, text: bytes | str) -> str:
         """A stranger's words on one line, printable, and without the credentials that they may repeat."""
-        text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        text = "".join(char if char.isprintable() else " " for char in text)
-        return " ".join(text.split())[:120]
+        return self.secrets.line(text)
 
 
 class _NoAnswer(Exception):

@@ -8,23 +8,24 @@ from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sparring import accounts
 from sparring.data.places import cache_folder
 from sparring.errors import InputError, OutputError, TargetError
 from sparring.model import Model
-from sparring.spec import number, read_pairs
 from sparring.zoo.options import Options
 from sparring.zoo.targets.answers import Answers
 from sparring.zoo.targets.black_box import BlackBox
 from sparring.zoo.targets.http.client import LONGEST_WAIT, Client, Stopped
 from sparring.zoo.targets.http.ledger import Account, Ledger
-from sparring.zoo.targets.http.mapping import IN_SPEC, SECRET, Mapping, read_mapping
+from sparring.zoo.targets.http.mapping import Mapping, read_mapping
 from sparring.zoo.targets.http.pictures import content, identity, shown
 from sparring.zoo.targets.http.steady import Steadiness
+from sparring.zoo.targets.http.url import file_named, read_url
 
 LOOK = 0.02
 "seconds between looks whether another process has its answer"
@@ -46,7 +47,7 @@ def load_http(rest: str, options: Options, scheme: str = "http") -> Model:
         raise InputError("a web service gets pictures as they are, and normalises them itself; drop --mean and --std")
     url, name, settings = read_url(spec)
     path = settings.pop("mapping", None)
-    mapping = read_mapping(None if path is None else Path(path).expanduser(), settings)
+    mapping = read_mapping(None if path is None else file_named(path, "mapping"), settings)
     count, names = _classes(mapping, options.num_classes)
     service = Service(url, name, mapping, Answers(mapping.answer.kind, count, names))
     return Remote(service)
@@ -65,11 +66,19 @@ class Remote(BlackBox):
             input_size=mapping.input_size,
         )
         self.service = service
+        self._before = service.ledger.account.sent
+        accounts.enter(self)
 
     @property
     def account(self) -> str:
         """What was paid so far, in words."""
         return summary(self.service.ledger.account, self.service.ledger.place)
+
+    @property
+    def used(self) -> bool:
+        """Was anything asked since it was loaded, by any process that shares the cache?"""
+        account = self.service.ledger.account
+        return account.sent > self._before or account.reused > 0
 
     def look_again(self) -> str | None:
         """At the end of a run: whether the service still answers a few pictures as it did, which is paid for."""
@@ -87,7 +96,9 @@ class Service:
     def __init__(self, url: str, name: str, mapping: Mapping, answers: Answers) -> None:
         self.name, self.mapping, self.answers = name, mapping, answers
         self.client = Client(url, name, mapping, self._pay)
-        self._form = identity(url, mapping, self.client.headers)
+        self._other = self.client.secrets.filled(mapping.request.other, header=False)
+        answers.shown = self.client.secrets.value
+        self._form = identity(url, mapping, self.client.headers, self._other)
         self.ledger = Ledger(self._place(urlsplit(url).hostname or "target"), mapping.random)
         self.steady = Steadiness(name, self._form.hex(), self.ledger, answers, self._anew, mapping.random)
         self._sent = False
@@ -205,7 +216,7 @@ class Service:
         """Ask about a picture and pay. `look`: keep the answer as this one."""
         key, draw = look or ("", 0)
         self._sent = True
-        body = self.client.ask(content(picture, self.mapping.request))
+        body = self.client.ask(content(picture, self.mapping.request, self._other))
         try:
             found = self._found(body)
             read = self.answers.read([found], 1)
@@ -224,8 +235,8 @@ class Service:
                 value = value[int(step)] if isinstance(value, list) else value[step]
             except (KeyError, IndexError, TypeError, ValueError):
                 raise OutputError(
-                    f"{self.name} answered without {answer.path!r}: {_outline(body)}; say where the answer is in the "
-                    "mapping (answer.path)"
+                    f"{self.name} answered without {answer.path!r}: {self._outline(body)}; say where the answer is in "
+                    "the mapping (answer.path)"
                 ) from None
         if answer.kind != "topk" or not isinstance(value, list):
             return value
@@ -236,6 +247,13 @@ class Service:
                 f"{self.name} gave an entry without {error}; say the keys in the mapping (answer.label, answer.score)"
             ) from None
 
+    def _outline(self, body: Any) -> str:
+        """What a JSON answer looks like from outside."""
+        if not isinstance(body, dict):
+            return f"a {type(body).__name__}"
+        keys = (self.client.secrets.line(str(key), 30) for key in list(body)[:8])
+        return f"an object with {', '.join(keys) or 'nothing in it'}"
+
     def _pay(self) -> None:
         if not self.ledger.pay(self.mapping.max_queries):
             raise TargetError(f"{self.name}: the ceiling of max_queries={self.mapping.max_queries} queries is reached")
@@ -243,43 +261,8 @@ class Service:
     def _place(self, host: str) -> Path | None:
         chosen = self.mapping.cache
         if isinstance(chosen, str):
-            return Path(chosen).expanduser()
+            return file_named(chosen, "cache")
         return cache_folder("answers") / f"{host}-{self._form.hex()[:12]}.sqlite" if chosen else None
-
-
-def read_url(spec: str) -> tuple[str, str, dict[str, Any]]:
-    """The URL to send to, its name for people, and the settings behind the #.
-
-    Raises:
-        InputError: no URL, or one with credentials in it.
-    """
-    parts = urlsplit(spec)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InputError(f"{spec.partition('?')[0]!r} is no URL; write http://HOST:PORT/PATH or https://HOST/PATH")
-    advice = "name an environment variable in the headers of a mapping file instead (docs/black_box.md)"
-    if parts.username is not None or parts.password is not None:
-        raise InputError(f"the URL of {parts.hostname} carries a password, which reports would keep; {advice}")
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    if secret := [key for key, _ in query if SECRET.search(key)]:
-        raise InputError(f"the URL of {parts.hostname} carries {secret[0]}=..., which reports would keep; {advice}")
-    pairs = read_pairs(filter(None, parts.fragment.split(",")), parts.fragment, "write #mapping=FILE,rate=5")
-    if "mapping" in dict(query):
-        pairs.setdefault("mapping", dict(query)["mapping"])
-        query = [(key, value) for key, value in query if key != "mapping"]
-    if odd := [key for key in pairs if key not in IN_SPEC]:
-        raise InputError(f"{odd[0]}= behind the # of a URL is not known; there are {', '.join(IN_SPEC)}")
-    settings = {key: value if key in ("mapping", "cache") else _plain(value) for key, value in pairs.items()}
-    settings |= {"cache": _plain(settings["cache"])} if str(settings.get("cache")).lower() in _WORDS else {}
-    url = urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(query), ""))
-    return url, f"{parts.scheme}://{parts.netloc}{parts.path}", settings
-
-
-_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-
-def _plain(text: str) -> Any:
-    word = text.lower()
-    return _WORDS[word] if word in _WORDS and not word.isdigit() else number(text)
 
 
 def summary(account: Account, place: Path | None) -> str:
@@ -299,10 +282,3 @@ def _classes(mapping: Mapping, wanted: int | None) -> tuple[int | None, Sequence
     if wanted is not None and count not in (None, wanted):
         raise InputError(f"the mapping has {count} classes, not num_classes={wanted}")
     return count or wanted, names
-
-
-def _outline(body: Any) -> str:
-    """What a JSON answer looks like from outside."""
-    if isinstance(body, dict):
-        return f"an object with {', '.join(str(key)[:30] for key in list(body)[:8]) or 'nothing in it'}"
-    return f"a {type(body).__name__}"

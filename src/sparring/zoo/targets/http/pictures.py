@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.errors import InputError
-from sparring.zoo.targets.http.mapping import SECRET, VARIABLE, Mapping, Request
+from sparring.zoo.targets.http.mapping import Mapping, Request
+from sparring.zoo.targets.http.secrets import VALUE, VARIABLE, names_secret
 
 ROUNDS = 50_000
 "of hashing what comes from the environment, so that it cannot be guessed from a key"
@@ -30,33 +31,35 @@ def shown(pixels: NDArray[np.float32], request: Request, name: str) -> NDArray[A
     return np.rint(pixels * 255).astype(np.uint8)
 
 
-def content(picture: NDArray[Any], request: Request) -> dict[str, Any]:
-    """Keywords of httpx's request for one picture, see `shown`."""
+def content(picture: NDArray[Any], request: Request, other: dict[str, Any]) -> dict[str, Any]:
+    """Keywords of httpx's request for one picture, see `shown`. other: the further fields, as they are sent."""
     if request.encoding == "floats":
         pixels = picture if request.layout == "CHW" else picture.transpose(1, 2, 0)
         numbers = pixels.tolist() if request.scale == 1 else (pixels.astype(np.float64) * 255).tolist()
-        return {"json": {**request.other, request.field: numbers}}
+        return {"json": {**other, request.field: numbers}}
     image = png(picture)
     if request.format == "upload":
-        form = {key: str(value) for key, value in request.other.items()}
+        form = {key: str(value) for key, value in other.items()}
         return {"files": {request.field: ("picture.png", image, "image/png")}, "data": form}
-    return {"json": {**request.other, request.field: base64.b64encode(image).decode()}}
+    return {"json": {**other, request.field: base64.b64encode(image).decode()}}
 
 
-def identity(url: str, mapping: Mapping, headers: dict[str, str]) -> bytes:
+def identity(url: str, mapping: Mapping, headers: dict[str, str], other: dict[str, Any]) -> bytes:
     """A digest of all that decides what a service says of a picture, and how it is read.
 
-    A header that carries a credential counts as it is written in the mapping, so that answers outlive the credential;
-    any other as it is sent, `headers`. What comes from the environment is hashed slowly before it goes in.
+    A header or field that carries a credential counts as it is written in the mapping, so that answers outlive the
+    credential; any other as it is sent, `headers` and `other`. What comes from the environment is hashed slowly before
+    it goes in.
     """
     answer = mapping.answer
     parts = [url, mapping.request.model_dump_json(), answer.kind, answer.path]
     parts += [answer.label, answer.score] if answer.kind == "topk" else []
     for name, written in sorted((name.lower(), text) for name, text in mapping.headers.items()):
         parts += [name, written]
-    for name, written in sorted(mapping.headers.items()):
-        if VARIABLE.search(written) and not SECRET.search(name):
-            parts.append(hashlib.pbkdf2_hmac("sha256", headers[name].encode(), url.encode(), ROUNDS).hex())
+    for texts, sent in ((mapping.headers, headers), (mapping.request.other, other)):
+        for name, text in sorted(texts.items()):
+            if VARIABLE.search(str(text)) and not (names_secret(name) or VALUE.match(str(text))):
+                parts.append(hashlib.pbkdf2_hmac("sha256", str(sent[name]).encode(), url.encode(), ROUNDS).hex())
     return hashlib.sha256("\n".join(repr(part) for part in parts).encode()).digest()
 
 

@@ -97,6 +97,13 @@ class Defended(Model):
     def read(self, raw: Tensor) -> Tensor:
         return self.inner.read(raw)
 
+    def inspect(self, raw: Tensor, x: Tensor) -> None:
+        """Refuse answers that can't be logits; a model that can only be asked says itself what its answers are."""
+        if type(self.inner).inspect is Model.inspect:
+            super().inspect(raw, x)
+        else:
+            self.inner.inspect(raw, x)
+
     def exposed(self) -> Defended:
         """The same classifier to the last bit, with gradients that pass through it as its stages declare."""
         return Defended(self.inner.exposed(), self.stages, adaptive=True)

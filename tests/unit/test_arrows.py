@@ -20,7 +20,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 ATTACKS = [path for path in sorted((ROOT / "attacks").rglob("*.py")) if path.name != "__init__.py"]
 
 FLOORS = (
-    {"errors", "_callable", "_version", "_lazy", "durations"},
+    {"errors", "_callable", "_version", "_lazy", "durations", "accounts"},
     {"spec", "shares", "storage", "class_numbers", "default_dtype", "seeds", "splitmix"},
     {"rng", "checkpoint", "budget", "outputs", "data"},
     {"kernels"},
@@ -58,7 +58,7 @@ INSIDE = {
     ),
     "cli": (
         {"blame", "console"},
-        {"app"},
+        {"app", "bills"},
         {"options", "tables", "progress", "pictures", "threads"},
         {"epochs"},
         {"loading"},

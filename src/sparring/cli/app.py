@@ -80,6 +80,8 @@ def main() -> None:
     words, whole = _split(sys.argv[1:])
     try:
         code = app(with_values(words), standalone_mode=False, prog_name="sparring") or 0
+        if code == STOPPED:  # typer has caught Ctrl-C
+            fail("stopped", STOPPED)
         sys.stdout.flush()  # else a full disk shows when Python closes it, with a code of its own
         sys.exit(code)
     except BrokenPipeError:  # `sparring attacks | head`: the reader has gone, nothing is wrong

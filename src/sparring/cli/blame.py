@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent
-CALLS = ("raw", "answer", "_traced", "grad", "jacobian", "labels", "load_factory")
+CALLS = ("raw", "answer", "ask", "_traced", "grad", "jacobian", "labels", "load_factory")
 "functions of this package that call the model, or what made it"
 
 

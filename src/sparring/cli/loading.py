@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sparring.cli.console import note
 from sparring.cli.options import (
@@ -121,14 +122,29 @@ class LoadOptions(ModelOptions):
     @property
     def title(self) -> str:
         """For people: what is loaded."""
-        return f"loading {self.model} and {self.data}"
+        from sparring.zoo.targets.words import public
+
+        return f"loading {public(self.model)} and {self.data}"
 
 
-def note_account(model: Model, log: Console) -> None:
-    """Say what a model that costs money was paid, as it counts itself; nothing of others."""
-    account = getattr(getattr(model, "inner", getattr(model, "deployed", model)), "account", None)
-    if account is not None:
-        note(log, account)
+def refuse_alone(model: Model) -> None:
+    """Refuse to share the work on a model whose processes do not know what the others pay.
+
+    Raises:
+        InputError: a web service with cache=false.
+    """
+    from sparring.errors import InputError
+
+    if getattr(_asked(model), "alone", False):
+        raise InputError(
+            "with cache=false each process counts its own queries only, and max_queries holds for each; name a cache "
+            "(cache=FILE), or leave out --workers, --ray and --slurm"
+        )
+
+
+def _asked(model: Model) -> Any:
+    """The model that answers, behind defenses or beside a twin."""
+    return getattr(model, "inner", getattr(model, "deployed", model))
 
 
 def channels(what: str, text: str | None) -> list[float] | None:
@@ -152,8 +168,8 @@ def check_fit(model: Model, x: Tensor, data: str, remedy: Callable[[], str] = st
         remedy: what the error adds where the model fails on the image.
 
     Raises:
-        InputError: its code fails on it, most often because it was made for another shape; or it takes pixels in
-            another range than those of pictures here.
+        InputError: it was made for another shape, or takes pixels in another range than those of pictures here.
+            Whatever else its code raises stays what it is.
     """
     import torch
 
@@ -176,11 +192,30 @@ def check_fit(model: Model, x: Tensor, data: str, remedy: Callable[[], str] = st
                 raise
             if out_of_memory(error):
                 raise OutOfMemory(f"not enough memory to show {model.name} a single image: {error}") from error
+            if not of_shape(error):
+                raise
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
             raise InputError(
                 f"{model.name} cannot take images of shape {tuple(x.shape[1:])} from {data}{wanted}: {reason}{remedy()}"
             ) from error
     return raw.shape[1] if raw.dim() == 2 and raw.shape[1] > 1 and raw.is_floating_point() else None
+
+
+SHAPES = re.compile(
+    r"shape|\bsizes?\b|dim(ension)?s?\b|\d-?D\b|channels?\b|broadcast|features?\b|elements?\b|kernel size|padding"
+    r"|values to unpack|out of (bounds|range)|width|height",
+    re.I,
+)
+"what libraries say of images of another shape than they were made for"
+NEVER = (NameError, AttributeError, ImportError, OSError, KeyError, TypeError, ArithmeticError)
+"errors that the shape of an image does not bring about, whatever they speak of"
+
+
+def of_shape(error: Exception) -> bool:
+    """Does a model fail because the image has another shape than it was made for?"""
+    from sparring.errors import ShapeError
+
+    return isinstance(error, ShapeError) or (not isinstance(error, NEVER) and bool(SHAPES.search(str(error))))
 
 
 def check_classes(model: Model, images: ImageData, columns: int | None) -> None:

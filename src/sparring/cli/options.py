@@ -13,13 +13,15 @@ import inspect
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import typer
+
+from sparring.cli.bills import billed
 
 G = TypeVar("G")
 
@@ -329,7 +331,8 @@ def takes_options(function: Callable[..., None]) -> Callable[..., None]:
     def command(**given: Any) -> None:
         run_plugins(given.get("plugin"))  # first: other options may name what they add
         made = {name: built(kind, given) for name, kind in groups.items()}
-        with threads_kept():
+        worker = given.get("worker") is not None  # whose queries are in the account of the process that started it
+        with threads_kept(), nullcontext() if worker else billed(bool(given.get("quiet"))):
             return function(**made, **{name: given[name] for name in own if name not in groups})
 
     parameters = []

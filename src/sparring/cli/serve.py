@@ -75,6 +75,7 @@ def serve(
     from sparring.cli.loading import ModelOptions
     from sparring.serve.listen import listen
     from sparring.serve.settings import ServeSettings
+    from sparring.zoo.targets.words import public
 
     settings = ServeSettings(
         kind=answers,  # type: ignore[arg-type]  # checked there
@@ -88,7 +89,7 @@ def serve(
     )
     log = stderr()
     options = ModelOptions(model=model, weights=weights, trust=trust, mean=mean, std=std, device=device)
-    with working(log, f"loading {model}"):
+    with working(log, f"loading {public(model)}"):
         loaded = options.load_model()
         if defense:
             from sparring.defenses import defend

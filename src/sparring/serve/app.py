@@ -104,6 +104,7 @@ def make_app(model: Model, settings: ServeSettings, mapping: dict[str, Any]) -> 
     """
     fastapi = need("fastapi", "sparring serve", "serve")
     responses = need("fastapi.responses", "sparring serve", "serve")
+    gone = need("starlette.requests", "sparring serve", "serve").ClientDisconnect
     desk = Desk(model, settings)
     app = fastapi.FastAPI(title="sparring serve", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.desk = desk
@@ -119,7 +120,10 @@ def make_app(model: Model, settings: ServeSettings, mapping: dict[str, Any]) -> 
             desk.admit()
             if settings.latency:
                 await asyncio.sleep(settings.latency)
-            x = await _picture(request, desk)
+            try:
+                x = await _picture(request, desk)
+            except gone:  # nobody reads the refusal, but it counts
+                raise desk.refuse(400, "the client hung up in the middle of the picture") from None
             said = await asyncio.get_running_loop().run_in_executor(None, desk.answer, x)
         except Refused as refusal:
             headers = {} if refusal.wait is None else {"Retry-After": f"{refusal.wait:.3f}"}
@@ -137,7 +141,7 @@ async def _picture(request: Any, desk: Desk) -> Tensor:
     wanted = desk.model.input_size
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     length = request.headers.get("content-length", "")
-    if not length.isdigit():
+    if not (length.isascii() and length.isdigit() and len(length) < 20):
         raise desk.refuse(411, "say how long the request is: Content-Length")
     if int(length) > MOST_BYTES:
         raise desk.refuse(413, f"at most {MOST_BYTES} bytes")

@@ -24,6 +24,7 @@ from sparring.zoo.targets.http.load import load_http
 from sparring.zoo.targets.onnx import load_onnx
 from sparring.zoo.targets.sklearn import load_sklearn
 from sparring.zoo.targets.tflite import load_tflite
+from sparring.zoo.targets.words import public
 from sparring.zoo.torchscript import load_torchscript
 
 SCHEMES: dict[str, Callable[[str, Options], Model]] = {
@@ -108,7 +109,7 @@ def _load(spec: str, options: Options) -> Model:
     importable = where.endswith(".py") or all(part.isidentifier() for part in where.split("."))
     if importable and factory.isidentifier():
         return load_factory(where, factory, options)
-    raise InputError(f"the model {spec!r} is not understood; known forms: {FORMS}")
+    raise InputError(f"the model {public(spec)!r} is not understood; known forms: {FORMS}")
 
 
 def _plain(name: str, options: Options) -> Model:

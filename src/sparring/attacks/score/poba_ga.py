@@ -24,7 +24,7 @@ from torch import Tensor
 from sparring.attack import Attack, register
 from sparring.blocks.populations.differential import pick
 from sparring.blocks.populations.genetic import crossed, drawn, leader, roulette, within
-from sparring.blocks.populations.visibility import doubled_or_dropped, fitness, patterns, visibility
+from sparring.blocks.populations.visibility import bred, doubled_or_dropped, patterns
 from sparring.bout import Bout
 from sparring.losses import Loss, margin
 from sparring.norms import L2, Linf
@@ -50,7 +50,7 @@ class POBAGA(Attack):
     Args:
         generations: after the first. population: perturbations alive at once.
         alpha: how much visibility counts against confidence. mutation: the chance of a value to mutate.
-        loss: above 0 where the model is fooled, and what must rise until then.
+        loss: what must rise until the model is fooled.
     """
 
     generations: PositiveInt = 400
@@ -60,11 +60,8 @@ class POBAGA(Attack):
     loss: Loss = margin
 
     def run(self, bout: Bout) -> Tensor | None:
-        width = bout.ball.width
         live = within(bout, patterns(bout, self.population))
-        seen = visibility(live - bout.x[:, None], width)
-        most = seen.amax(1)
-        value = fitness(bout.candidate_losses(live, self.loss), seen, most, self.alpha)
+        value, most = bred(bout, live, self.loss, None, self.alpha)
         for _ in range(self.generations):
             live, value, most = bout.active(live, value, most)
             if not len(bout):
@@ -74,8 +71,7 @@ class POBAGA(Attack):
             toss = bout.noise.uniform(first.shape[1], *live.shape[2:])
             children = crossed(live, first, second, torch.full_like(chance[:, 1:], 0.5), toss)
             children = within(bout, doubled_or_dropped(bout, children, self.mutation, bout.noise))
-            seen = visibility(children - bout.x[:, None], width)
-            grown = fitness(bout.candidate_losses(children, self.loss), seen, most, self.alpha)
+            grown, _ = bred(bout, children, self.loss, most, self.alpha)
             top = leader(value)
             live = torch.cat([pick(live, top), children], 1)
             value = torch.cat([value.gather(1, top), grown], 1)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sparring.bout import Bout
+from sparring.bout import Bout, LossFunction
+from sparring.losses import margin as margin_loss
 from sparring.norms import per
 from sparring.rng import Noise
 
@@ -41,14 +42,30 @@ def doubled_or_dropped(bout: Bout, z: Tensor, rate: float, noise: Noise) -> Tens
     return bout.x[:, None] + factor * (z - bout.x[:, None])
 
 
-def fitness(margin: Tensor, seen: Tensor, most: Tensor, weight: float) -> Tensor:
-    """[b, P]: the margin where nobody is fooled; else how sure the model is, minus `weight` times what is seen.
+def bred(bout: Bout, z: Tensor, loss: LossFunction, most: Tensor | None, weight: float) -> tuple[Tensor, Tensor]:
+    """The fitness of points [b, P, ...], and the largest visibility of each row [b]: `most`, or theirs if it is None.
 
-    What fools is always fitter than what does not: it has `weight` more.
+    The bout says what fools, whatever the loss is. One query a point.
+    """
+    seen = visibility(z - bout.x[:, None], bout.ball.width)
+    most = seen.amax(1) if most is None else most
+    logits = bout.candidates(z)
+    goal = bout.goal[torch.arange(len(z), device=z.device).repeat_interleave(z.shape[1])]
+    margins = goal.margin(logits.flatten(0, 1)).view(z.shape[:2])
+    losses = None if loss is margin_loss else loss(logits.flatten(0, 1), goal).view(z.shape[:2])
+    return fitness(margins, seen, most, weight, losses), most
+
+
+def fitness(margin: Tensor, seen: Tensor, most: Tensor, weight: float, losses: Tensor | None = None) -> Tensor:
+    """[b, P]: the loss where nobody is fooled; else how sure the model is, minus `weight` times what is seen.
+
+    What fools is always fitter than what does not: it has `weight` more, and a loss counts from 0 downwards.
 
     Args:
-        margin: [b, P]. seen: [b, P] visibilities. most: [b] the largest of the first generation.
+        margin: [b, P], above 0 for what fools. seen: [b, P] visibilities. most: [b] the largest of the first
+            generation. losses: [b, P], what must rise until then; None = the margin.
     """
     share = (seen / per(most, seen).clamp(min=1e-12)).clamp(max=1)
     sure = torch.tanh(margin.clamp(min=0) / 2)
-    return torch.where(margin > 0, sure + weight * (1 - share), margin)
+    below = margin if losses is None else -torch.nn.functional.softplus(-losses)
+    return torch.where(margin > 0, sure + weight * (1 - share), below)

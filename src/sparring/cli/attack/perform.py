@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from sparring.cli.attack.found import Found
 from sparring.cli.console import working
-from sparring.cli.loading import note_account
 from sparring.cli.progress import Bar
 
 if TYPE_CHECKING:
@@ -77,7 +76,6 @@ class Run:
                 goal=policy, batch_size=self.batch_size, seed=self.seed, budget=self.budget, keep=self.keep,
                 progress=counting(bar),
             )  # fmt: skip
-        note_account(model, log)
         about = self._about(images, len(x))
         if goals:
             about["misclassified"] = _misclassified(model, result, y, self.batch_size)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparring.cli.console import note, stderr, working
-from sparring.cli.loading import note_account
 
 if TYPE_CHECKING:
     from sparring.audit.inputs.requirements import Requirement
@@ -45,7 +44,6 @@ def perform(
         note(log, expensive(plan))
     with watching(log) as progress:
         report = work.carry_out(plan, options, progress, log)
-    note_account(plan.model, log)
     if report is None:
         if work.worker is None and work.out is not None:
             note(log, f"this share is done; when all are: sparring merge {shown(work.out, work.out, place)}")

@@ -13,6 +13,7 @@ import typer
 
 from sparring.cli.app import Stopped
 from sparring.cli.console import note
+from sparring.cli.loading import refuse_alone
 from sparring.cli.options import ForceOption, OutOption, WorkersOption, flat, printed, words_of
 
 if TYPE_CHECKING:
@@ -140,6 +141,8 @@ class Work:
         """
         from sparring.audit.run.in_process import carry_out
 
+        if self.ray is not None or self.slurm is not None or (self.workers or 1) > 1:
+            refuse_alone(plan.model)
         try:
             if self.out is None:
                 return carry_out(plan, progress)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from operator import index
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from sparring.errors import InputError, OutputError
 from sparring.model import Access, Model, Outputs
 from sparring.threat import Box
 from sparring.zoo.targets.answers import Answers, Kind, are_probabilities
+from sparring.zoo.targets.words import shown
 
 Ask = Callable[[Tensor], Any]
 
@@ -55,18 +57,23 @@ class BlackBox(Model):
         self.sha256: str | None = getattr(ask, "sha256", None)
         "of the file behind it, where there is one"
         self._settled = outputs is not None or answers.kind == "labels"
+        if outputs is not None:
+            answers.settle(outputs)
 
     def raw(self, x: Tensor) -> Tensor:
         """What it says of pixels [B, ...]: scores [B, K] as `outputs` says, or classes [B]. Never with a gradient."""
         if not len(x):
             return torch.empty(0, self.num_classes or 2, device=x.device)
         shown = x.detach().to("cpu", torch.float32, copy=True)  # functions may write into what they get
-        said = self.answers.read(self.net(shown), len(x)).to(x.device)
-        if said.is_floating_point() and not self._settled:
+        answer = self.net(shown)
+        said = self.answers.read(answer, len(x))
+        if said.is_floating_point() and not self._settled and bool(said.isfinite().all(1).any()):
             self._settled = True
             self.outputs = "probabilities" if are_probabilities(said) else "logits"
+            self.answers.settle(self.outputs, guessed=True)
+            said = self.answers.read(answer, len(x))  # top-k lists that could be either
         self.num_classes = self.num_classes or self.answers.classes
-        return said
+        return said.to(x.device)
 
     def answer(self, x: Tensor) -> Any:
         """Refused: what lies outside the box is no picture, and a query may cost money."""
@@ -111,10 +118,7 @@ def wrap_callable(
     """
     if not callable(fn):
         raise InputError(f"fn is a {type(fn).__name__}; pass a function: pixels [B, C, H, W] -> {kind}")
-    if isinstance(classes, bool) or (isinstance(classes, int) and classes < 2):
-        raise InputError(f"classes is {classes}; at least 2, or their names, are needed")
-    names = None if classes is None or isinstance(classes, int) else [str(each) for each in classes]
-    count = classes if isinstance(classes, int) else None if names is None else len(names)
+    count, names = _counted(classes)
 
     def ask(x: Tensor) -> Any:
         with torch.no_grad():
@@ -129,3 +133,24 @@ def wrap_callable(
         box=box,
         access=access,
     )
+
+
+def _counted(classes: Any) -> tuple[int | None, list[str] | None]:
+    """The number of classes, and their names where they are given.
+
+    Raises:
+        InputError: neither a number from 2 on, nor names in an order.
+    """
+    if classes is None:
+        return None, None
+    names = None
+    if not isinstance(classes, str | bytes | bool | Mapping | Set):
+        if isinstance(classes, Sequence) or (hasattr(classes, "__len__") and getattr(classes, "ndim", 1) == 1):
+            names = [str(each) for each in classes]
+        try:
+            count = index(classes) if names is None else len(names)
+        except TypeError:
+            count = 0
+        if count >= 2:
+            return count, names
+    raise InputError(f"classes is {shown(classes)}; a number from 2 on, or a list of at least two names, is needed")

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
-import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sparring import accounts
 from sparring.data.places import cache_folder
 from sparring.errors import InputError, OutputError, TargetError
 from sparring.model import Model
-from sparring.spec import number, read_pairs
 from sparring.zoo.options import Options
 from sparring.zoo.targets.answers import Answers
 from sparring.zoo.targets.black_box import BlackBox
-from sparring.zoo.targets.http.client import Client, Stopped
+from sparring.zoo.targets.http.client import LONGEST_WAIT, Client, Stopped
 from sparring.zoo.targets.http.ledger import Account, Ledger
-from sparring.zoo.targets.http.mapping import IN_SPEC, SECRET, Mapping, read_mapping
+from sparring.zoo.targets.http.mapping import Mapping, read_mapping
+from sparring.zoo.targets.http.pictures import content, identity, shown
+from sparring.zoo.targets.http.steady import Steadiness
+from sparring.zoo.targets.http.url import file_named, read_url
 
-SAME = 1e-4
-"how far two answers to one picture may be apart: services round, and compute in batches"
+LOOK = 0.02
+"seconds between looks whether another process has its answer"
+GRACE = 2.0
+"seconds that Ctrl-C leaves to requests under way, which are paid for"
 
 
 def load_http(rest: str, options: Options, scheme: str = "http") -> Model:
@@ -44,7 +47,7 @@ def load_http(rest: str, options: Options, scheme: str = "http") -> Model:
         raise InputError("a web service gets pictures as they are, and normalises them itself; drop --mean and --std")
     url, name, settings = read_url(spec)
     path = settings.pop("mapping", None)
-    mapping = read_mapping(None if path is None else Path(path).expanduser(), settings)
+    mapping = read_mapping(None if path is None else file_named(path, "mapping"), settings)
     count, names = _classes(mapping, options.num_classes)
     service = Service(url, name, mapping, Answers(mapping.answer.kind, count, names))
     return Remote(service)
@@ -63,11 +66,28 @@ class Remote(BlackBox):
             input_size=mapping.input_size,
         )
         self.service = service
+        self._before = service.ledger.account.sent
+        accounts.enter(self)
 
     @property
     def account(self) -> str:
         """What was paid so far, in words."""
         return summary(self.service.ledger.account, self.service.ledger.place)
+
+    @property
+    def used(self) -> bool:
+        """Was anything asked since it was loaded, by any process that shares the cache?"""
+        account = self.service.ledger.account
+        return account.sent > self._before or account.reused > 0
+
+    def look_again(self) -> str | None:
+        """At the end of a run: whether the service still answers a few pictures as it did, which is paid for."""
+        return self.service.look_again()
+
+    @property
+    def alone(self) -> bool:
+        """Do other processes that load the same model know nothing of what this one pays?"""
+        return self.service.ledger.place is None
 
 
 class Service:
@@ -75,11 +95,13 @@ class Service:
 
     def __init__(self, url: str, name: str, mapping: Mapping, answers: Answers) -> None:
         self.name, self.mapping, self.answers = name, mapping, answers
-        form = f"{url}\n{mapping.request.model_dump_json()}\n{mapping.answer.kind} {mapping.answer.path}"
-        self._form = hashlib.sha256(form.encode()).digest()
-        self.ledger = Ledger(self._place(urlsplit(url).hostname or "target"), mapping.random)
         self.client = Client(url, name, mapping, self._pay)
-        self._checked = mapping.random or self.ledger.account.answered > 0
+        self._other = self.client.secrets.filled(mapping.request.other, header=False)
+        answers.shown = self.client.secrets.value
+        self._form = identity(url, mapping, self.client.headers, self._other)
+        self.ledger = Ledger(self._place(urlsplit(url).hostname or "target"), mapping.random)
+        self.steady = Steadiness(name, self._form.hex(), self.ledger, answers, self._anew, mapping.random)
+        self._sent = False
 
     def ask(self, x: Tensor) -> list[Any]:
         """What the service says of each picture [B, C, H, W], in the form that `answers` reads.
@@ -89,7 +111,24 @@ class Service:
         Raises:
             TargetError, OutputError: the service fails; with what was spent and is kept.
         """
-        pictures = [self._picture(one) for one in x.numpy()]
+        try:
+            return self._ask(x)
+        except (TargetError, OutputError) as error:
+            self.client.stopped.clear()
+            raise type(error)(f"{error}; {summary(self.ledger.account, self.ledger.place)}") from None
+
+    def look_again(self) -> str | None:
+        """At the end of a run: does it still answer as it did? In words; None = nothing was asked in this run."""
+        new = self.steady.look_again() if self._sent else None
+        self._sent = False
+        return new or self.steady.earlier()
+
+    def _ask(self, x: Tensor) -> list[Any]:
+        size = self.mapping.input_size
+        if size is not None and tuple(x.shape[1:]) != size:
+            raise InputError(f"{self.name} takes pictures of {list(size)} (input_size), not of {list(x.shape[1:])}")
+        pictures = [shown(one, self.mapping.request, self.name) for one in x.numpy()]
+        self.steady.settle()
         keys = [hashlib.sha256(self._form + str(one.shape).encode() + one.tobytes()).hexdigest() for one in pictures]
         said: dict[int, Any] = {}
         wanted: dict[tuple[str, int], list[int]] = {}
@@ -97,20 +136,20 @@ class Service:
             if not self.mapping.random and (key, 0) in wanted:  # twice in this very batch
                 wanted[key, 0].append(i)
                 continue
+            self.steady.note(key, pictures[i])
             draw, known = self.ledger.look(key)
             if known is None:
                 wanted[key, draw] = [i]
             else:
                 said[i] = known
-        try:
-            if wanted and not (self._checked and self.answers.classes):
-                look = next(iter(wanted))
-                places = wanted.pop(look)
-                said.update(dict.fromkeys(places, self._first(*look, pictures[places[0]])))  # alone
-            self._all(wanted, pictures, said)
-        except (TargetError, OutputError) as error:
-            self.client.stopped.clear()
-            raise type(error)(f"{error}; {summary(self.ledger.account, self.ledger.place)}") from None
+        if wanted and not (self.steady.known and self.answers.classes):
+            look = next(iter(wanted))
+            places = wanted.pop(look)
+            said.update(dict.fromkeys(places, self._one(*look, pictures[places[0]])))  # alone: it shows the classes
+        if not self.steady.known and said:
+            place = next(iter(said))
+            self.steady.check(pictures[place], said[place])
+        self._all(wanted, pictures, said)
         return [said[i] for i in range(len(pictures))]
 
     def _all(self, wanted: dict[tuple[str, int], list[int]], pictures: list[Any], said: dict[int, Any]) -> None:
@@ -130,8 +169,10 @@ class Service:
                         failed = failed or error
             except BaseException:
                 self.client.stop()
+                wait(jobs, GRACE)
                 raise
             finally:
+                self.client.cut()  # nothing is left, unless the user is in a hurry
                 pool.shutdown(wait=True)
                 self.client.stopped.clear()
         if failed is not None:
@@ -140,6 +181,8 @@ class Service:
     def _one(self, key: str, draw: int, picture: NDArray[Any]) -> Any:
         """The answer to one picture, read once to see that it can be, and kept. After a failure nothing more is sent,
         but what is under way is still waited for."""
+        if self.client.stopped.is_set():
+            raise Stopped(self.name)
         try:
             return self._paid(key, draw, picture)
         except (TargetError, OutputError):
@@ -147,58 +190,42 @@ class Service:
             raise
 
     def _paid(self, key: str, draw: int, picture: NDArray[Any]) -> Any:
-        body = self.client.ask(self._content(picture))
+        while True:
+            mine, known = self.ledger.claim(key, draw, self._longest)
+            if known is not None:
+                return known
+            if mine:
+                break
+            if self.client.stopped.wait(LOOK):  # another process asks about this very picture
+                raise Stopped(self.name)
+        try:
+            return self._anew(picture, (key, draw))
+        except BaseException:
+            with suppress(TargetError):
+                self.ledger.release(key, draw)
+            raise
+
+    @property
+    def _longest(self) -> float:
+        """Seconds that one picture may take, with all its tries."""
+        mapping = self.mapping
+        pace = 0.0 if mapping.rate is None else mapping.concurrency / mapping.rate
+        return (mapping.retries + 1) * (mapping.timeout + LONGEST_WAIT + pace)
+
+    def _anew(self, picture: NDArray[Any], look: tuple[str, int] | None = None) -> Any:
+        """Ask about a picture and pay. `look`: keep the answer as this one."""
+        key, draw = look or ("", 0)
+        self._sent = True
+        body = self.client.ask(content(picture, self.mapping.request, self._other))
         try:
             found = self._found(body)
             read = self.answers.read([found], 1)
         except OutputError:
             self.ledger.keep(key, draw, None)
             raise
-        whole = bool(read.isfinite().all())
+        whole = look is not None and bool(read.isfinite().all())
         self.ledger.keep(key, draw, found if whole else None)  # a broken answer is worth another question
         return found
-
-    def _first(self, key: str, draw: int, picture: NDArray[Any]) -> Any:
-        """The very first picture, alone: it shows the number of classes. A new service is asked about it twice.
-
-        Raises:
-            OutputError: two answers to the same picture.
-        """
-        first = self._one(key, draw, picture)
-        if self._checked:
-            return first
-        self._checked = True
-        again = self._one(key, draw, picture)
-        one, two = (self.answers.read([said], 1).float() for said in (first, again))
-        apart = float((one - two).abs().max())
-        if apart > SAME * max(1.0, float(one.abs().max())):
-            how = "another class" if self.answers.kind == "labels" else f"scores that differ by up to {apart:.3g}"
-            raise OutputError(
-                f"{self.name} gave another answer for the same picture ({how}); if its answers are random, say so in "
-                'the mapping ("random": true): then each look is asked and paid for'
-            )
-        return first
-
-    def _picture(self, pixels: NDArray[np.float32]) -> NDArray[Any]:
-        """What is sent of pixels [C, H, W] in [0, 1]: 8 bits, or the floats."""
-        if self.mapping.request.encoding == "floats":
-            return pixels
-        if pixels.ndim != 3 or pixels.shape[0] not in (1, 3):
-            raise InputError(f"{self.name} gets PNGs; pictures are [1 or 3, H, W], not {list(pixels.shape)}")
-        return np.rint(pixels * 255).astype(np.uint8)
-
-    def _content(self, picture: NDArray[Any]) -> dict[str, Any]:
-        """Keywords of httpx's request for one picture."""
-        request = self.mapping.request
-        if request.encoding == "floats":
-            pixels = picture if request.layout == "CHW" else picture.transpose(1, 2, 0)
-            shown = pixels.tolist() if request.scale == 1 else (pixels.astype(np.float64) * 255).tolist()
-            return {"json": {**request.other, request.field: shown}}
-        image = png(picture)
-        if request.format == "upload":
-            form = {key: str(value) for key, value in request.other.items()}
-            return {"files": {request.field: ("picture.png", image, "image/png")}, "data": form}
-        return {"json": {**request.other, request.field: base64.b64encode(image).decode()}}
 
     def _found(self, body: Any) -> Any:
         """The answer inside the JSON, where the mapping says that it is."""
@@ -208,8 +235,8 @@ class Service:
                 value = value[int(step)] if isinstance(value, list) else value[step]
             except (KeyError, IndexError, TypeError, ValueError):
                 raise OutputError(
-                    f"{self.name} answered without {answer.path!r}: {_outline(body)}; say where the answer is in the "
-                    "mapping (answer.path)"
+                    f"{self.name} answered without {answer.path!r}: {self._outline(body)}; say where the answer is in "
+                    "the mapping (answer.path)"
                 ) from None
         if answer.kind != "topk" or not isinstance(value, list):
             return value
@@ -220,6 +247,13 @@ class Service:
                 f"{self.name} gave an entry without {error}; say the keys in the mapping (answer.label, answer.score)"
             ) from None
 
+    def _outline(self, body: Any) -> str:
+        """What a JSON answer looks like from outside."""
+        if not isinstance(body, dict):
+            return f"a {type(body).__name__}"
+        keys = (self.client.secrets.line(str(key), 30) for key in list(body)[:8])
+        return f"an object with {', '.join(keys) or 'nothing in it'}"
+
     def _pay(self) -> None:
         if not self.ledger.pay(self.mapping.max_queries):
             raise TargetError(f"{self.name}: the ceiling of max_queries={self.mapping.max_queries} queries is reached")
@@ -227,53 +261,8 @@ class Service:
     def _place(self, host: str) -> Path | None:
         chosen = self.mapping.cache
         if isinstance(chosen, str):
-            return Path(chosen).expanduser()
+            return file_named(chosen, "cache")
         return cache_folder("answers") / f"{host}-{self._form.hex()[:12]}.sqlite" if chosen else None
-
-
-def read_url(spec: str) -> tuple[str, str, dict[str, Any]]:
-    """The URL to send to, its name for people, and the settings behind the #.
-
-    Raises:
-        InputError: no URL, or one with credentials in it.
-    """
-    parts = urlsplit(spec)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InputError(f"{spec.partition('?')[0]!r} is no URL; write http://HOST:PORT/PATH or https://HOST/PATH")
-    advice = "name an environment variable in the headers of a mapping file instead (docs/black_box.md)"
-    if parts.username is not None or parts.password is not None:
-        raise InputError(f"the URL of {parts.hostname} carries a password, which reports would keep; {advice}")
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    if secret := [key for key, _ in query if SECRET.search(key)]:
-        raise InputError(f"the URL of {parts.hostname} carries {secret[0]}=..., which reports would keep; {advice}")
-    pairs = read_pairs(filter(None, parts.fragment.split(",")), parts.fragment, "write #mapping=FILE,rate=5")
-    if "mapping" in dict(query):
-        pairs.setdefault("mapping", dict(query)["mapping"])
-        query = [(key, value) for key, value in query if key != "mapping"]
-    if odd := [key for key in pairs if key not in IN_SPEC]:
-        raise InputError(f"{odd[0]}= behind the # of a URL is not known; there are {', '.join(IN_SPEC)}")
-    settings = {key: value if key in ("mapping", "cache") else _plain(value) for key, value in pairs.items()}
-    settings |= {"cache": _plain(settings["cache"])} if str(settings.get("cache")).lower() in _WORDS else {}
-    url = urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(query), ""))
-    return url, f"{parts.scheme}://{parts.netloc}{parts.path}", settings
-
-
-_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-
-def _plain(text: str) -> Any:
-    word = text.lower()
-    return _WORDS[word] if word in _WORDS and not word.isdigit() else number(text)
-
-
-def png(pixels: NDArray[np.uint8]) -> bytes:
-    """uint8 [1 or 3, H, W] as the bytes of a PNG."""
-    from PIL import Image
-
-    image = Image.fromarray(pixels[0] if len(pixels) == 1 else np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-    file = io.BytesIO()
-    image.save(file, "PNG", compress_level=1)
-    return file.getvalue()
 
 
 def summary(account: Account, place: Path | None) -> str:
@@ -281,6 +270,8 @@ def summary(account: Account, place: Path | None) -> str:
     lost = account.sent - account.answered
     text = f"{account.sent:,} queries were sent, {account.answered:,} were answered"
     text += f" and {lost:,} were not" if lost else ""
+    if account.unsaved:
+        text += f", of which the cache could not take {account.unsaved:,}"
     text += f"; {account.reused:,} more were answered from the cache" if account.reused else ""
     return text + (f"; all answers are kept in {place}, so the same command pays for none again" if place else "")
 
@@ -291,10 +282,3 @@ def _classes(mapping: Mapping, wanted: int | None) -> tuple[int | None, Sequence
     if wanted is not None and count not in (None, wanted):
         raise InputError(f"the mapping has {count} classes, not num_classes={wanted}")
     return count or wanted, names
-
-
-def _outline(body: Any) -> str:
-    """What a JSON answer looks like from outside."""
-    if isinstance(body, dict):
-        return f"an object with {', '.join(str(key)[:30] for key in list(body)[:8]) or 'nothing in it'}"
-    return f"a {type(body).__name__}"

@@ -6,13 +6,12 @@
      "headers": {"Authorization": "Bearer ${CAT_API_TOKEN}"},
      "rate": 5, "max_queries": 2000}
 
-JSON or YAML. Credentials are named, never written: `${NAME}` in a header is read from the environment when it is sent.
+JSON or YAML. Credentials are named, never written: `${NAME}` in `headers` and `request.other` is read from the
+environment.
 """
 
 from __future__ import annotations
 
-import os
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,12 +21,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sparring.errors import InputError
 from sparring.model import Outputs
 from sparring.zoo.targets.answers import Kind
+from sparring.zoo.targets.http.secrets import is_literal_secret
+from sparring.zoo.targets.words import one_line
 
 MOST_BYTES = 1 << 20
 "of a mapping file"
-VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-SECRET = re.compile(r"auth|cookie|token|secret|passw|credential|signature|(^|[-_.])(api|access)?[-_]?key$|^sig$", re.I)
-"names of headers and of fields of a URL whose values nobody should write down"
 
 
 class _Part(BaseModel):
@@ -41,7 +39,7 @@ class Request(_Part):
         format: "json" = a JSON object, "upload" = a form with a file. field: that carries the picture.
         encoding: "png" = 8 bits a channel, in JSON as base64; "floats" = nested lists, JSON only.
         layout, scale: of floats: channels last or first; 1 = from 0 to 1, 255 = from 0 to 255.
-        other: further fields, always the same.
+        other: further fields, always the same; `${NAME}` = from the environment.
     """
 
     format: Literal["json", "upload"] = "json"
@@ -114,38 +112,28 @@ def read_mapping(path: Path | None, changes: dict[str, Any]) -> Mapping:
     try:
         mapping = Mapping(**{**values, **changes})
     except ValidationError as error:
-        first = error.errors()[0]
-        at = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("list[", "constrained-", "bool")))
-        raise InputError(f"{where}: {at or 'the mapping'}: {first['msg']} (got {first['input']!r:.60})") from None
+        first = error.errors(include_url=False)[0]
+        loc = [str(part) for part in first["loc"]]
+        at = ".".join(one_line(part, 40) for part in loc if not part.startswith(("list[", "constrained-", "bool")))
+        raise InputError(f"{where}: {at or 'the mapping'}: {first['msg']} (got {_got(loc, first['input'])})") from None
     if mapping.request.encoding == "floats" and mapping.request.format == "upload":
         raise InputError(f"{where}: request.encoding: floats go into JSON only; an upload is a PNG")
-    for name, value in mapping.headers.items():
-        if SECRET.search(name) and not VARIABLE.search(value):
+    for part, texts in (("headers", mapping.headers), ("request.other", mapping.request.other)):
+        if name := next((name for name, value in texts.items() if is_literal_secret(name, value)), None):
             raise InputError(
-                f"{where}: headers: {name} is a credential; name the environment variable that holds it, as in "
+                f"{where}: {part}: {name} is a credential; name the environment variable that holds it, as in "
                 f'"{name}": "${{MY_TOKEN}}"'
             )
     return mapping
 
 
-def filled(headers: dict[str, str]) -> tuple[dict[str, str], list[str]]:
-    """The headers with the values from the environment, and these values, which nothing may print.
-
-    Raises:
-        InputError: a variable is not set, or holds what no header can.
-    """
-    secrets: list[str] = []
-
-    def value(match: re.Match[str]) -> str:
-        found = os.environ.get(match[1])
-        if not found:
-            raise InputError(f"the environment variable {match[1]}, which a header of the mapping names, is not set")
-        if not found.isascii() or not found.isprintable():
-            raise InputError(f"the environment variable {match[1]} holds characters that no header can carry")
-        secrets.append(found)
-        return found
-
-    return {name: VARIABLE.sub(value, text) for name, text in headers.items()}, secrets
+def _got(loc: list[str], value: Any) -> str:
+    """What was given, for an error: numbers, and words from a short list. Any other text may be a credential."""
+    if isinstance(value, bool | int | float) and loc[0] in (*IN_SPEC, "classes", "input_size"):
+        return f"{value!r:.40}"
+    if isinstance(value, str) and loc[-1] in ("kind", "format", "encoding", "layout", "scale", "outputs"):
+        return f"{value!r:.20}"
+    return f"a {type(value).__name__}" if value is not None else "nothing"
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -156,10 +144,24 @@ def _load(path: Path) -> dict[str, Any]:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
             raise InputError(f"{path} uses YAML aliases, which are not read")
         values = yaml.safe_load(text)  # JSON is YAML
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the mapping file {path} cannot be read: {error}") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InputError(f"{path} is neither JSON nor YAML: {' '.join(str(error).split())[:200]}") from None
+    except OSError as error:
+        raise InputError(f"the mapping file {path} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"the mapping file {path} cannot be read: it is not in UTF-8") from None
+    except InputError:
+        raise
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise InputError(f"{path} is neither JSON nor YAML{_place(error)}") from None
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise InputError(f"{path} holds no mapping; expected an object with request, answer, classes, ...")
     return values
+
+
+def _place(error: Exception) -> str:
+    """Where a file is at fault. Not what stands there, which may be a credential."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if isinstance(error, RecursionError):
+        return ": it is nested too deeply"
+    if mark is None:
+        return ": a value in it cannot be read; put texts, and dates above all, in quotation marks"
+    return f" in line {mark.line + 1}, column {mark.column + 1}; put texts in quotation marks"

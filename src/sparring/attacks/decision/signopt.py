@@ -7,7 +7,8 @@ Cheng, Singh, Chen, Chen, Liu & Hsieh 2020, arXiv:1909.10773.
 
 Differs from the paper: the line search asks all its steps at one radius, then lets the radius shrink until one is left,
 where the paper measures each, and goes back to the boundary along the one that won; the mean of the signs is taken off;
-`samples` grow with the root of the step.
+`samples` grow with the root of the step, and are fewer in the last one, so that queries are left for three radii of the
+line search. It starts from one point that fools, bisected, where the paper takes the best of 100 random directions.
 Fails on: small budgets; targets that no noise is mistaken for.
 """
 
@@ -22,7 +23,7 @@ from sparring.attack import Attack, register
 from sparring.blocks.decision.ask import pick
 from sparring.blocks.decision.bisect import back, descend, duel
 from sparring.blocks.decision.fans import fan
-from sparring.blocks.decision.normals import normal, unit
+from sparring.blocks.decision.normals import affordable, normal, unit
 from sparring.blocks.decision.starts import near_start
 from sparring.bout import Bout
 from sparring.norms import L2
@@ -70,7 +71,9 @@ class SignOPT(Attack):
             z, step = b.active(z, step)
             if not len(b):
                 return
-            g = unit(normal(b, z, self.probe, int(self.samples * t**0.5), self.frequencies, sphere=True, tag=t))
+            count = int(self.samples * t**0.5)
+            asked = affordable(b, count, self.tolerance, jump=3 * len(STEPS))
+            g = unit(normal(b, z, self.probe, count, self.frequencies, sphere=True, tag=t, asked=asked))
             turns = step[:, None] * step.new_tensor(STEPS)
             paths = fan(b, z, g, turns)
             everybody = torch.ones_like(turns, dtype=torch.bool)

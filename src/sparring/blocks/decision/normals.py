@@ -64,12 +64,12 @@ def _cosines(length: int, count: int, like: Tensor) -> Tensor:
     return rows.to(like.dtype)
 
 
-def affordable(bout: Bout, count: int, tolerance: float) -> Tensor | None:
+def affordable(bout: Bout, count: int, tolerance: float, jump: int = 3) -> Tensor | None:
     """[b] how many of `count` probes leave a row the queries to make use of what they tell; None = all of them.
 
-    That is a jump, and the bisection back to the boundary, as finely as `tolerance`.
+    That is a jump of so many queries, and the bisection back to the boundary, as finely as `tolerance`.
     """
-    left, spare = bout.queries_left_each, 3 + math.ceil(math.log2(1 / min(tolerance, 0.5)))
+    left, spare = bout.queries_left_each, jump + math.ceil(math.log2(1 / min(tolerance, 0.5)))
     return None if left is None or bool((left >= count + spare).all()) else (left - spare).clamp(1, count)
 
 

@@ -183,7 +183,7 @@ def test_where_no_plain_ray_reaches_the_target_noise_does(name: str) -> None:
         assert torch.equal(seeds[0].x_adv, seeds[1].x_adv)
 
 
-@pytest.mark.parametrize("name", ["hopskipjump", "geoda", "cgba", "cgba-h", "tangent"])
+@pytest.mark.parametrize("name", ["hopskipjump", "geoda", "cgba", "cgba-h", "tangent", "signopt"])
 @pytest.mark.parametrize("queries", [110, 150, 200])
 def test_the_last_estimate_is_made_use_of(name: str, queries: int) -> None:
     """It had taken all that was left: GeoDA's last step of 300 queries was for nothing."""

@@ -14,13 +14,11 @@ import torch
 from torch import Tensor
 
 from sparring.blocks.decision.ask import clip_many, columns
+from sparring.blocks.groups import rows_in_groups, slices
 from sparring.bout import Bout
 from sparring.kernels import nonzero, per
 from sparring.norms import L2
 from sparring.rng import Noise
-
-CHUNK = 2**21
-"numbers of a row that are drawn at once"
 
 
 def unit(d: Tensor) -> Tensor:
@@ -91,13 +89,33 @@ def normal(
         tag: of the noise; each estimate of a run needs its own.
         asked: [b] the first so many probes of each row are asked about; None = all.
     """
+    parts = slices(bout, count)
+    groups = rows_in_groups(bout, parts[0].stop)
+    return torch.cat(
+        [
+            _normal(group, z[rows], probe, parts, share, sphere, tag, None if asked is None else asked[rows])
+            for rows, group in groups
+        ]
+    )
+
+
+def _normal(
+    bout: Bout,
+    z: Tensor,
+    probe: float,
+    parts: list[slice],
+    share: float,
+    sphere: bool,
+    tag: int,
+    asked: Tensor | None,
+) -> Tensor:
+    """The same for rows that fit in memory together, their probes in `parts`."""
     radius = L2.size(z - bout.x)
     length = bout.ball.column(probe * radius)[:, None]
-    step = max(1, CHUNK // max(1, z[0].numel()))
-    sides, moves, answers = torch.zeros_like(z), torch.zeros_like(z), []
-    for chunk in range(0, count, step):
-        many = min(step, count - chunk)
-        u = directions(bout.noise.fold(tag, chunk), tuple(z.shape[1:]), many, share, z.dtype)
+    sides, moves, answers, count = torch.zeros_like(z), torch.zeros_like(z), [], parts[-1].stop
+    for part in parts:
+        many = part.stop - part.start
+        u = directions(bout.noise.fold(tag, part.start), tuple(z.shape[1:]), many, share, z.dtype)
         points = z[:, None] + length * u
         if sphere:
             away = (points - bout.x[:, None]).flatten(0, 1)
@@ -105,7 +123,7 @@ def normal(
             points = bout.x[:, None] + away.reshape(points.shape)
         points = clip_many(bout, points)
         u = (points - z[:, None]) / length.clamp(min=torch.finfo(z.dtype).tiny)
-        wanted = None if asked is None else torch.arange(chunk, chunk + many, device=z.device) < asked[:, None]
+        wanted = None if asked is None else torch.arange(part.start, part.stop, device=z.device) < asked[:, None]
         phi = torch.where(bout.fooled_many(points, wanted), 1.0, -1.0).to(z.dtype)
         if wanted is not None:
             phi, u = phi * wanted, u * columns(wanted.to(u.dtype), u)

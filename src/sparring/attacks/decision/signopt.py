@@ -14,16 +14,14 @@ Fails on: small budgets; targets that no noise is mistaken for.
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.blocks.decision.ask import pick
 from sparring.blocks.decision.bisect import back, descend, duel
 from sparring.blocks.decision.fans import fan
-from sparring.blocks.decision.normals import affordable, normal, unit
+from sparring.blocks.decision.normals import Frequencies, affordable, normal, unit
 from sparring.blocks.decision.starts import near_start
 from sparring.bout import Bout
 from sparring.norms import L2
@@ -51,14 +49,15 @@ class SignOPT(Attack):
     Args:
         queries: for each sample, the start included. samples: probes in step t are this times sqrt(t).
         probe: how far a probe turns the direction, in radians. frequencies: the share of each side's cosine
-            frequencies that probes are made of; 1 = all. step: the first turn of the line search, in radians.
-        rounds: radii of the line search. tolerance: of the way back to the boundary after it, as a fraction.
+            frequencies that probes are made of; 1 = all, None = half, but at least 14 of a side.
+        step: the first turn of the line search, in radians. rounds: radii of the line search.
+        tolerance: of the way back to the boundary after it, as a fraction.
     """
 
     queries: PositiveInt = 5000
     samples: PositiveInt = 60
     probe: PositiveFloat = 0.01
-    frequencies: Annotated[float, Field(gt=0, le=1)] = 1.0
+    frequencies: Frequencies | None = 1.0
     step: PositiveFloat = 0.3
     rounds: PositiveInt = 10
     tolerance: PositiveFloat = 1e-3

@@ -9,8 +9,10 @@ arXiv:2005.14137, and Rahmati et al. 2020 (GeoDA), arXiv:2003.06468.
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from sparring.blocks.decision.ask import clip_many, columns
@@ -19,6 +21,11 @@ from sparring.bout import Bout
 from sparring.kernels import nonzero, per
 from sparring.norms import L2
 from sparring.rng import Noise
+
+Frequencies = Annotated[float, Field(gt=0, le=1)]
+"The share of each side's cosine frequencies that directions are made of, the lowest, as a field of an attack."
+FEWEST = 14
+"of a side's frequencies, where no share of them is given: on short sides even the highest are needed"
 
 
 def unit(d: Tensor) -> Tensor:
@@ -38,19 +45,30 @@ def across(v: Tensor, past: Tensor) -> Tensor:
     return unit(v)
 
 
-def directions(noise: Noise, shape: tuple[int, ...], count: int, share: float, dtype: torch.dtype) -> Tensor:
+def directions(noise: Noise, shape: tuple[int, ...], count: int, share: float | None, dtype: torch.dtype) -> Tensor:
     """Random directions [b, count, *shape] of L2 size 1.
 
-    `share`: of the cosine frequencies of each side of an image, the lowest, that they are made of; 1 = all.
+    `share`: of the cosine frequencies of each side of an image, the lowest, that they are made of; 1 = all, None = see
+    `lowest`.
     """
-    if share >= 1 or len(shape) < 2:
+    sides = shape[-2:] if len(shape) > 1 else ()
+    kept = tuple(lowest(side, share) for side in sides)
+    if kept == sides:
         d = noise.normal(count, *shape, dtype=dtype)
     else:
-        *channels, height, width = shape
-        tall, wide = (max(1, math.ceil(share * side)) for side in (height, width))
-        d = noise.normal(count, *channels, tall, wide, dtype=dtype)
+        d = noise.normal(count, *shape[:-2], *kept, dtype=dtype)
+        (height, width), (tall, wide) = sides, kept
         d = _cosines(height, tall, d).T @ d @ _cosines(width, wide, d)
     return unit(d.flatten(0, 1)).reshape(d.shape)
+
+
+def lowest(side: int, share: float | None) -> int:
+    """How many of the frequencies of a side are used: a share of them; None = half, but at least `FEWEST`.
+
+    >>> [lowest(side, None) for side in (3, 14, 20, 28, 32, 224)]
+    [3, 14, 14, 14, 16, 112]
+    """
+    return min(side, max(FEWEST, math.ceil(side / 2))) if share is None else max(1, math.ceil(share * side))
 
 
 def _cosines(length: int, count: int, like: Tensor) -> Tensor:
@@ -76,7 +94,7 @@ def normal(
     z: Tensor,
     probe: float,
     count: int,
-    share: float = 1.0,
+    share: float | None = 1.0,
     sphere: bool = False,
     tag: int = 0,
     asked: Tensor | None = None,
@@ -104,7 +122,7 @@ def _normal(
     z: Tensor,
     probe: float,
     parts: list[slice],
-    share: float,
+    share: float | None,
     sphere: bool,
     tag: int,
     asked: Tensor | None,

@@ -68,7 +68,7 @@ def test_the_nearest_point_of_a_plane_is_found(name: str, plane: tuple[Affine, T
 
 
 SHORT = {
-    "min-norm-decision": (500, 1.05), "surfree": (300, 1.2), "cgba": (500, 1.1), "geoda": (500, 1.1),
+    "min-norm-decision": (1000, 1.06), "surfree": (300, 1.2), "cgba": (500, 1.1), "geoda": (500, 1.1),
     "cgba-h": (500, 1.3),
 }  # fmt: skip
 "The same on short sides, and after how many queries; CGBA-H is made for regions that bend."

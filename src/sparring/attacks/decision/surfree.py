@@ -5,8 +5,9 @@
 Every point of the half circle is nearer than z, so one query that fools is progress. Needs predicted classes only.
 Maho, Furon & Le Merrer 2021, arXiv:2011.12807.
 
-Differs from the paper: directions are random cosines of low frequency, not weighed by those of the image; no
-final line search, as the angle is bisected each time.
+Differs from the paper: directions are random cosines of low frequency, not weighed by those of the image; a new one is
+across the last 10, where the authors' code has 100, each an image in memory for every row; the angle is
+doubled and bisected in 4 rounds, where theirs has 10; no final line search, as the angle is bisected each time.
 Fails on: large budgets, where estimated normals pay.
 """
 

@@ -265,7 +265,9 @@ class Bout:
             return self.clean_logits[:, None].expand(-1, count, -1)
         paid = self._referee.charge_many(self._rows, wanted.sum(1))
         if not bool(paid.any()):
-            raise BudgetSpent
+            if bool(self._referee.is_over(self._rows).all()):
+                raise BudgetSpent
+            return self.clean_logits[:, None].expand(-1, count, -1)  # those that want nothing now may go on
         asked = wanted & (turn <= paid[:, None])
         at = asked.flatten().nonzero().squeeze(1)
         points, parts = self._picked(z, at), []
@@ -415,6 +417,28 @@ class Bout:
             bout._most = most if self._most is None else torch.minimum(most, self._most)
         bout.active()
         return bout
+
+    def groups(self, size: int, rows: Tensor | None = None) -> Iterator[tuple[Tensor, Bout]]:
+        """The rows, at most `size` at a time: their numbers here [g], and a bout of them that goes on with this one.
+
+        For candidates that would not fit in memory for all rows at once. Noise is drawn from a `fold`: what a group
+        draws, this bout does not know of.
+
+        Args:
+            rows: bool [b], these only; None = all.
+        """
+        at = torch.arange(len(self), device=self.x.device) if rows is None else rows.nonzero().squeeze(1)
+        if len(self) == len(at) <= size:
+            yield at, self
+            return
+        for part in torch.split(at, size) if len(at) else ():
+            threat = None if self._threat is None else self._threat[part]
+            group = Bout(
+                self._model, self._referee, self._rows[part], self.goal[part], self.ball[part], self.noise[part],
+                self._sees, threat,
+            )  # fmt: skip
+            group._most = None if self._most is None else self._most[part]
+            yield part, group
 
     def restarts(self, count: int) -> Iterator[Bout]:
         """`count` fresh starts, each for the rows that still stand then."""

@@ -34,9 +34,9 @@ def thrown(bout: Bout, z: Tensor, at: Tensor) -> Tensor:
     return copies.scatter(3, where, _far(bout, copies.gather(3, where))).reshape(*at.shape, *z.shape[1:])
 
 
-def thrown_at(bout: Bout, z: Tensor, at: Tensor) -> Callable[[slice], Tensor]:
-    """`thrown` for some of the pixels `at` [b, m]: those of a slice of their numbers."""
-    return lambda part: thrown(bout, z, at[:, part])
+def thrown_at(bout: Bout, z: Tensor, at: Tensor) -> Callable[[Tensor, slice], Tensor]:
+    """`thrown` for some rows, by their numbers, and some of their pixels `at` [b, m], a slice of them."""
+    return lambda rows, part: thrown(bout, z[rows], at[rows, part])
 
 
 def thrown_together(bout: Bout, z: Tensor, at: Tensor) -> Tensor:

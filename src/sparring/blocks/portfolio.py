@@ -18,7 +18,8 @@ class Turn(NamedTuple):
 
     Attributes:
         spec: the attack; it has a field `queries`. share: of the queries that are left when its turn comes.
-        most: queries after which others do better, None = no such limit; what it leaves goes to those after it.
+        most: queries after which others do better, None = no such limit; what this limit, or the share, leaves goes to
+            those after it. Queries of its own that an attack ends without are not handed on.
     """
 
     spec: str

@@ -7,7 +7,7 @@ bisected to its boundary. Wang, Zuo, Huang, Chen & Wang 2024, arXiv:2406.04998 (
 
 Differs from the paper: `split` stands in for the median of the fitted distribution of boundaries; nothing is asked
 inside the ball, as a point on it is all that is wanted; a row for which the all-ones direction never fools tries
-others; when single pixels are done the radius is bisected, and it starts again.
+others; when single pixels are done the radius is bisected within its last tenth, and it starts again.
 Fails on: targets, as a ray must fool somewhere; optima far from any corner of the ball.
 """
 

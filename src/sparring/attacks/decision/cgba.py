@@ -13,14 +13,12 @@ Fails on: what HopSkipJump fails on; targets behind strongly curved boundaries.
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.blocks.decision.arcs import arc
 from sparring.blocks.decision.bisect import follow
-from sparring.blocks.decision.normals import affordable, normal
+from sparring.blocks.decision.normals import Frequencies, affordable, normal
 from sparring.blocks.decision.starts import near_start
 from sparring.bout import Bout
 from sparring.norms import L2
@@ -43,13 +41,14 @@ class CGBA(Attack):
     Args:
         queries: for each sample, the start included. samples: probes in step t are this times sqrt(t).
         probe: the length of a probe, as a fraction of the distance. frequencies: the share of each side's cosine
-            frequencies that probes are made of; 1 = all. tolerance: of the bisection, as a fraction of the radius.
+            frequencies that probes are made of; 1 = all, None = half, but at least 14 of a side.
+        tolerance: of the bisection, as a fraction of the radius.
     """
 
     queries: PositiveInt = 5000
     samples: PositiveInt = 30
     probe: PositiveFloat = 0.02
-    frequencies: Annotated[float, Field(gt=0, le=1)] = 0.5
+    frequencies: Frequencies | None = None
     tolerance: PositiveFloat = 1e-3
 
     def run(self, bout: Bout) -> None:

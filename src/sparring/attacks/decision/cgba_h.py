@@ -13,16 +13,14 @@ Fails on: targets that no noise is mistaken for; flat boundaries, where CGBA is 
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.blocks.decision.arcs import arc, line
 from sparring.blocks.decision.bisect import follow
 from sparring.blocks.decision.jumps import land
-from sparring.blocks.decision.normals import affordable, normal, unit
+from sparring.blocks.decision.normals import Frequencies, affordable, normal, unit
 from sparring.blocks.decision.starts import near_start
 from sparring.bout import Bout
 from sparring.norms import L2
@@ -45,15 +43,15 @@ class CGBAH(Attack):
     Args:
         queries: for each sample, the start included. samples: probes in step t are this times sqrt(t).
         probe: the length of a probe, as a fraction of the distance. inside: how far along the normal the half circle
-            begins, likewise. frequencies: the share of each side's cosine frequencies that probes are made of; 1 = all.
-        tolerance: of the bisection, as a fraction of the radius.
+            begins, likewise. frequencies: the share of each side's cosine frequencies that probes are made of; 1 = all,
+            None = half, but at least 14 of a side. tolerance: of the bisection, as a fraction of the radius.
     """
 
     queries: PositiveInt = 5000
     samples: PositiveInt = 30
     probe: PositiveFloat = 0.02
     inside: PositiveFloat = 0.3
-    frequencies: Annotated[float, Field(gt=0, le=1)] = 0.5
+    frequencies: Frequencies | None = None
     tolerance: PositiveFloat = 1e-3
 
     def run(self, bout: Bout) -> None:

@@ -21,7 +21,7 @@ from sparring.attack import Attack, register
 from sparring.blocks.decision.arcs import along_normal
 from sparring.blocks.decision.bisect import follow
 from sparring.blocks.decision.jumps import lengthen
-from sparring.blocks.decision.normals import affordable, normal
+from sparring.blocks.decision.normals import Frequencies, affordable, normal
 from sparring.blocks.decision.starts import near_start
 from sparring.bout import Bout
 from sparring.norms import L1, L2, Linf
@@ -46,14 +46,15 @@ class GeoDA(Attack):
         queries: for each sample, the start included. samples: probes of the first step. growth: how many times as
             many each next step takes (the paper: 0.6 ** (-2 / 3)).
         probe: the length of a probe, as a fraction of the distance. frequencies: the share of each side's cosine
-            frequencies that probes are made of; 1 = all. tolerance: of the bisection, as a fraction of the radius.
+            frequencies that probes are made of; 1 = all, None = half, but at least 14 of a side.
+        tolerance: of the bisection, as a fraction of the radius.
     """
 
     queries: PositiveInt = 5000
     samples: PositiveInt = 60
     growth: Annotated[float, Field(ge=1)] = 1.4
     probe: PositiveFloat = 0.05
-    frequencies: Annotated[float, Field(gt=0, le=1)] = 0.5
+    frequencies: Frequencies | None = None
     tolerance: PositiveFloat = 1e-3
 
     def run(self, bout: Bout) -> None:

@@ -7,22 +7,21 @@ Cheng, Singh, Chen, Chen, Liu & Hsieh 2020, arXiv:1909.10773.
 
 Differs from the paper: the line search asks all its steps at one radius, then lets the radius shrink until one is left,
 where the paper measures each, and goes back to the boundary along the one that won; the mean of the signs is taken off;
-`samples` grow with the root of the step.
+`samples` grow with the root of the step, and are fewer in the last one, so that queries are left for three radii of the
+line search. It starts from one point that fools, bisected, where the paper takes the best of 100 random directions.
 Fails on: small budgets; targets that no noise is mistaken for.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
 from sparring.attack import Attack, register
 from sparring.blocks.decision.ask import pick
 from sparring.blocks.decision.bisect import back, descend, duel
 from sparring.blocks.decision.fans import fan
-from sparring.blocks.decision.normals import normal, unit
+from sparring.blocks.decision.normals import Frequencies, affordable, normal, unit
 from sparring.blocks.decision.starts import near_start
 from sparring.bout import Bout
 from sparring.norms import L2
@@ -50,14 +49,15 @@ class SignOPT(Attack):
     Args:
         queries: for each sample, the start included. samples: probes in step t are this times sqrt(t).
         probe: how far a probe turns the direction, in radians. frequencies: the share of each side's cosine
-            frequencies that probes are made of; 1 = all. step: the first turn of the line search, in radians.
-        rounds: radii of the line search. tolerance: of the way back to the boundary after it, as a fraction.
+            frequencies that probes are made of; 1 = all, None = half, but at least 14 of a side.
+        step: the first turn of the line search, in radians. rounds: radii of the line search.
+        tolerance: of the way back to the boundary after it, as a fraction.
     """
 
     queries: PositiveInt = 5000
     samples: PositiveInt = 60
     probe: PositiveFloat = 0.01
-    frequencies: Annotated[float, Field(gt=0, le=1)] = 1.0
+    frequencies: Frequencies | None = 1.0
     step: PositiveFloat = 0.3
     rounds: PositiveInt = 10
     tolerance: PositiveFloat = 1e-3
@@ -70,7 +70,9 @@ class SignOPT(Attack):
             z, step = b.active(z, step)
             if not len(b):
                 return
-            g = unit(normal(b, z, self.probe, int(self.samples * t**0.5), self.frequencies, sphere=True, tag=t))
+            count = int(self.samples * t**0.5)
+            asked = affordable(b, count, self.tolerance, jump=3 * len(STEPS))
+            g = unit(normal(b, z, self.probe, count, self.frequencies, sphere=True, tag=t, asked=asked))
             turns = step[:, None] * step.new_tensor(STEPS)
             paths = fan(b, z, g, turns)
             everybody = torch.ones_like(turns, dtype=torch.bool)

@@ -5,8 +5,9 @@
 Every point of the half circle is nearer than z, so one query that fools is progress. Needs predicted classes only.
 Maho, Furon & Le Merrer 2021, arXiv:2011.12807.
 
-Differs from the paper: directions are random cosines of low frequency, not weighed by those of the image; no
-final line search, as the angle is bisected each time.
+Differs from the paper: directions are random cosines of low frequency, not weighed by those of the image; a new one is
+across the last 10, where the authors' code has 100, each an image in memory for every row; the angle is
+doubled and bisected in 4 rounds, where theirs has 10; no final line search, as the angle is bisected each time.
 Fails on: large budgets, where estimated normals pay.
 """
 
@@ -22,7 +23,7 @@ from sparring.attack import Attack, register
 from sparring.blocks.decision.arcs import swing
 from sparring.blocks.decision.ask import ask
 from sparring.blocks.decision.jumps import widen
-from sparring.blocks.decision.normals import across, directions
+from sparring.blocks.decision.normals import Frequencies, across, directions
 from sparring.blocks.decision.starts import near_start
 from sparring.bout import Bout
 from sparring.norms import L2
@@ -48,13 +49,14 @@ class SurFree(Attack):
     Args:
         queries: for each sample, the start included. angle: the first one tried, in degrees; it adapts.
         memory: the last directions that a new one is across. frequencies: the share of each side's cosine
-            frequencies that directions are made of; 1 = all. rounds: of the bisection of the angle.
+            frequencies that directions are made of; 1 = all, None = half, but at least 14 of a side.
+        rounds: of the bisection of the angle.
     """
 
     queries: PositiveInt = 5000
     angle: Annotated[float, Field(gt=0, lt=90)] = 30.0
     memory: PositiveInt = 10
-    frequencies: Annotated[float, Field(gt=0, le=1)] = 0.5
+    frequencies: Frequencies | None = None
     rounds: PositiveInt = 4
 
     def run(self, bout: Bout) -> None:

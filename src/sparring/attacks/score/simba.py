@@ -7,8 +7,8 @@ arXiv:1905.07121.
 
 Differs from the paper: points stay in the ball of the threat (the paper has no radius: its L2 grows with the root of
 the vectors taken), L2 or Linf; a step is a fraction of eps; tries that would move nothing, as the pixel is at its
-bound, are passed over, 32 in a row at most, of which the last is asked; rows do not wait for each other's second tries;
-the loss is the margin; when all vectors have been tried they are tried again, in another order.
+bound, are passed over; rows do not wait for each other's second tries; the loss is the margin; when all vectors have
+been tried they are tried again, in another order, and a row leaves once none of them has helped.
 Fails on: small radii, where no single vector shows; features that only help together.
 """
 
@@ -54,12 +54,13 @@ class SimBA(Attack):
     def run(self, bout: Bout) -> None:
         basis, z = BASES[self.basis], bout.x
         value, tries = self.loss(bout.clean_logits, bout.goal), Tries.start(basis, bout)
-        for _ in range(self.queries):
-            z, value, tries = bout.active(z, value, tries)
+        asked = torch.zeros_like(tries.at)
+        while True:
+            z, value, tries, asked = bout.active(z, value, tries, asked, done=tries.done | (asked >= self.queries))
             if not len(bout):
                 return
-            tries, new = tries.moving(basis, bout, z, along(bout, self.step))
-            asked = self.loss(bout.logits(new), bout.goal)
-            better = rises(asked, value)
-            z, value = torch.where(bout.ball.column(better), new, z), torch.where(better, asked, value)
-            tries = tries.after(better)
+            tries, new, moves = tries.moving(basis, bout, z, along(bout, self.step))
+            found = bout.candidate_losses(new[:, None], self.loss, moves[:, None]).squeeze(1)
+            better = moves & rises(found, value)
+            z, value = torch.where(bout.ball.column(better), new, z), torch.where(better, found, value)
+            tries, asked = tries.after(moves, better), asked + moves

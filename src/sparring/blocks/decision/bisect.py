@@ -27,7 +27,8 @@ def bisect(
     Nothing is asked below the radius of the ball: a point that fools there is all that is wanted.
 
     Args:
-        high: [b] radii that fool. low: [b] radii that do not, 0 if None. rows: bool [b], the others keep `high`.
+        high: [b] radii that fool. rows: bool [b], the others keep `high`.
+        low: [b] how far down to look, 0 if None. They are not asked: where one fools, the search ends just above it.
         tolerance: a row stops when the ends are this near, as a fraction of `high`; one number, or [b].
     """
     low = torch.zeros_like(high) if low is None else low

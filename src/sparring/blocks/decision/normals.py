@@ -9,18 +9,23 @@ arXiv:2005.14137, and Rahmati et al. 2020 (GeoDA), arXiv:2003.06468.
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from sparring.blocks.decision.ask import clip_many, columns
+from sparring.blocks.groups import rows_in_groups, slices
 from sparring.bout import Bout
 from sparring.kernels import nonzero, per
 from sparring.norms import L2
 from sparring.rng import Noise
 
-CHUNK = 2**21
-"numbers of a row that are drawn at once"
+Frequencies = Annotated[float, Field(gt=0, le=1)]
+"The share of each side's cosine frequencies that directions are made of, the lowest, as a field of an attack."
+FEWEST = 14
+"of a side's frequencies, where no share of them is given: on short sides even the highest are needed"
 
 
 def unit(d: Tensor) -> Tensor:
@@ -40,19 +45,30 @@ def across(v: Tensor, past: Tensor) -> Tensor:
     return unit(v)
 
 
-def directions(noise: Noise, shape: tuple[int, ...], count: int, share: float, dtype: torch.dtype) -> Tensor:
+def directions(noise: Noise, shape: tuple[int, ...], count: int, share: float | None, dtype: torch.dtype) -> Tensor:
     """Random directions [b, count, *shape] of L2 size 1.
 
-    `share`: of the cosine frequencies of each side of an image, the lowest, that they are made of; 1 = all.
+    `share`: of the cosine frequencies of each side of an image, the lowest, that they are made of; 1 = all, None = see
+    `lowest`.
     """
-    if share >= 1 or len(shape) < 2:
+    sides = shape[-2:] if len(shape) > 1 else ()
+    kept = tuple(lowest(side, share) for side in sides)
+    if kept == sides:
         d = noise.normal(count, *shape, dtype=dtype)
     else:
-        *channels, height, width = shape
-        tall, wide = (max(1, math.ceil(share * side)) for side in (height, width))
-        d = noise.normal(count, *channels, tall, wide, dtype=dtype)
+        d = noise.normal(count, *shape[:-2], *kept, dtype=dtype)
+        (height, width), (tall, wide) = sides, kept
         d = _cosines(height, tall, d).T @ d @ _cosines(width, wide, d)
     return unit(d.flatten(0, 1)).reshape(d.shape)
+
+
+def lowest(side: int, share: float | None) -> int:
+    """How many of the frequencies of a side are used: a share of them; None = half, but at least `FEWEST`.
+
+    >>> [lowest(side, None) for side in (3, 14, 20, 28, 32, 224)]
+    [3, 14, 14, 14, 16, 112]
+    """
+    return min(side, max(FEWEST, math.ceil(side / 2))) if share is None else max(1, math.ceil(share * side))
 
 
 def _cosines(length: int, count: int, like: Tensor) -> Tensor:
@@ -64,12 +80,12 @@ def _cosines(length: int, count: int, like: Tensor) -> Tensor:
     return rows.to(like.dtype)
 
 
-def affordable(bout: Bout, count: int, tolerance: float) -> Tensor | None:
+def affordable(bout: Bout, count: int, tolerance: float, jump: int = 3) -> Tensor | None:
     """[b] how many of `count` probes leave a row the queries to make use of what they tell; None = all of them.
 
-    That is a jump, and the bisection back to the boundary, as finely as `tolerance`.
+    That is a jump of so many queries, and the bisection back to the boundary, as finely as `tolerance`.
     """
-    left, spare = bout.queries_left_each, 3 + math.ceil(math.log2(1 / min(tolerance, 0.5)))
+    left, spare = bout.queries_left_each, jump + math.ceil(math.log2(1 / min(tolerance, 0.5)))
     return None if left is None or bool((left >= count + spare).all()) else (left - spare).clamp(1, count)
 
 
@@ -78,7 +94,7 @@ def normal(
     z: Tensor,
     probe: float,
     count: int,
-    share: float = 1.0,
+    share: float | None = 1.0,
     sphere: bool = False,
     tag: int = 0,
     asked: Tensor | None = None,
@@ -91,13 +107,33 @@ def normal(
         tag: of the noise; each estimate of a run needs its own.
         asked: [b] the first so many probes of each row are asked about; None = all.
     """
+    parts = slices(bout, count)
+    groups = rows_in_groups(bout, parts[0].stop)
+    return torch.cat(
+        [
+            _normal(group, z[rows], probe, parts, share, sphere, tag, None if asked is None else asked[rows])
+            for rows, group in groups
+        ]
+    )
+
+
+def _normal(
+    bout: Bout,
+    z: Tensor,
+    probe: float,
+    parts: list[slice],
+    share: float | None,
+    sphere: bool,
+    tag: int,
+    asked: Tensor | None,
+) -> Tensor:
+    """The same for rows that fit in memory together, their probes in `parts`."""
     radius = L2.size(z - bout.x)
     length = bout.ball.column(probe * radius)[:, None]
-    step = max(1, CHUNK // max(1, z[0].numel()))
-    sides, moves, answers = torch.zeros_like(z), torch.zeros_like(z), []
-    for chunk in range(0, count, step):
-        many = min(step, count - chunk)
-        u = directions(bout.noise.fold(tag, chunk), tuple(z.shape[1:]), many, share, z.dtype)
+    sides, moves, answers, count = torch.zeros_like(z), torch.zeros_like(z), [], parts[-1].stop
+    for part in parts:
+        many = part.stop - part.start
+        u = directions(bout.noise.fold(tag, part.start), tuple(z.shape[1:]), many, share, z.dtype)
         points = z[:, None] + length * u
         if sphere:
             away = (points - bout.x[:, None]).flatten(0, 1)
@@ -105,7 +141,7 @@ def normal(
             points = bout.x[:, None] + away.reshape(points.shape)
         points = clip_many(bout, points)
         u = (points - z[:, None]) / length.clamp(min=torch.finfo(z.dtype).tiny)
-        wanted = None if asked is None else torch.arange(chunk, chunk + many, device=z.device) < asked[:, None]
+        wanted = None if asked is None else torch.arange(part.start, part.stop, device=z.device) < asked[:, None]
         phi = torch.where(bout.fooled_many(points, wanted), 1.0, -1.0).to(z.dtype)
         if wanted is not None:
             phi, u = phi * wanted, u * columns(wanted.to(u.dtype), u)

@@ -14,6 +14,7 @@ from torch import Tensor
 from sparring.blocks.decision.ask import ask, clip_many, columns, first, pick
 from sparring.blocks.decision.bisect import to_boundary
 from sparring.blocks.decision.signs import signs_of
+from sparring.blocks.groups import rows_in_groups
 from sparring.bout import Bout
 from sparring.rng import Noise
 
@@ -85,10 +86,13 @@ def far_start(
     for number, (draw, count) in enumerate(stages):
         if bool(found.all()):
             break
-        points = clip_many(bout, draw(bout, noise.fold(number), count))
-        hits = bout.fooled_many(points, ~found[:, None].expand(-1, count))
-        z = torch.where(bout.ball.column(hits.any(1)), pick(points, first(hits)), z)
-        found = found | hits.any(1)
+        here = noise.fold(number)
+        for rows, group in rows_in_groups(bout, count, ~found):
+            points = clip_many(group, draw(group, here[rows], count))
+            hits = group.fooled_many(points)
+            fools = hits.any(1)
+            z[rows[fools]] = pick(points, first(hits))[fools]
+            found[rows[fools]] = True
     return z, found
 
 

@@ -99,9 +99,10 @@ def differences(bout: Bout, z: Tensor, at: Tensor, h: float, confidence: float =
     up, down = ((here + side * step).clamp(*bout.ball.box) for side in (1, -1))
     where, values = torch.cat([at[:, :1], at, at], 1), torch.cat([here[:, :1], up, down], 1)
 
-    def points(part: slice) -> Tensor:
-        copies = flat[:, None].repeat(1, part.stop - part.start, 1)
-        return copies.scatter_(2, where[:, part, None], values[:, part, None]).reshape(len(z), -1, *z.shape[1:])
+    def points(rows: Tensor, part: slice) -> Tensor:
+        copies = flat[rows, None].repeat(1, part.stop - part.start, 1)
+        copies.scatter_(2, where[rows, part, None], values[rows, part, None])
+        return copies.reshape(*copies.shape[:2], *z.shape[1:])
 
     margins = losses_in_groups(bout, points, 2 * count + 1, margin)
     short = torch.where(margins.isfinite(), (confidence - margins).clamp(min=0), torch.nan)

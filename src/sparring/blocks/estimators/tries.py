@@ -15,7 +15,9 @@ from sparring.norms import L2, Linf, Norm
 STEPS: dict[Norm, float] = {L2: 0.1, Linf: 1.0}
 "how far to go along one vector, as a fraction of eps"
 LOOKAHEAD = 32
-"tries that are passed over in one round because they would move nothing"
+"tries that are passed over in one round because they would move nothing; the row waits for the next round then"
+LEAST = 1e-4
+"of a step: a shorter one is rounding, as when a ball's surface is projected on again"
 
 
 class Tries(NamedTuple):
@@ -23,36 +25,41 @@ class Tries(NamedTuple):
 
     Attributes:
         order: [b, d] numbers of vectors. at: [b] the try, two for each vector. lap: [b] how many orders are through.
+        helped: bool [b], some try of this lap has. done: bool [b], in a whole lap none has, so none will.
     """
 
     order: Tensor
     at: Tensor
     lap: Tensor
+    helped: Tensor
+    done: Tensor
 
     @classmethod
     def start(cls, basis: Basis, bout: Bout) -> Tries:
         """All at their first vector."""
         none = torch.zeros(len(bout), dtype=torch.int64, device=bout.x.device)
-        return cls(basis.order(bout.noise, bout.x), none, none)
+        return cls(basis.order(bout.noise, bout.x), none, none, none > 0, none > 0)
 
-    def after(self, better: Tensor) -> Tries:
-        """On to the next vector where this try has helped, bool [b], else to the next try."""
-        return self._replace(at=torch.where(better, self.at + 2 - self.at % 2, self.at + 1))
+    def after(self, asked: Tensor, better: Tensor) -> Tries:
+        """On to the next vector where this try was `better`, else to the next try; who was not `asked` stays."""
+        at = torch.where(better, self.at + 2 - self.at % 2, self.at + asked.long())
+        return self._replace(at=at, helped=self.helped | better)
 
-    def moving(self, basis: Basis, bout: Bout, z: Tensor, propose: Propose) -> tuple[Tries, Tensor]:
-        """The first try from here on that moves `z` [b, ...], and where it leads: [b, ...]."""
+    def moving(self, basis: Basis, bout: Bout, z: Tensor, propose: Propose) -> tuple[Tries, Tensor, Tensor]:
+        """The first try from here on that moves `z` [b, ...], where it leads [b, ...], and bool [b], is there one.
+
+        There is none where a row is done, or has passed over many in this round: then it goes on in the next.
+        """
         tries = self
         for _ in range(LOOKAHEAD):
             tries = tries.renewed(basis, bout)
             vectors = basis.vectors(tries.order.gather(1, tries.at[:, None] // 2).squeeze(1), z)
-            new = propose(z, vectors, (tries.at % 2 * 2 - 1).to(z.dtype))
-            still = (new == z).flatten(1).all(1)
-            if not bool(still.any()):
+            new, moves = propose(z, vectors, (tries.at % 2 * 2 - 1).to(z.dtype))
+            idle = ~moves & ~tries.done
+            if not bool(idle.any()):
                 break
-            ahead, tries = tries, tries._replace(at=tries.at + still.long())
-        else:
-            tries = ahead  # what was proposed last is asked all the same
-        return tries, new
+            tries = tries._replace(at=tries.at + idle.long())
+        return tries, new, moves & ~tries.done
 
     def renewed(self, basis: Basis, bout: Bout) -> Tries:
         """With a new order for the rows that are through."""
@@ -61,11 +68,12 @@ class Tries(NamedTuple):
             return self
         lap = self.lap + through.long()
         fresh = basis.order(bout.noise.fold(lap), bout.x)  # by the row's own lap, not by how long others took
-        return Tries(torch.where(through[:, None], fresh, self.order), torch.where(through, 0, self.at), lap)
+        order, at = torch.where(through[:, None], fresh, self.order), torch.where(through, 0, self.at)
+        return Tries(order, at, lap, self.helped & ~through, self.done | (through & ~self.helped))
 
 
-Propose = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(points [b, ...], vectors [b, ...], sides of -1 and +1 [b]) -> new points."""
+Propose = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(points [b, ...], vectors [b, ...], sides of -1 and +1 [b]) -> new points, and bool [b], whether they are new."""
 
 
 def along(bout: Bout, step: float | None) -> Propose:
@@ -73,8 +81,9 @@ def along(bout: Bout, step: float | None) -> Propose:
     ball = bout.ball
     share = step or STEPS[ball.norm]
 
-    def propose(z: Tensor, vectors: Tensor, side: Tensor) -> Tensor:
+    def propose(z: Tensor, vectors: Tensor, side: Tensor) -> tuple[Tensor, Tensor]:
         length = side * share * ball.eps / ball.norm.size(vectors).clamp(min=1e-12)
-        return ball.snap(ball.project(z + ball.column(length) * vectors))
+        new = ball.snap(ball.project(z + ball.column(length) * vectors))
+        return new, ball.norm.size(new - z) > LEAST * share * ball.eps
 
     return propose

@@ -80,6 +80,18 @@ def test_directions_have_size_one_and_low_frequencies_only(share: float) -> None
     assert int(rank) == (50 if share == 1 else 4)
 
 
+@pytest.mark.parametrize("side", [28, 32, 45, 224])
+def test_without_a_share_half_of_a_long_side_is_used(side: int) -> None:
+    half, own = (directions(Noise.of(torch.zeros(2, 1), 0), (1, side, side), 2, s, torch.float32) for s in (0.5, None))
+    assert torch.equal(half, own)
+
+
+@pytest.mark.parametrize(("shape", "rank"), [((3, 5), 15), ((2, 14), 28), ((2, 20), 28), ((1, 2, 40), 40), ((9,), 9)])
+def test_without_a_share_at_least_14_of_a_side_are_used(shape: tuple[int, ...], rank: int) -> None:
+    d = directions(Noise.of(torch.zeros(1, 1), 0), shape, 60, None, torch.float64)
+    assert int(torch.linalg.matrix_rank(d[0].flatten(1))) == rank
+
+
 def test_across_removes_what_is_shared() -> None:
     past = torch.linalg.qr(draws(0, 6, 3)).Q.T[None]
     v = across(draws(1, 1, 6), past)

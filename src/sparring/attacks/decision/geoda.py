@@ -6,7 +6,8 @@ Near the image the boundary is taken to be flat: then the nearest point is known
 classes only. Rahmati, Moosavi-Dezfooli, Frossard & Dai 2020, arXiv:2003.06468.
 
 Differs from the paper: the perturbation makes use of the box, and under L1 is the best that the box allows; radii come
-from the last boundary point, not from fixed steps; after the paper's number of steps it goes on while queries last.
+from the last boundary point, not from fixed steps; values that the box keeps from moving both ways count in full in the
+normal; after the paper's number of steps it goes on while queries last.
 Fails on: curved boundaries, where walks such as HopSkipJump come nearer in the long run.
 """
 
@@ -68,7 +69,7 @@ class GeoDA(Attack):
             count = int(self.samples * min(self.growth**t, 1e3))
             asked = affordable(b, count, self.tolerance)
             weight = count if asked is None else b.ball.column(asked)
-            w = w + weight * normal(b, z, self.probe, count, self.frequencies, tag=t, asked=asked)
+            w = w + weight * normal(b, z, self.probe, count, self.frequencies, tag=t, asked=asked, slopes=True)
             path = along_normal(b.ball, w)
             radius, below, hit = lengthen(b, path, b.ball.distance(z))
             z = torch.where(b.ball.column(hit), path(radius), z)

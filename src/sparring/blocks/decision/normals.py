@@ -24,6 +24,8 @@ from sparring.rng import Noise
 
 Frequencies = Annotated[float, Field(gt=0, le=1)]
 "The share of each side's cosine frequencies that directions are made of, the lowest, as a field of an attack."
+RIDGE = 1.0
+"of what values move, for each value that a probe would have to tell of: with few probes, slopes are noise"
 FEWEST = 14
 "of a side's frequencies, where no share of them is given: on short sides even the highest are needed"
 
@@ -98,6 +100,7 @@ def normal(
     sphere: bool = False,
     tag: int = 0,
     asked: Tensor | None = None,
+    slopes: bool = False,
 ) -> Tensor:
     """The estimated normal at the boundary points `z` [b, ...], towards what fools: [b, ...]. `count` queries.
 
@@ -106,12 +109,14 @@ def normal(
         share: see `directions`. sphere: the points asked are as far from the clean image as z.
         tag: of the noise; each estimate of a run needs its own.
         asked: [b] the first so many probes of each row are asked about; None = all.
+        slopes: how much the answer hangs on each value, by ridge regression, where the papers take the mean of the
+            moves: that makes little of values at the end of the box, which probes move one way only.
     """
     parts = slices(bout, count)
     groups = rows_in_groups(bout, parts[0].stop)
     return torch.cat(
         [
-            _normal(group, z[rows], probe, parts, share, sphere, tag, None if asked is None else asked[rows])
+            _normal(group, z[rows], probe, parts, share, sphere, tag, None if asked is None else asked[rows], slopes)
             for rows, group in groups
         ]
     )
@@ -126,11 +131,13 @@ def _normal(
     sphere: bool,
     tag: int,
     asked: Tensor | None,
+    slopes: bool,
 ) -> Tensor:
     """The same for rows that fit in memory together, their probes in `parts`."""
     radius = L2.size(z - bout.x)
     length = bout.ball.column(probe * radius)[:, None]
-    sides, moves, answers, count = torch.zeros_like(z), torch.zeros_like(z), [], parts[-1].stop
+    sides, moves, squares = torch.zeros_like(z), torch.zeros_like(z), torch.zeros_like(z)
+    answers, count = [], parts[-1].stop
     for part in parts:
         many = part.stop - part.start
         u = directions(bout.noise.fold(tag, part.start), tuple(z.shape[1:]), many, share, z.dtype)
@@ -148,7 +155,15 @@ def _normal(
         answers.append(phi)
         sides += (columns(phi, u) * u).sum(1)
         moves += u.sum(1)
+        if slopes:
+            squares += u.square().sum(1)
     total = torch.full_like(length.flatten(), count) if asked is None else asked.to(z.dtype)
     mean = torch.cat(answers, 1).sum(1) / total
     mean = torch.where(mean.abs() == 1, 0, mean)  # all alike: they still say which side
-    return (sides - bout.ball.column(mean) * moves) / bout.ball.column(total)
+    n = bout.ball.column(total)
+    g = (sides - bout.ball.column(mean) * moves) / n
+    if not slopes:
+        return g
+    spread = (squares / n - (moves / n).square()).clamp(min=0)
+    usual = bout.ball.column(spread.flatten(1).mean(1))
+    return g * usual / nonzero(spread + RIDGE * usual * z[0].numel() / n)

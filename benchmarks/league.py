@@ -3,7 +3,7 @@
     SPARRING_DATA=... python benchmarks/league.py --n 100
     python benchmarks/league.py --models mnist-cnn --norms L2 --n 20 --queries 100,300,1000 --attacks geoda,surfree
     python benchmarks/league.py --rows rows.jsonl            # writes each row as it is done, and goes on after a stop
-    python benchmarks/league.py --rows rows.jsonl --known --page docs/black_box_league.md   # fills the page
+    python benchmarks/league.py --rows rows.jsonl --known --page docs/black_box_league.md   # what the rows have, on it
     python benchmarks/league.py --rows rows.jsonl --portfolio     # portfolios beside the best of their members
     python benchmarks/league.py --adba            # queries to the first success at Linf 0.2, beside ADBA's published
 
@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,32 +69,49 @@ def median_interval(distance: Tensor) -> tuple[float, float, float]:
 
 
 def league(options: argparse.Namespace, sp: Any) -> None:
-    """The table of every model and norm: measured where it is not known yet, printed, written into the page."""
+    """The table of every model and norm: measured where it is not known yet, printed, written into the page.
+
+    Cells of the page that the rows do not have stay as they are.
+    """
     budgets = [int(q) for q in options.queries.split(",")]
-    rows, tables = Rows(options.rows), []
-    names, counts = options.models.split(","), [int(n) for n in options.n.split(",")]
-    for name, n in zip(names, counts * len(names) if len(counts) == 1 else counts, strict=False):
+    rows, names, counts = Rows(options.rows), options.models.split(","), [int(n) for n in options.n.split(",")]
+    counts = counts * len(names) if len(counts) == 1 else counts
+    for name, n in zip(names, counts, strict=True):
         if not options.known:
-            net = load(name).to(memory_format=torch.channels_last)  # two thirds of the time
-            x, y = images(name, n, net)
-            assert len(x) == n
-        for norm in options.norms.split(","):
-            specs = options.attacks.split(",") if options.attacks else ATTACKS[norm]
-            for spec in specs:
-                for queries in budgets:
-                    key = f"{name} {norm} {spec} {n} {queries}"
-                    if key not in rows.known and not options.known:
-                        started = time.perf_counter()
-                        result = sp.attack(spec)(net, x, y, sp.Threat(norm), budget=sp.Budget(queries=queries))
-                        assert int(result.queries.max()) <= queries
-                        rows.add(key, result.distance.tolist(), time.perf_counter() - started)
-                        print(key, cell(rows.known[key], RADII[name][norm]), flush=True)
-            tables.append(markdown(rows, name, norm, n, specs, budgets))
-    text = "\n\n".join(tables)
+            measure(rows, name, n, options, budgets, sp)
+    page = options.page.read_text() if options.page else BEGIN + END
+    before, rest = page.split(BEGIN)
+    within, after = rest.split(END)
+    shown = cells_of(within)
+    for key, distance in rows.known.items():
+        name, norm = key.split()[:2]
+        shown[key] = cell(distance, RADII[name][norm])
+    text = "\n\n".join(
+        markdown(shown, name, norm, n, options.attacks.split(",") if options.attacks else ATTACKS[norm])
+        for name, n in zip(names, counts, strict=True)
+        for norm in options.norms.split(",")
+    )
     print(text)
     if options.page:
-        before, rest = options.page.read_text().split(BEGIN)
-        options.page.write_text(before + BEGIN + "\n" + text + "\n" + END + rest.split(END)[1])
+        options.page.write_text(before + BEGIN + "\n" + text + "\n" + END + after)
+
+
+def measure(rows: Rows, name: str, n: int, options: argparse.Namespace, budgets: list[int], sp: Any) -> None:
+    """All cells of a net that are not known."""
+    net = load(name).to(memory_format=torch.channels_last)  # two thirds of the time
+    x, y = images(name, n, net)
+    assert len(x) == n
+    for norm in options.norms.split(","):
+        for spec in options.attacks.split(",") if options.attacks else ATTACKS[norm]:
+            for queries in budgets:
+                key = f"{name} {norm} {spec} {n} {queries}"
+                if key in rows.known:
+                    continue
+                started = time.perf_counter()
+                result = sp.attack(spec)(net, x, y, sp.Threat(norm), budget=sp.Budget(queries=queries))
+                assert int(result.queries.max()) <= queries
+                rows.add(key, result.distance.tolist(), time.perf_counter() - started)
+                print(key, cell(rows.known[key], RADII[name][norm]), flush=True)
 
 
 BEGIN, END = "<!-- written by benchmarks/league.py: -->", "<!-- :benchmarks/league.py -->"
@@ -123,32 +142,47 @@ def cell(distance: Tensor, radius: float) -> str:
     return f"{middle:.3f} ({low:.3f}-{high:.3f}), {hits / len(distance):.0%} ({least:.0%}-{most:.0%})"
 
 
-def markdown(rows: Rows, name: str, norm: str, n: int, specs: list[str], budgets: list[int]) -> str:
-    """One table of the budgets that are measured; bold: the smallest median among those that see scores, and among the
+def cells_of(tables: str) -> dict[str, str]:
+    """The cells of tables that `markdown` wrote, by the names of the rows; empty ones are left out.
+
+    >>> cells_of("**mnist-cnn, L2**, 9 images\\n| attack | 1,000 queries |\\n|---|---|\\n| `cgba` | **1.5** x |")
+    {'mnist-cnn L2 cgba 9 1000': '1.5 x'}
+    """
+    found: dict[str, str] = {}
+    for line in tables.splitlines():
+        if line.startswith("**"):
+            name, norm, n = re.findall(r"\*\*(\S+), (\w+)\*\*, (\d+)", line)[0]
+        cells = [part.strip() for part in line.strip("| \n").split("|")]
+        if line.startswith("| attack"):
+            budgets = [part.split()[0].replace(",", "") for part in cells[1:]]
+        elif line.startswith("| `"):
+            spec = cells[0].strip("`")
+            texts = [part.strip().replace("**", "") for part in line.split("|")[2:-1]]
+            found |= {f"{name} {norm} {spec} {n} {q}": text for q, text in zip(budgets, texts, strict=True) if text}
+    return found
+
+
+def markdown(shown: dict[str, str], name: str, norm: str, n: int, specs: Sequence[str]) -> str:
+    """One table of what is measured; bold: the smallest median among those that see scores, and among the
     others."""
-    radius = RADII[name][norm]
-    budgets = [q for q in budgets if any(f"{name} {norm} {spec} {n} {q}" in rows.known for spec in specs)]
+    known = [key.split() for key in shown]
+    budgets = sorted({int(q) for *what, spec, m, q in known if what == [name, norm] and spec in specs and int(m) == n})
     lines = [
-        f"**{name}, {norm}**, {n} images; fooled within {radius:.3g}",
+        f"**{name}, {norm}**, {n} images; fooled within {RADII[name][norm]:.3g}",
         "",
         "| attack | " + " | ".join(f"{q:,} queries" for q in budgets) + " |",
         "|---|" + "---|" * len(budgets),
     ]
     for spec in specs:
-        if not any(f"{name} {norm} {spec} {n} {queries}" in rows.known for queries in budgets):
+        texts = [shown.get(f"{name} {norm} {spec} {n} {q}", "") for q in budgets]
+        if not any(texts):
             continue
-        cells = []
-        for queries in budgets:
-            mine = rows.known.get(f"{name} {norm} {spec} {n} {queries}")
-            if mine is None:
-                cells.append("")  # not measured
-                continue
-            keys = [f"{name} {norm} {o} {n} {queries}" for o in specs if (o in SCORES) == (spec in SCORES)]
-            others = [rows.known[key] for key in keys if key in rows.known]
-            best = min(median_interval(other)[0] for other in others)
-            text, rest = cell(mine, radius).split(" ", 1)
-            cells.append(f"**{text}** {rest}" if median_interval(mine)[0] <= best else f"{text} {rest}")
-        lines.append(f"| `{spec}` | " + " | ".join(cells) + " |")
+        for k, q in enumerate(budgets):
+            rivals = [f"{name} {norm} {o} {n} {q}" for o in specs if (o in SCORES) == (spec in SCORES)]
+            best = min((float(shown[key].split()[0]) for key in rivals if key in shown), default=0)
+            if texts[k] and float(texts[k].split()[0]) <= best:
+                texts[k] = "**{}** {}".format(*texts[k].split(" ", 1))
+        lines.append(f"| `{spec}` | " + " | ".join(texts) + " |")
     return "\n".join(lines)
 
 

@@ -21,7 +21,7 @@ QUERIES = 2000
 PORTFOLIO: dict[Norm, tuple[Turn, ...]] = {
     L0: (Turn("pointwise:restarts=1000"),),
     L1: (Turn("geoda", 0.5), Turn("geoda:frequencies=1")),
-    L2: (Turn("surfree", most=100), Turn("cgba", most=1000), Turn("surfree")),
+    L2: (Turn("surfree", most=100), Turn("cgba", most=1000), Turn("cgba:frequencies=1", 0.5), Turn("surfree")),
     Linf: (Turn("rays", most=4000), Turn("adba")),
 }
 """Attacks in their order, each with its share of the queries that are left."""

@@ -22,8 +22,13 @@ QUERIES = 2000
 PORTFOLIO: dict[Norm, tuple[Turn, ...]] = {
     L0: (Turn("pointwise:restarts=1000"),),
     L1: (Turn("geoda", most=200), Turn("geoda:frequencies=1", 0.3), Turn("square-min")),
-    L2: (Turn("square-min", most=300), Turn("cgba", most=1000), Turn("surfree")),
-    Linf: (Turn("signhunter-min", most=1000), Turn("square-min")),
+    L2: (
+        Turn("square-min", most=300),
+        Turn("cgba", most=1000),
+        Turn("cgba:frequencies=1", 0.5),
+        Turn("surfree"),
+    ),
+    Linf: (Turn("signhunter-min", most=4000), Turn("square-min")),
 }
 """Attacks in their order, see `Turn`."""
 COLOUR = PORTFOLIO | {Linf: (Turn("signhunter-min", most=100), Turn("square-min"))}

@@ -48,6 +48,8 @@ def even(specs: str) -> list[Turn]:
 def take_turns(bout: Bout, turns: Sequence[Turn], queries: int, make: Callable[[str], Attack]) -> None:
     """Run the attacks one after the other, `queries` for each image in all.
 
+    An attack that follows itself goes on from what it found: rows without a point leave, as it would ask for one anew.
+
     Raises:
         InputError: one of them does not fit, see `fitting`; nothing has been asked then.
     """
@@ -56,6 +58,8 @@ def take_turns(bout: Bout, turns: Sequence[Turn], queries: int, make: Callable[[
     for number, (turn, member) in enumerate(zip(turns, members, strict=True)):
         mine = max(1, min(round(left * turn.share), turn.most or left))
         part = bout.child(number, passes=mine)
+        if number and member.info.name == members[number - 1].info.name:
+            part.active(done=part.nearest_size.isinf())
         if left < 1 or not len(part):
             return
         left -= mine

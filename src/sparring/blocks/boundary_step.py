@@ -29,6 +29,8 @@ ROUNDS = 40
 "at most, for the shift and for the press"
 EXACT = 1e-5
 "by how much the plane may be missed, in radii of the trust region"
+ENOUGH = 100.0
+"times the largest pixel that a press cuts off: more gains nothing but rounding, as where the plane's slopes are alike"
 NEARLY = 0.01
 "by what share that radius may be missed"
 
@@ -80,6 +82,11 @@ class Press:
         """[B] a press that is never exceeded; `best` [B, n] are the smallest points of the plane."""
         return torch.ones_like(p.r)
 
+    @staticmethod
+    def enough(p: Problem) -> Tensor:
+        """[B] a press after which the search ends where the points are still too near."""
+        return torch.full_like(p.r, torch.inf)
+
 
 class _Sparse(Press):
     """L1 and L0: small pixels are pressed to zero."""
@@ -101,6 +108,11 @@ class _Sparse(Press):
     @staticmethod
     def hardest(p: Problem, best: Tensor) -> Tensor:
         return torch.full_like(p.r, torch.inf)
+
+    @staticmethod
+    def enough(p: Problem) -> Tensor:
+        largest = torch.maximum(p.low.abs(), p.high.abs()).amax(1)
+        return ENOUGH * largest / (1 if p.weight is None else p.weight.amin(1))
 
 
 class _Peak(Press):
@@ -188,7 +200,7 @@ def _smallest(norm: Norm, p: Problem, shift: Tensor) -> Tensor:
 
 def _pressed(kind: type[Press], p: Problem, shift: Tensor, hardest: Tensor) -> Tensor:
     """[B, n] the points of the plane that are `r` away from d."""
-    press, low, high = torch.zeros_like(p.r), torch.zeros_like(p.r), hardest
+    press, low, high, enough = torch.zeros_like(p.r), torch.zeros_like(p.r), hardest, kind.enough(p)
     shift, now, u, free = _on_plane(kind, p, shift, press)
     length = torch.linalg.vector_norm(u - p.d, dim=1)
     settled = torch.zeros_like(press, dtype=torch.bool)
@@ -206,7 +218,7 @@ def _pressed(kind: type[Press], p: Problem, shift: Tensor, hardest: Tensor) -> T
         guess = torch.where(settled, press, guess)
         shift, now, u, free = _on_plane(kind, p, shift + torch.where(inside, pull * (guess - press), 0), guess)
         press, length = guess, torch.linalg.vector_norm(u - p.d, dim=1)
-        settled |= (length - p.r).abs() <= NEARLY * p.r
+        settled |= ((length - p.r).abs() <= NEARLY * p.r) | ((length < p.r) & (press >= enough))
         if bool(settled.all()):
             break
         low, high = torch.where(length <= p.r, press, low), torch.where(length > p.r, press, high)
@@ -215,12 +227,12 @@ def _pressed(kind: type[Press], p: Problem, shift: Tensor, hardest: Tensor) -> T
 
 def _on_plane(kind: type[Press], p: Problem, shift: Tensor, press: Tensor) -> tuple[Tensor, Press, Tensor, Tensor]:
     """The shifts [B], from those given, that bring the points of a press [B] onto the plane; and `Press.points`."""
-    now, reach = kind(p, press), p.r
+    now, reach, last = kind(p, press), p.r, 4 * torch.finfo(shift.dtype).eps
     low, high = torch.full_like(shift, -torch.inf), torch.full_like(shift, torch.inf)
     for _ in range(ROUNDS):
         u, free = now.points(shift)
         over = torch.linalg.vecdot(p.b, u) - p.target
-        settled = over.abs() <= p.miss
+        settled = (over.abs() <= p.miss) | (high - low <= last * shift.abs())  # or shifts are not told apart
         if bool(settled.all()):
             break
         low, high = torch.where(over > 0, shift, low), torch.where(over < 0, shift, high)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from torch import Tensor
 
+import sparring.blocks.boundary_step as boundary_step_module
 from sparring.blocks.boundary_step import EXACT, NEARLY, boundary_step
 from sparring.norms import L0, L1, L2, NORMS, Linf, Norm
 
@@ -146,3 +147,23 @@ def test_single_precision_agrees_with_double(under: Norm) -> None:
     double = boundary_step(under, **c)
     assert single.dtype == torch.float32
     assert torch.allclose(under.size(single).double(), under.size(double), rtol=0.03)
+
+
+@pytest.mark.parametrize("under", [L1, L0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_slopes_that_are_alike_end_the_search(under: Norm, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then many points of the plane are smallest, and no press leads to the one at a corner: the press had grown until
+    rounding took the point off the plane, in up to 1,600 looks at each."""
+    looks = []
+    original = boundary_step_module._Sparse.points
+    monkeypatch.setattr(
+        boundary_step_module._Sparse, "points", lambda self, shift: looks.append(1) or original(self, shift)
+    )
+    d = torch.tensor([[-0.10078126, 0.10078123], [-0.0847, 0.0846]], dtype=dtype)
+    b = torch.tensor([[-1.0, 1.0]], dtype=dtype).expand(2, 2)
+    low, high = torch.tensor([[-0.6, -0.4]], dtype=dtype), torch.tensor([[0.4, 0.6]], dtype=dtype)
+    gap, r = torch.tensor([-0.0015, 0.031], dtype=dtype), torch.tensor([0.0713, 0.0502], dtype=dtype)
+    u = boundary_step(under, d, b, gap, r, low.expand(2, 2), high.expand(2, 2))
+    assert bool((((b * (u - d)).sum(1) - gap).abs() <= 1e-4).all())
+    assert bool(((u - d).norm(dim=1) <= r * (1 + NEARLY)).all())
+    assert len(looks) <= 400

@@ -7,7 +7,6 @@ import base64
 import io
 import json
 import re
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +21,6 @@ from PIL import Image
 
 import sparring as sp
 from sparring.accounts import _WATCHING, enter, watched
-from sparring.cli import main
 from sparring.cli.bills import billed
 from sparring.errors import TargetError
 
@@ -68,20 +66,6 @@ def digits() -> Iterator[Digits]:
     yield one
     one.server.shutdown()
     one.server.server_close()
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command line in this process: (exit code, stdout, stderr)."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sparring", *map(str, words)])
-        with pytest.raises(SystemExit) as left:
-            main()
-        out, err = capsys.readouterr()
-        return int(left.value.code or 0), out, err
-
-    return call
 
 
 ATTACK = ("attack", "square:queries=40", "--norm", "Linf", "--eps", 0.1, "--n", 3)
